@@ -1,0 +1,178 @@
+//! A campaign: every planned trial in a process of its own, one row each, whatever happens to it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use results::{Campaign, CurvePoint, Environment, Status, Trial};
+
+use crate::child::{self, Verdict};
+use crate::error::{Error, Result};
+use crate::event::{Assignment, Event};
+use crate::interrupt::Interrupt;
+use crate::plan::Planned;
+use crate::progress::{Progress, percent};
+use crate::quantity::{duration, mib};
+use crate::utc;
+
+/// How trials are run, none of which decides their numbers.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The program that is started as `program trial`; an argument, so that a test or another language can stand in.
+    pub program: OsString,
+    /// Threads of a trial.
+    pub threads: usize,
+    /// How long a trial may take.
+    pub timeout: Option<Duration>,
+    /// Bytes of heap that a trial may hold.
+    pub memory_limit: Option<usize>,
+    /// Folder of data sets that do not ship.
+    pub data: Option<PathBuf>,
+    /// Whether finished trials are run again.
+    pub again: bool,
+    /// What the campaign runs on.
+    pub environment: Environment,
+}
+
+/// How a campaign ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Trials that were on file already.
+    pub earlier: usize,
+    /// Trials that were measured, or ruled out by their method.
+    pub settled: usize,
+    /// Trials that failed, crashed, took too long or ran out of memory.
+    pub failed: usize,
+    /// Whether a person stopped it.
+    pub interrupted: bool,
+}
+
+/// The trials that are not on file yet; all of them with `again`.
+#[must_use]
+pub fn todo<'p>(plan: &'p [Planned], store: Option<&Campaign>, again: bool) -> Vec<&'p Planned> {
+    let on_file = |planned: &Planned| store.is_some_and(|store| store.finished(&planned.key, &planned.hash));
+    plan.iter().filter(|planned| again || !on_file(planned)).collect()
+}
+
+/// Runs what is not on file yet and appends a row for each trial as it ends.
+///
+/// # Errors
+/// When a record can't be written. A trial that goes wrong is a row, not an error.
+pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &Interrupt) -> Result<Tally> {
+    let todo = todo(plan, Some(store), setup.again);
+    let mut tally = Tally { earlier: plan.len() - todo.len(), ..Tally::default() };
+    let mut progress = Progress::new(plan.len(), &todo);
+    for planned in todo {
+        if interrupt.is_asked() {
+            tally.interrupted = true;
+            break;
+        }
+        let (began, started_utc) = (Instant::now(), utc::now());
+        let mut curve = Vec::new();
+        let verdict = match &planned.unsupported {
+            Some(reason) => {
+                Verdict { status: Status::Unsupported, note: reason.clone(), measured: None }
+            }
+            None => attempt(planned, setup, interrupt, &mut progress, &mut curve),
+        };
+        let wall_seconds = planned.unsupported.is_none().then(|| began.elapsed().as_secs_f64());
+        let trial = Trial { started_utc, wall_seconds, ..row(planned, setup, &verdict, &curve) };
+        let ledger = verdict.measured.map(|measured| measured.ledger).unwrap_or_default();
+        store.append_trial(&trial, &curve, &ledger, &[]).map_err(Error::Store)?;
+        progress.finish(planned, &summary(&trial));
+        match trial.status {
+            Status::Ok | Status::Unsupported => tally.settled += 1,
+            Status::Interrupted => tally.interrupted = true,
+            _ => tally.failed += 1,
+        }
+    }
+    progress.close();
+    Ok(tally)
+}
+
+fn attempt(
+    planned: &Planned,
+    setup: &Setup,
+    interrupt: &Interrupt,
+    progress: &mut Progress,
+    curve: &mut Vec<CurvePoint>,
+) -> Verdict {
+    let assignment = Assignment {
+        configuration: planned.configuration.clone(),
+        data: setup.data.clone(),
+        threads: setup.threads,
+        memory_limit: setup.memory_limit,
+    };
+    progress.start(planned);
+    child::run(&setup.program, &assignment, setup.timeout, interrupt, |event| {
+        progress.hear(event);
+        if let Event::Epoch { point, .. } = event {
+            curve.push(point.clone());
+        }
+    })
+}
+
+/// The trial's row: what was planned, how it ended, and whatever was measured until then.
+fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]) -> Trial {
+    let configuration = &planned.configuration;
+    let measured = verdict.measured.clone().unwrap_or_default();
+    let clock = &measured.clock;
+    let finished = verdict.measured.is_some();
+    let best = curve.iter().filter_map(|point| point.test_top1).max_by(f64::total_cmp);
+    let last = curve.last();
+    Trial {
+        trial: planned.key.clone(),
+        suite: configuration.suite.clone(),
+        case: configuration.case.clone(),
+        case_rev: configuration.case_rev,
+        method: configuration.method.clone(),
+        model: configuration.model.clone(),
+        dataset: configuration.dataset.clone(),
+        status: verdict.status,
+        note: verdict.note.clone(),
+        baseline: planned.baseline,
+        seed: configuration.seed,
+        steps_t: configuration.network.steps as u32,
+        epochs: configuration.budget.epochs as u32,
+        batch: configuration.budget.batch as u32,
+        train_samples: planned.train_samples as u64,
+        test_samples: planned.test_samples as u64,
+        parameters: (planned.parameters > 0).then_some(planned.parameters as u64),
+        // The accuracy of an unfinished budget would be read as the method's: the curve keeps it.
+        top1_last: last.filter(|_| finished).and_then(|point| point.test_top1),
+        top1_best: best.filter(|_| finished),
+        train_loss_last: last.filter(|_| finished).and_then(|point| point.train_loss),
+        train_step_seconds_median: clock.step_seconds_median,
+        train_step_seconds_mad: clock.step_seconds_mad,
+        train_step_seconds_min: clock.step_seconds_min,
+        timed_steps: finished.then_some(clock.timed_steps),
+        train_samples_per_second: clock.step_seconds_median.map(|s| configuration.budget.batch as f64 / s),
+        train_seconds_total: finished.then_some(clock.train_seconds),
+        eval_seconds_total: finished.then_some(clock.eval_seconds),
+        peak_host_bytes: measured.peak_host_bytes,
+        peak_step_bytes: measured.peak_step_bytes,
+        saved_bytes_peak: measured.saved_bytes_peak,
+        planned_step_bytes: measured.planned_step_bytes,
+        spikes_per_sample: measured.spikes_per_sample,
+        firing_rate: measured.firing_rate,
+        device: configuration.device.clone(),
+        threads: setup.threads as u32,
+        config_hash: planned.hash.clone(),
+        recipe: planned.recipe.clone(),
+        dataset_manifest: configuration.dataset_manifest.clone(),
+        git_rev: setup.environment.git_rev.clone(),
+        dirty: setup.environment.dirty,
+        ..Trial::default()
+    }
+}
+
+/// A trial's result in one line.
+fn summary(trial: &Trial) -> String {
+    let took = trial.wall_seconds.map(|seconds| format!("  {}", duration(seconds))).unwrap_or_default();
+    if trial.status != Status::Ok {
+        return format!("{}  {}: {}{took}", trial.trial, trial.status, trial.note);
+    }
+    let step = trial.train_step_seconds_median.map(|s| format!("  {:.1} ms/step", 1e3 * s)).unwrap_or_default();
+    let peak = trial.peak_step_bytes.map(|bytes| format!("  {}/step", mib(bytes))).unwrap_or_default();
+    format!("{}  ok  {}{step}{peak}{took}", trial.trial, percent(trial.top1_last))
+}

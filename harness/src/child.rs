@@ -1,0 +1,255 @@
+//! A trial seen from outside: a process that is started, listened to, and always ends in a verdict.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use results::Status;
+
+use crate::event::{Assignment, Event, Measured};
+use crate::interrupt::Interrupt;
+
+/// How often the clock and Ctrl-C are looked at while a trial is silent.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long an ended process's last lines are waited for: a grandchild may hold the pipe open for ever.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How a trial's process ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Which kind of end.
+    pub status: Status,
+    /// Why, if it is not `ok`.
+    pub note: String,
+    /// What it measured, if it came to its end.
+    pub measured: Option<Measured>,
+}
+
+impl Verdict {
+    fn ended(status: Status, note: impl Into<String>) -> Self {
+        Self { status, note: note.into(), measured: None }
+    }
+}
+
+/// Runs `program trial`, hands it the assignment, and passes its events to `listen`.
+///
+/// Never fails: whatever happens to the process is its verdict.
+pub fn run(
+    program: &OsStr,
+    assignment: &Assignment,
+    timeout: Option<Duration>,
+    interrupt: &Interrupt,
+    mut listen: impl FnMut(&Event),
+) -> Verdict {
+    let began = Instant::now();
+    let spec = match serde_json::to_string(assignment) {
+        Ok(spec) => spec,
+        Err(error) => return Verdict::ended(Status::Failed, format!("cannot write the assignment: {error}")),
+    };
+    let mut child = match spawn(program) {
+        Ok(child) => child,
+        Err(error) => {
+            let note = format!("cannot start {}: {error}", program.to_string_lossy());
+            return Verdict::ended(Status::Crashed, note);
+        }
+    };
+    let lines = lines_of(&mut child, spec);
+    let mut talk = Talk::default();
+    let stopped = loop {
+        match lines.recv_timeout(TICK) {
+            Ok(line) => talk.hear(line, &mut listen),
+            Err(RecvTimeoutError::Timeout) => {}
+            // Both pipes are closed: it ends now, or closed them and goes on; the clock still runs.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
+        }
+        if interrupt.is_asked() {
+            break Some(Verdict::ended(Status::Interrupted, format!("stopped by a person {}", after(began))));
+        }
+        if let Some(limit) = timeout.filter(|&limit| began.elapsed() >= limit) {
+            let note = format!("longer than {} s (--timeout): stopped {}", limit.as_secs_f64(), talk.place());
+            break Some(Verdict::ended(Status::TimedOut, note));
+        }
+        if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+            break None;
+        }
+    };
+    if let Some(verdict) = stopped {
+        // An error means that it ended by itself a moment ago.
+        let _ = child.kill();
+        let _ = child.wait();
+        return verdict;
+    }
+    let ended = Instant::now();
+    while let Some(left) = LAST_WORDS.checked_sub(ended.elapsed()) {
+        match lines.recv_timeout(left) {
+            Ok(line) => talk.hear(line, &mut listen),
+            Err(_) => break,
+        }
+    }
+    match child.wait() {
+        Ok(status) => talk.verdict(status, began),
+        Err(error) => Verdict::ended(Status::Crashed, format!("lost sight of the process: {error}")),
+    }
+}
+
+fn spawn(program: &OsStr) -> std::io::Result<Child> {
+    let mut command = Command::new(program);
+    command.arg("trial").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[cfg(unix)]
+    {
+        // A group of its own: Ctrl-C in a terminal reaches the campaign alone, which then decides.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    }
+    command.spawn()
+}
+
+enum Line {
+    Out(String),
+    Err(String),
+}
+
+/// Feeds standard input and collects both outputs, each on a thread of its own.
+fn lines_of(child: &mut Child, spec: String) -> Receiver<Line> {
+    let (sender, lines) = channel();
+    if let Some(mut stdin) = child.stdin.take() {
+        std::thread::spawn(move || {
+            // A process that ends without reading is judged by how it ended.
+            let _ = stdin.write_all(spec.as_bytes());
+        });
+    }
+    if let Some(stdout) = child.stdout.take() {
+        collect(stdout, sender.clone(), Line::Out);
+    }
+    if let Some(stderr) = child.stderr.take() {
+        collect(stderr, sender, Line::Err);
+    }
+    lines
+}
+
+fn collect(pipe: impl Read + Send + 'static, sender: Sender<Line>, line: fn(String) -> Line) {
+    std::thread::spawn(move || {
+        for bytes in BufReader::new(pipe).split(b'\n') {
+            let Ok(bytes) = bytes else { return };
+            if sender.send(line(String::from_utf8_lossy(&bytes).into_owned())).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// What the process has told so far.
+#[derive(Default)]
+struct Talk {
+    outcome: Option<Result<Measured, (Status, String)>>,
+    place: Option<String>,
+    complaints: Vec<String>,
+    garbled: Option<String>,
+}
+
+impl Talk {
+    fn hear(&mut self, line: Line, listen: &mut impl FnMut(&Event)) {
+        let line = match line {
+            Line::Err(line) => {
+                let words = line.trim();
+                if !words.is_empty() {
+                    self.complaints.push(words.to_owned());
+                }
+                return;
+            }
+            Line::Out(line) => line,
+        };
+        let Ok(event) = serde_json::from_str::<Event>(&line) else {
+            self.garbled.get_or_insert(line);
+            return;
+        };
+        match &event {
+            Event::Step { epoch, step, .. } => self.place = Some(format!("in epoch {epoch}, step {step}")),
+            Event::Epoch { point, .. } => self.place = Some(format!("after epoch {}", point.epoch)),
+            Event::Probe { steps } => self.place = Some(format!("while memory was probed at T = {steps}")),
+            Event::Finished(measured) => self.outcome = Some(Ok((**measured).clone())),
+            Event::Failed { status, note } => self.outcome = Some(Err((*status, note.clone()))),
+        }
+        listen(&event);
+    }
+
+    fn place(&self) -> &str {
+        self.place.as_deref().unwrap_or("before the first step")
+    }
+
+    fn verdict(self, ended: ExitStatus, began: Instant) -> Verdict {
+        let how = describe(ended);
+        let last = last_words(&self.complaints).map(|words| format!(": {words}")).unwrap_or_default();
+        let place = self.place().to_owned();
+        match self.outcome {
+            Some(Ok(measured)) => Verdict { status: Status::Ok, note: measured.note.clone(), measured: Some(measured) },
+            Some(Err((status, note))) => Verdict::ended(status, note),
+            None if allocation_failed(&self.complaints) => {
+                Verdict::ended(Status::OutOfMemory, format!("out of memory {place}{last}"))
+            }
+            None if killed_from_outside(ended) => Verdict::ended(
+                Status::OutOfMemory,
+                format!("killed from outside {place}, as the system does when memory runs out ({how})"),
+            ),
+            None => {
+                let garbled = self.garbled.map(|line| format!("; it printed a line that is no event: {line}"));
+                let note = format!("{how} {place}, {}{last}{}", after(began), garbled.unwrap_or_default());
+                Verdict::ended(Status::Crashed, note)
+            }
+        }
+    }
+}
+
+fn after(began: Instant) -> String {
+    format!("after {:.1} s", began.elapsed().as_secs_f64())
+}
+
+/// The words of Rust's allocation failure.
+fn allocation_failed(complaints: &[String]) -> bool {
+    complaints.iter().any(|line| line.contains("memory allocation of") && line.contains("failed"))
+}
+
+/// The last line that says something: hints about backtraces do not.
+fn last_words(complaints: &[String]) -> Option<&str> {
+    let says = |line: &&String| !line.starts_with("note: ") && !line.starts_with("stack backtrace");
+    complaints.iter().rev().find(says).map(String::as_str)
+}
+
+fn describe(ended: ExitStatus) -> String {
+    match (signal(ended), ended.code()) {
+        (Some(signal), _) => format!("ended by signal {signal}"),
+        (None, Some(code)) => format!("ended with exit code {code} without a result"),
+        (None, None) => "ended without a result".to_owned(),
+    }
+}
+
+#[cfg(unix)]
+fn signal(ended: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&ended)
+}
+
+#[cfg(not(unix))]
+fn signal(_: ExitStatus) -> Option<i32> {
+    None
+}
+
+/// SIGKILL that this program did not send.
+fn killed_from_outside(ended: ExitStatus) -> bool {
+    signal(ended) == Some(9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{allocation_failed, last_words};
+
+    #[test]
+    fn the_last_words_are_not_a_hint() {
+        let complaints = ["thread 'main' panicked at a.rs:1:", "index out of bounds", "note: run with `RUST_…`"];
+        let complaints = complaints.map(String::from);
+        assert_eq!(last_words(&complaints), Some("index out of bounds"));
+        assert!(!allocation_failed(&complaints));
+        assert!(allocation_failed(&["memory allocation of 64 bytes failed".into()]));
+    }
+}

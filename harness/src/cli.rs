@@ -1,0 +1,213 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::device::DeviceKind;
+use crate::error::{Error, Result};
+use crate::quantity;
+use crate::select::Selection;
+use crate::trial;
+use crate::verb::{self, list::Kind};
+
+const EXAMPLES: &str = "\
+Examples:
+  harness --suite smoke                                  every method on shipped pictures, a few minutes
+  harness --suite smoke --dry-run                        what that would run
+  harness --suite smoke --method stbp,sltt --seeds 1,2,3 two methods, three seeds
+  harness --suite smoke --model tiny-trev --method ottt-a  why a method can't train a model
+  harness --suite smoke --filter '*/t4/*' --limit 500 --epochs 1 --out /tmp/try
+  harness --suite cifar --data ~/cifar10                 the same comparison on CIFAR-10
+  harness --suite ./my-suite.toml                        a suite of your own
+  harness report results/records/smoke                   the report again
+
+A campaign can be stopped with Ctrl-C at any time; the same command takes it up again.
+Exit codes: 0 all trials ended, 1 a trial failed, 2 the request can't be served, 130 stopped by Ctrl-C.";
+
+const START: &str = "\
+Compares ways of training spiking neural networks on one model zoo: accuracy, memory, time.
+
+  harness --suite smoke    run every method on pictures that ship with the program, a few minutes
+  harness list             what else there is: suites, methods, models, datasets, recipes
+
+  harness --help           all flags, with examples
+";
+
+/// Compares ways of training spiking neural networks on one model zoo: accuracy, memory, time.
+#[derive(Debug, Parser)]
+#[command(name = "harness", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List what can be named: suites, methods, models, datasets, recipes.
+    List {
+        /// Only this kind.
+        kind: Option<Kind>,
+    },
+    /// Write tables, charts and a page from a folder of records.
+    Report {
+        /// Folder of records, such as results/records/smoke.
+        dir: PathBuf,
+        /// Folder to write to; DIR/report without it.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+    /// Print a recipe as the program understood it.
+    Recipe {
+        /// Recipe id, or the path of a TOML file.
+        name: String,
+    },
+    /// Run one trial: assignment on standard input, events on standard output, one JSON object a line.
+    #[command(hide = true)]
+    Trial,
+}
+
+/// Flags of the plain form.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Suite to run: an id from `harness list suites`, or the path of a TOML file.
+    #[arg(long, value_name = "ID|FILE", help_heading = "What to run")]
+    pub(crate) suite: Option<String>,
+    /// Run only these methods; one that no selected case lists is tried on all of them.
+    #[arg(long, value_name = "ID,..", value_delimiter = ',', help_heading = "What to run")]
+    method: Vec<String>,
+    /// Run only cases of these models.
+    #[arg(long, value_name = "ID,..", value_delimiter = ',', help_heading = "What to run")]
+    model: Vec<String>,
+    /// Run only cases of these data sets.
+    #[arg(long, value_name = "ID,..", value_delimiter = ',', help_heading = "What to run")]
+    dataset: Vec<String>,
+    /// Run only trials whose key <suite>/<case>/<method>/t<T>/s<seed> holds this text, or matches this pattern of * and ?.
+    #[arg(long, value_name = "TEXT", help_heading = "What to run")]
+    filter: Option<String>,
+    /// Print what would run and what is on file, and run nothing.
+    #[arg(long, help_heading = "What to run")]
+    pub(crate) dry_run: bool,
+    /// Run trials again that are on file.
+    #[arg(long, help_heading = "What to run")]
+    pub(crate) again: bool,
+
+    /// Number of time steps T, in place of the cases' own.
+    #[arg(long, value_name = "T,..", value_delimiter = ',', value_parser = at_least_one, help_heading = "What to change")]
+    steps_t: Vec<usize>,
+    /// Passes over the training set, in place of the cases' own.
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "What to change")]
+    epochs: Option<usize>,
+    /// Samples in a training batch, in place of the cases' own.
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "What to change")]
+    batch: Option<usize>,
+    /// Train on the first N samples, class-balanced; the test set is cut in the same proportion.
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "What to change")]
+    limit: Option<usize>,
+    /// Seeds of all randomness, one trial a method for each, in place of the cases' own.
+    #[arg(long, alias = "seed", value_name = "N,..", value_delimiter = ',', help_heading = "What to change")]
+    seeds: Vec<u64>,
+
+    /// Device to compute on.
+    #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
+    device: DeviceKind,
+    /// Threads to compute on; all processors without it. The numbers do not depend on it.
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Where and how")]
+    pub(crate) threads: Option<usize>,
+    /// Folder of a data set that does not ship.
+    #[arg(long, value_name = "DIR", help_heading = "Where and how")]
+    data: Option<PathBuf>,
+    /// Folder for records and report; results/records/<suite> without it.
+    #[arg(long, value_name = "DIR", help_heading = "Where and how")]
+    pub(crate) out: Option<PathBuf>,
+    /// Stop a trial after so many seconds and go on with the next.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Where and how")]
+    pub(crate) timeout: Option<Duration>,
+    /// End a trial that would hold more heap than this, such as 512MiB, and go on with the next.
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "Where and how")]
+    pub(crate) memory_limit: Option<usize>,
+    /// Program to start as `PROGRAM trial`, in place of this one.
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    pub(crate) trial_program: Option<PathBuf>,
+}
+
+impl RunArguments {
+    pub(crate) fn selection(&self) -> Selection {
+        Selection {
+            methods: self.method.clone(),
+            models: self.model.clone(),
+            datasets: self.dataset.clone(),
+            filter: self.filter.clone(),
+            steps: self.steps_t.clone(),
+            epochs: self.epochs,
+            batch: self.batch,
+            limit: self.limit,
+            seeds: self.seeds.clone(),
+            device: self.device,
+            data: self.data.clone(),
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count >= 1 => Ok(count),
+        _ => Err("must be a whole number of at least 1".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|&seconds: &f64| seconds > 0.0);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "must be a positive number of seconds".to_owned())
+}
+
+/// Serves a command line, the program's own name first, and returns the exit code.
+///
+/// The program's name is what trials are started with.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut output = std::io::stdout();
+    match serve(&arguments, &mut output) {
+        Ok(code) => code,
+        // The reader has seen enough: `harness list | head`.
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<ExitCode> {
+    if arguments.len() < 2 {
+        write!(output, "{START}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            error.print()?;
+            return Ok(ExitCode::from(error.exit_code() as u8));
+        }
+    };
+    match parsed.verb {
+        None => {
+            let program = arguments.first().cloned().unwrap_or_else(|| Arguments::command().get_name().into());
+            verb::run::run(&parsed.run, program, output)
+        }
+        Some(Verb::List { kind }) => verb::list::list(kind, output).map(|()| ExitCode::SUCCESS),
+        Some(Verb::Report { dir, to }) => {
+            verb::report::report(&dir, to.as_deref(), output).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Verb::Recipe { name }) => verb::recipe::recipe(&name, output).map(|()| ExitCode::SUCCESS),
+        Some(Verb::Trial) => Ok(trial::run(std::io::stdin().lock(), output)),
+    }
+}

@@ -1,0 +1,115 @@
+//! All that decides a trial's numbers, and its hash.
+
+use std::rc::Rc;
+
+use engine::loss::Loss;
+use engine::method::{Method, RunSpec};
+use engine::model::{ModelSpec, Network};
+use engine::optim::{OptimSpec, Schedule};
+use engine::param::Params;
+use engine::pass::Session;
+use keys::Key;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::suggest::Unknown;
+use crate::suite::{Budget, MethodSettings};
+
+/// A trial, resolved: nothing is looked up any more.
+///
+/// Threads, folders and time limits are not in it: they do not decide the numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Version of the record format.
+    pub schema: u32,
+    /// Suite id.
+    pub suite: String,
+    /// Case id.
+    pub case: String,
+    /// Revision of the case.
+    pub case_rev: u32,
+    /// Data set id.
+    pub dataset: String,
+    /// Hash of what the data set holds.
+    pub dataset_manifest: String,
+    /// Model id.
+    pub model: String,
+    /// What to build; its `steps` is T.
+    pub network: ModelSpec,
+    /// Method id.
+    pub method: String,
+    /// The method's settings.
+    pub settings: MethodSettings,
+    /// The loss over time.
+    pub loss: Loss,
+    /// The optimiser's constants.
+    pub optimizer: OptimSpec,
+    /// The learning rate over the run.
+    pub schedule: Schedule,
+    /// How images become a batch.
+    pub data: datasets::Protocol,
+    /// How long it is trained.
+    pub budget: Budget,
+    /// Seed of all randomness.
+    pub seed: u64,
+    /// The T at which memory is measured, beside the trial's own.
+    pub memory_probe: Vec<usize>,
+    /// Device id.
+    pub device: String,
+}
+
+impl Configuration {
+    /// The trial's key in records: `<suite>/<case>/<method>/t<T>/s<seed>`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/{}/{}/t{}/s{}", self.suite, self.case, self.method, self.network.steps, self.seed)
+    }
+
+    /// SHA-256 in hex over the whole configuration.
+    ///
+    /// # Errors
+    /// When a number has no JSON form.
+    pub fn hash(&self) -> Result<String> {
+        let text = serde_json::to_vec(self)
+            .map_err(|error| Error::Text { what: "a configuration", message: error.to_string() })?;
+        Ok(Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The method with its settings.
+    ///
+    /// # Errors
+    /// When there is none of this name, or a setting is out of range.
+    pub fn method(&self) -> Result<Box<dyn Method>> {
+        let entry = registry::find(&self.method).ok_or_else(|| {
+            Error::unknown(Unknown::new("method", &self.method, registry::all().map(|entry| entry.id)))
+        })?;
+        (entry.build)(&self.settings.to_engine()).map_err(|source| Error::Setting { place: self.key(), source })
+    }
+
+    /// The network at T = `steps`, freshly initialised from the seed.
+    ///
+    /// # Errors
+    /// When there is no such model, or it refuses its specification.
+    pub fn network(&self, session: Rc<Session>, steps: usize) -> Result<Network> {
+        let entry = models::find(&self.model).ok_or_else(|| {
+            Error::unknown(Unknown::new("model", &self.model, models::MODELS.iter().map(|entry| entry.id)))
+        })?;
+        let params = Params::new(session, self.seed_for("init"));
+        let spec = ModelSpec { steps, ..self.network.clone() };
+        entry.network(&spec, params).map_err(|source| Error::Setting { place: self.key(), source })
+    }
+
+    /// How the method runs at T = `steps`.
+    #[must_use]
+    pub fn run_spec(&self, steps: usize) -> RunSpec {
+        RunSpec { steps, loss: self.loss, key: self.seed_for("run") }
+    }
+
+    /// The random key of one purpose.
+    #[must_use]
+    pub fn seed_for(&self, purpose: &str) -> Key {
+        Key::new(self.seed).fork(purpose)
+    }
+}

@@ -1,0 +1,106 @@
+//! What a trial's process is told, and what it tells: one JSON object a line.
+
+use std::path::PathBuf;
+
+use results::{CurvePoint, LedgerRow, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::configuration::Configuration;
+
+/// What a trial's process reads from standard input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// What to run.
+    pub configuration: Configuration,
+    /// Folder of data sets that do not ship.
+    pub data: Option<PathBuf>,
+    /// Threads to compute on.
+    pub threads: usize,
+    /// Bytes of heap that the process may hold.
+    pub memory_limit: Option<usize>,
+}
+
+/// What a trial's process writes to standard output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A training step was taken; not every step is told.
+    Step {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Step inside the epoch, counted from 1.
+        step: usize,
+        /// Loss of the step.
+        loss: f64,
+        /// Training samples per second in this epoch, data loading included.
+        samples_per_second: f64,
+        /// Most bytes of heap that were live at once since training began.
+        peak_bytes: usize,
+    },
+    /// An epoch ended.
+    Epoch {
+        /// How it went.
+        point: CurvePoint,
+        /// Training samples per second in this epoch, data loading included.
+        samples_per_second: f64,
+        /// Most bytes of heap that were live at once since training began.
+        peak_bytes: usize,
+    },
+    /// Training ended; the memory of a step is measured at this T.
+    Probe {
+        /// T.
+        steps: usize,
+    },
+    /// All is done.
+    Finished(Box<Measured>),
+    /// The trial came to an end of another kind, and knows why.
+    Failed {
+        /// Which kind.
+        status: Status,
+        /// Why.
+        note: String,
+    },
+}
+
+/// What a trial measured, beside its curve.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Clock lane.
+    pub clock: Clock,
+    /// Most bytes of heap that were live at once while training.
+    pub peak_host_bytes: Option<u64>,
+    /// Most bytes of one training step above what lives between steps.
+    pub peak_step_bytes: Option<u64>,
+    /// Most bytes of saved activations in one training step.
+    pub saved_bytes_peak: Option<u64>,
+    /// The ledger's peak of a planned training step.
+    pub planned_step_bytes: Option<u64>,
+    /// Spikes of all neurons over all T steps for one test sample.
+    pub spikes_per_sample: Option<f64>,
+    /// Spikes per neuron and step.
+    pub firing_rate: Option<f64>,
+    /// Where the bytes of a step went, at each probed T.
+    pub ledger: Vec<LedgerRow>,
+    /// Why a cell is empty.
+    pub note: String,
+}
+
+/// What the clock said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clock {
+    /// Median of the timed steps.
+    pub step_seconds_median: Option<f64>,
+    /// Median absolute deviation of the timed steps.
+    pub step_seconds_mad: Option<f64>,
+    /// Fastest timed step.
+    pub step_seconds_min: Option<f64>,
+    /// Number of timed steps.
+    pub timed_steps: u64,
+    /// Training, data loading included.
+    pub train_seconds: f64,
+    /// Evaluation, data loading included.
+    pub eval_seconds: f64,
+}

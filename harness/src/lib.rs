@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod campaign;
+pub mod child;
+pub mod cli;
+mod configuration;
+mod device;
+mod document;
+mod environment;
+mod error;
+pub mod event;
+mod interrupt;
+mod plan;
+mod progress;
+mod quantity;
+mod recipe;
+mod select;
+pub mod shelf;
+mod suggest;
+mod suite;
+pub mod trial;
+mod utc;
+mod verb;
+
+pub use configuration::Configuration;
+pub use device::DeviceKind;
+pub use environment::{cores, environment};
+pub use error::{Error, Result};
+pub use interrupt::Interrupt;
+pub use plan::{Planned, plan};
+pub use quantity::size;
+pub use recipe::{ModelChoices, Recipe};
+pub use select::Selection;
+pub use suggest::Unknown;
+pub use suite::{Budget, Case, MethodSettings, Scalar, Suite};

@@ -1,0 +1,220 @@
+//! From a suite and a selection to a list of trials, with every mistake found before the first one runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use datasets::{Dataset, Loader, Split};
+
+use crate::configuration::Configuration;
+use crate::device;
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use crate::select::Selection;
+use crate::shelf;
+use crate::suggest::Unknown;
+use crate::suite::{Budget, Case, Suite};
+
+/// A trial that is about to run, or to be ruled out.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// All that decides its numbers.
+    pub configuration: Configuration,
+    /// Its key in records.
+    pub key: String,
+    /// Hash of the configuration.
+    pub hash: String,
+    /// Recipe id.
+    pub recipe: String,
+    /// Whether its case's other methods are compared with it.
+    pub baseline: bool,
+    /// Number of trainable scalars.
+    pub parameters: usize,
+    /// Samples in an epoch.
+    pub train_samples: usize,
+    /// Samples in an evaluation.
+    pub test_samples: usize,
+    /// Batches in an epoch.
+    pub batches: usize,
+    /// Why the method can't train this model, if it can't.
+    pub unsupported: Option<String>,
+}
+
+impl Planned {
+    /// A rough measure of how long it takes: samples times epochs times steps.
+    #[must_use]
+    pub fn work(&self) -> f64 {
+        if self.unsupported.is_some() {
+            return 0.0;
+        }
+        (self.train_samples * self.configuration.budget.epochs * self.configuration.network.steps) as f64
+    }
+}
+
+/// The trials of a suite that are asked for, in order.
+///
+/// Opens every data set once: an unreadable file is told before anything runs.
+///
+/// # Errors
+/// Names the value, the rule and the place.
+pub fn plan(suite: &Suite, selection: &Selection) -> Result<Vec<Planned>> {
+    selection.check()?;
+    let cases = selection.cases(suite)?;
+    let mut opened = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut trials = Vec::new();
+    for case in &cases {
+        let mut drafts = Vec::new();
+        for method in selection.methods(case, &cases) {
+            drafts.extend(drafts_of(suite, case, method, selection)?);
+        }
+        // A method without time has one trial, however many T are asked for.
+        drafts.retain(|draft| {
+            let key = draft.configuration.key();
+            selection.admits(&key) && seen.insert(key)
+        });
+        if drafts.is_empty() {
+            continue;
+        }
+        let dataset = open(&mut opened, case, selection)?;
+        for draft in drafts {
+            trials.push(draft.finish(case, &dataset)?);
+        }
+    }
+    if trials.is_empty() {
+        let filter = selection.filter.as_deref().unwrap_or_default();
+        return Err(Error::Nothing(format!(
+            "no trial of suite {} matches '{filter}' (--filter); keys look like {}/{}/{}/t{}/s1",
+            suite.id, suite.id, suite.cases[0].id, suite.cases[0].methods[0], suite.cases[0].steps
+        )));
+    }
+    Ok(trials)
+}
+
+/// A trial before its data set is open.
+struct Draft {
+    configuration: Configuration,
+    recipe: String,
+}
+
+fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) -> Result<Vec<Draft>> {
+    let recipe_id = case.recipe_of(method);
+    let recipe = shelf::recipe(recipe_id, Some(&suite.document.name))?;
+    let entry = datasets::find(&case.dataset).ok_or_else(|| {
+        Error::unknown(Unknown::new("dataset", &case.dataset, datasets::DATASETS.iter().map(|e| e.id)))
+    })?;
+    let budget = Budget {
+        epochs: selection.epochs.unwrap_or(case.budget.epochs),
+        batch: selection.batch.unwrap_or(case.budget.batch),
+    };
+    let data = limited(&recipe, entry.card, selection.limit);
+    data.check(entry.card).map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
+    let mut drafts = Vec::new();
+    let own = [case.steps];
+    for &requested in if selection.steps.is_empty() { own.as_slice() } else { &selection.steps } {
+        let seeds = if selection.seeds.is_empty() { &case.seeds } else { &selection.seeds };
+        for &seed in seeds {
+            let mut configuration = Configuration {
+                schema: results::SCHEMA,
+                suite: suite.id.clone(),
+                case: case.id.clone(),
+                case_rev: case.rev,
+                dataset: case.dataset.clone(),
+                dataset_manifest: String::new(),
+                model: case.model.clone(),
+                network: recipe.model.spec(entry.card.shape, entry.card.classes, requested),
+                method: method.to_owned(),
+                settings: case.settings.get(method).cloned().unwrap_or_default(),
+                loss: recipe.loss,
+                optimizer: recipe.optimizer,
+                schedule: recipe.schedule.clone(),
+                data,
+                budget,
+                seed,
+                memory_probe: case.memory_probe.clone(),
+                device: selection.device.id().to_owned(),
+            };
+            configuration.network.steps = configuration.method()?.steps(requested);
+            drafts.push(Draft { configuration, recipe: recipe_id.to_owned() });
+        }
+    }
+    Ok(drafts)
+}
+
+/// The recipe's protocol with `--limit`: so many training samples, and as large a share of the test set.
+fn limited(recipe: &Recipe, card: &datasets::Card, limit: Option<usize>) -> datasets::Protocol {
+    let Some(train) = limit else { return recipe.data };
+    let [all_train, all_test] = card.counts;
+    let test = (all_test * train).div_ceil(all_train).min(all_test);
+    datasets::Protocol { train_limit: Some(train), test_limit: Some(test), ..recipe.data }
+}
+
+fn open(
+    opened: &mut BTreeMap<String, Arc<dyn Dataset>>,
+    case: &Case,
+    selection: &Selection,
+) -> Result<Arc<dyn Dataset>> {
+    if let Some(dataset) = opened.get(&case.dataset) {
+        return Ok(Arc::clone(dataset));
+    }
+    let place = || format!("case {}", case.id);
+    let dataset = open_dataset(&case.dataset, selection.data.as_deref())
+        .map_err(|error| match error {
+            Error::Data { source, .. } => Error::Data { place: place(), source },
+            other => other,
+        })?;
+    opened.insert(case.dataset.clone(), Arc::clone(&dataset));
+    Ok(dataset)
+}
+
+/// Opens a data set by its id.
+pub(crate) fn open_dataset(id: &str, folder: Option<&std::path::Path>) -> Result<Arc<dyn Dataset>> {
+    let entry = datasets::find(id).ok_or_else(|| {
+        Error::unknown(Unknown::new("dataset", id, datasets::DATASETS.iter().map(|entry| entry.id)))
+    })?;
+    (entry.open)(folder).map_err(|source| Error::Data { place: format!("dataset {id}"), source })
+}
+
+/// The loaders of both splits. Batches of the training set are all full, so that every timed step is alike.
+pub(crate) fn loaders(
+    configuration: &Configuration,
+    dataset: &Arc<dyn Dataset>,
+) -> Result<(Loader, Loader), datasets::DataError> {
+    let (batch, key) = (configuration.budget.batch, configuration.seed_for("data"));
+    let loader = |split, batch, drop_last| {
+        Loader::new(Arc::clone(dataset), split, configuration.data, batch, key, drop_last)
+    };
+    let train = loader(Split::Train, batch, true)?;
+    let test = loader(Split::Test, 1, false)?.samples().min(batch);
+    Ok((train, loader(Split::Test, test, false)?))
+}
+
+impl Draft {
+    fn finish(self, case: &Case, dataset: &Arc<dyn Dataset>) -> Result<Planned> {
+        let Self { mut configuration, recipe } = self;
+        dataset.manifest().clone_into(&mut configuration.dataset_manifest);
+        let (train, test) = loaders(&configuration, dataset)
+            .map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
+        let steps = configuration.network.steps;
+        let (parameters, unsupported) = match configuration.network(Rc::new(device::planning()), steps) {
+            Ok(network) => {
+                let reason = configuration.method()?.supports(&network, &configuration.run_spec(steps)).err();
+                (network.params.count(), reason.map(|reason| reason.to_string()))
+            }
+            Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => (0, Some(reason.to_string())),
+            Err(error) => return Err(error),
+        };
+        Ok(Planned {
+            key: configuration.key(),
+            hash: configuration.hash()?,
+            baseline: case.baseline.as_ref() == Some(&configuration.method),
+            recipe,
+            parameters,
+            train_samples: train.batches() * configuration.budget.batch,
+            test_samples: test.samples(),
+            batches: train.batches(),
+            unsupported,
+            configuration,
+        })
+    }
+}

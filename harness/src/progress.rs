@@ -1,0 +1,185 @@
+//! How a campaign looks while it runs: bars on a terminal, plain lines elsewhere; always on standard error.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::event::Event;
+use crate::plan::Planned;
+use crate::quantity::{duration, mib};
+
+/// The display of a campaign.
+pub(crate) struct Progress {
+    bars: Option<Bars>,
+    trials: usize,
+    done: usize,
+    began: Instant,
+    work: Work,
+    trial: Option<Current>,
+}
+
+struct Bars {
+    screen: MultiProgress,
+    overall: ProgressBar,
+    trial: ProgressBar,
+}
+
+/// Work in the unit of [`Planned::work`].
+#[derive(Default)]
+struct Work {
+    total: f64,
+    finished: f64,
+    running: f64,
+}
+
+struct Current {
+    key: String,
+    work: f64,
+    epochs: usize,
+    batches: usize,
+    peak_bytes: usize,
+}
+
+impl Progress {
+    /// The display of a campaign of so many trials, of which these still have to run.
+    #[must_use]
+    pub(crate) fn new(trials: usize, todo: &[&Planned]) -> Self {
+        let bars = std::io::stderr().is_terminal().then(Bars::new);
+        let work = Work { total: todo.iter().map(|planned| planned.work()).sum(), ..Work::default() };
+        let progress = Self { bars, trials, done: trials - todo.len(), began: Instant::now(), work, trial: None };
+        progress.draw();
+        progress
+    }
+
+    /// A line above the bars.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.bars {
+            // Nobody reads standard error any more: nothing is lost that is not on file.
+            Some(bars) => drop(bars.screen.println(line)),
+            None => drop(writeln!(std::io::stderr(), "{line}")),
+        }
+    }
+
+    /// A trial starts.
+    pub(crate) fn start(&mut self, planned: &Planned) {
+        self.trial = Some(Current {
+            key: planned.key.clone(),
+            work: planned.work(),
+            epochs: planned.configuration.budget.epochs,
+            batches: planned.batches,
+            peak_bytes: 0,
+        });
+        if let Some(bars) = &self.bars {
+            bars.trial.set_length((planned.configuration.budget.epochs * planned.batches) as u64);
+            bars.trial.set_position(0);
+            bars.trial.set_message(planned.key.clone());
+        }
+        self.draw();
+    }
+
+    /// The running trial told something.
+    pub(crate) fn hear(&mut self, event: &Event) {
+        let Some(current) = &mut self.trial else { return };
+        let (key, epochs) = (&current.key, current.epochs);
+        match event {
+            Event::Step { epoch, step, loss, samples_per_second, peak_bytes } => {
+                current.peak_bytes = *peak_bytes;
+                let steps = (epoch - 1) * current.batches + step;
+                self.work.running = current.work * steps as f64 / (epochs * current.batches).max(1) as f64;
+                let peak = mib(*peak_bytes as u64);
+                if let Some(bars) = &self.bars {
+                    bars.trial.set_position(steps as u64);
+                    bars.trial.set_message(format!(
+                        "{key}  epoch {epoch}/{epochs}  step {step}/{}  loss {loss:.3}  {samples_per_second:.0} samples/s  peak {peak}",
+                        current.batches
+                    ));
+                }
+            }
+            Event::Epoch { point, samples_per_second, peak_bytes } => {
+                current.peak_bytes = *peak_bytes;
+                let line = format!(
+                    "{key}  epoch {}/{epochs}  loss {:.3}  test {}  {samples_per_second:.0} samples/s  peak {}",
+                    point.epoch,
+                    point.train_loss.unwrap_or(f64::NAN),
+                    percent(point.test_top1),
+                    mib(*peak_bytes as u64)
+                );
+                self.work.running = current.work * f64::from(point.epoch) / epochs.max(1) as f64;
+                match &self.bars {
+                    Some(bars) => bars.trial.set_message(line),
+                    None => self.say(&format!("  {line}{}", self.eta_suffix())),
+                }
+            }
+            Event::Probe { steps } => {
+                if let Some(bars) = &self.bars {
+                    bars.trial.set_message(format!("{key}  memory of a step at T = {steps}"));
+                }
+            }
+            Event::Finished(_) | Event::Failed { .. } => {}
+        }
+        self.draw();
+    }
+
+    /// The trial ended; `line` is its result.
+    pub(crate) fn finish(&mut self, planned: &Planned, line: &str) {
+        self.done += 1;
+        self.work.running = 0.0;
+        self.work.finished += planned.work();
+        self.trial = None;
+        let place = format!("[{:>width$}/{}]", self.done, self.trials, width = self.trials.to_string().len());
+        self.say(&format!("{place} {line}"));
+        self.draw();
+    }
+
+    /// Takes the bars off the screen.
+    pub(crate) fn close(&self) {
+        if let Some(bars) = &self.bars {
+            bars.trial.finish_and_clear();
+            bars.overall.finish_and_clear();
+        }
+    }
+
+    /// Seconds that are left, by the work that is done; `None` before any is.
+    fn eta(&self) -> Option<f64> {
+        let done = self.work.finished + self.work.running;
+        let left = (self.work.total - done).max(0.0);
+        (done > 0.0).then(|| self.began.elapsed().as_secs_f64() * left / done)
+    }
+
+    fn eta_suffix(&self) -> String {
+        self.eta().map(|left| format!("  ETA {}", duration(left))).unwrap_or_default()
+    }
+
+    fn draw(&self) {
+        let Some(bars) = &self.bars else { return };
+        bars.overall.set_length((self.work.total.max(1.0)) as u64);
+        bars.overall.set_position((self.work.finished + self.work.running) as u64);
+        bars.overall.set_message(format!(
+            "{}/{} trials  {} gone{}",
+            self.done,
+            self.trials,
+            duration(self.began.elapsed().as_secs_f64()),
+            self.eta_suffix()
+        ));
+    }
+}
+
+impl Bars {
+    fn new() -> Self {
+        let screen = MultiProgress::new();
+        let style = |template: &str| {
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            style.progress_chars("━╸─")
+        };
+        let trial = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {wide_msg}")));
+        let overall = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {wide_msg}")));
+        overall.enable_steady_tick(Duration::from_millis(500));
+        Self { screen, overall, trial }
+    }
+}
+
+/// A fraction as a percentage, a dash where there is none.
+pub(crate) fn percent(fraction: Option<f64>) -> String {
+    fraction.map_or_else(|| "–".to_owned(), |fraction| format!("{:.1} %", 100.0 * fraction))
+}

@@ -1,0 +1,109 @@
+//! The suites and recipes that ship with the program: one line a file.
+
+use std::path::{Path, PathBuf};
+
+use crate::document::Document;
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use crate::suggest::Unknown;
+use crate::suite::Suite;
+
+/// A file that was built in.
+#[derive(Clone, Copy, Debug)]
+pub struct Shipped {
+    /// Its name without the ending.
+    pub id: &'static str,
+    text: &'static str,
+}
+
+/// Every suite, in the order of `list`.
+pub static SUITES: &[Shipped] = &[
+    Shipped { id: "smoke", text: include_str!("../suites/smoke.toml") },
+    Shipped { id: "fashion", text: include_str!("../suites/fashion.toml") },
+    Shipped { id: "cifar", text: include_str!("../suites/cifar.toml") },
+];
+
+/// Every recipe, in the order of `list`.
+pub static RECIPES: &[Shipped] = &[
+    Shipped { id: "tiny-conv", text: include_str!("../recipes/tiny-conv.toml") },
+    Shipped { id: "tiny-conv-ann", text: include_str!("../recipes/tiny-conv-ann.toml") },
+    Shipped { id: "tiny-rev", text: include_str!("../recipes/tiny-rev.toml") },
+    Shipped { id: "tiny-trev", text: include_str!("../recipes/tiny-trev.toml") },
+];
+
+/// A suite by its name, or by the path of its file.
+///
+/// # Errors
+/// When there is none, or it can't be understood.
+pub fn suite(name: &str) -> Result<Suite> {
+    if let Some(path) = as_path(name, None) {
+        let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        return Suite::parse(&id, read(&path)?);
+    }
+    Suite::parse(name, shipped("suite", SUITES, name)?)
+}
+
+/// A recipe by its name, or by the path of its file, which may be relative to `beside` (the suite that names it).
+///
+/// # Errors
+/// When there is none, or it can't be understood.
+pub fn recipe(name: &str, beside: Option<&str>) -> Result<Recipe> {
+    match as_path(name, beside) {
+        Some(path) => Recipe::parse(&read(&path)?),
+        None => Recipe::parse(&shipped("recipe", RECIPES, name)?),
+    }
+}
+
+fn shipped(kind: &str, shelf: &[Shipped], name: &str) -> Result<Document> {
+    match shelf.iter().find(|file| file.id == name) {
+        Some(file) => {
+            Ok(Document { name: format!("{kind}s/{name}.toml (built in)"), text: file.text.to_owned() })
+        }
+        None => Err(Error::unknown(Unknown::new(kind, name, shelf.iter().map(|file| file.id)))),
+    }
+}
+
+/// A name that ends in `.toml` is a path.
+fn as_path(name: &str, beside: Option<&str>) -> Option<PathBuf> {
+    let path = Path::new(name);
+    if path.extension().is_none_or(|ending| ending != "toml") {
+        return None;
+    }
+    let folder = beside.and_then(|file| Path::new(file).parent());
+    Some(folder.map_or_else(|| path.to_owned(), |folder| folder.join(path)))
+}
+
+fn read(path: &Path) -> Result<Document> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Document { name: path.display().to_string(), text }),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RECIPES, SUITES, recipe, suite};
+
+    #[test]
+    fn all_that_ships_can_be_read_and_written_again() {
+        for file in SUITES {
+            let suite = suite(file.id).unwrap_or_else(|error| panic!("{error}"));
+            for case in &suite.cases {
+                for method in &case.methods {
+                    recipe(case.recipe_of(method), None).unwrap_or_else(|error| panic!("{error}"));
+                }
+            }
+        }
+        for file in RECIPES {
+            let read = recipe(file.id, None).unwrap_or_else(|error| panic!("{error}"));
+            let again: crate::Recipe = toml::from_str(&read.to_toml().unwrap()).unwrap();
+            assert_eq!(again, read, "{}", file.id);
+        }
+    }
+
+    #[test]
+    fn unknown_names_come_with_a_suggestion() {
+        let complaint = suite("smoek").unwrap_err().to_string();
+        assert!(complaint.starts_with("unknown suite 'smoek'; did you mean 'smoke'? Known: smoke, "), "{complaint}");
+    }
+}

@@ -1,0 +1,103 @@
+//! A trial in its own process: reads an [`Assignment`], trains, probes, and tells what it found.
+
+mod clock;
+mod learner;
+mod probe;
+mod report;
+mod train;
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use results::Status;
+
+use crate::error::Error;
+use crate::event::{Assignment, Event, Measured};
+use crate::plan;
+use report::Reporter;
+
+/// Stack of the threads that compute. Training runs on one of them, so that the work inside a kernel never has to
+/// wait for a thread outside the pool.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Why a trial ended early.
+#[derive(Debug)]
+struct Failure {
+    status: Status,
+    note: String,
+}
+
+impl Failure {
+    fn because(note: impl ToString) -> Self {
+        Self { status: Status::Failed, note: note.to_string() }
+    }
+}
+
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        let note = error.to_string();
+        let status = match error {
+            engine::Error::Unsupported(_) => Status::Unsupported,
+            // Accelerators report it as an error; the heap of the host ends the process instead.
+            _ if note.to_lowercase().contains("out of memory") => Status::OutOfMemory,
+            _ => Status::Failed,
+        };
+        Self { status, note }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Setting { source, .. } => source.into(),
+            other => Self::because(other),
+        }
+    }
+}
+
+impl From<datasets::DataError> for Failure {
+    fn from(error: datasets::DataError) -> Self {
+        Self::because(error)
+    }
+}
+
+/// Runs the trial that `input` assigns and writes its events to `output`.
+pub fn run(mut input: impl Read, output: impl Write + Send) -> ExitCode {
+    let mut reporter = Reporter::new(output);
+    let mut text = String::new();
+    let ended = input.read_to_string(&mut text).map_err(Failure::because).and_then(|_| {
+        let assignment = serde_json::from_str(&text)
+            .map_err(|error| Failure::because(format!("the assignment on standard input: {error}")))?;
+        serve(&assignment, &mut reporter)
+    });
+    let (event, code) = match ended {
+        Ok(measured) => (Event::Finished(Box::new(measured)), ExitCode::SUCCESS),
+        Err(Failure { status, note }) => (Event::Failed { status, note }, ExitCode::FAILURE),
+    };
+    // If nobody listens any more, nobody minds the exit code either.
+    reporter.tell(&event).map_or(ExitCode::FAILURE, |()| code)
+}
+
+fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -> Result<Measured, Failure> {
+    if let Some(bytes) = assignment.memory_limit {
+        let _gap = bytes;
+    }
+    let configuration = &assignment.configuration;
+    let dataset = plan::open_dataset(&configuration.dataset, assignment.data.as_deref())?;
+    if dataset.manifest() != configuration.dataset_manifest {
+        return Err(Failure::because(format!(
+            "data set {} changed since the campaign began: manifest {} was planned with, {} is there",
+            configuration.dataset,
+            configuration.dataset_manifest,
+            dataset.manifest()
+        )));
+    }
+    let (train, test) = plan::loaders(configuration, &dataset)?;
+    let pool = kernels::threads::pool(assignment.threads, STACK_BYTES).map_err(Failure::because)?;
+    pool.install(|| {
+        let mut measured = train::train(configuration, &train, &test, reporter)?;
+        // The trained network is gone by now: the two lanes never share a step.
+        probe::probe(configuration, &train, reporter, &mut measured)?;
+        Ok(measured)
+    })
+}

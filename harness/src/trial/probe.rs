@@ -1,0 +1,136 @@
+//! The probe lane: the memory of one training step, at each T asked for.
+//!
+//! Each T gets a network of its own, one step to warm up (kernel scratch and the optimiser's state are then in
+//! place) and one step that is measured twice at once: by the counting heap, and by the engine's ledger.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use datasets::Loader;
+use engine::ledger::{Category, Ledger, Phase};
+use engine::pass::Session;
+use kernels::heap;
+use results::LedgerRow;
+
+use super::Failure;
+use super::learner::Learner;
+use super::report::Reporter;
+use crate::configuration::Configuration;
+use crate::device;
+use crate::event::{Event, Measured};
+
+/// The name under which a whole step stands beside its phases.
+const WHOLE_STEP: &str = "step";
+
+/// The largest sum over the categories that the memory laws are stated on.
+const IN_LAWS: &str = "law";
+
+/// Measures the memory of a step at the trial's own T and at each other T that the case asks for.
+pub(super) fn probe<W: Write>(
+    configuration: &Configuration,
+    loader: &Loader,
+    reporter: &mut Reporter<W>,
+    measured: &mut Measured,
+) -> Result<(), Failure> {
+    let Some(batch) = loader.epoch(0).next().transpose()? else { return Ok(()) };
+    let (own, method) = (configuration.network.steps, configuration.method()?);
+    // A method without time runs at a T of its own, whatever is asked for.
+    let asked: BTreeSet<usize> = configuration.memory_probe.iter().map(|&steps| method.steps(steps)).collect();
+    for &steps in std::iter::once(&own).chain(asked.iter().filter(|&&steps| steps != own)) {
+        reporter.tell(&Event::Probe { steps })?;
+        let found = match step(configuration, loader, &batch, steps) {
+            Ok(found) => found,
+            // A setting such as "backward at 2 of T steps" may rule out a small T, and that alone.
+            Err(failure) if steps != own && failure.status == results::Status::Unsupported => continue,
+            Err(failure) => return Err(failure),
+        };
+        if steps == own {
+            measured.peak_step_bytes = found.heap_bytes;
+            measured.saved_bytes_peak = Some(found.saved_bytes);
+            measured.planned_step_bytes = planned(configuration, loader, &batch, steps);
+        }
+        measured.ledger.extend(found.rows);
+    }
+    measured.ledger.sort_by_key(|row| row.probe_t);
+    Ok(())
+}
+
+/// What one step held.
+struct Found {
+    heap_bytes: Option<u64>,
+    saved_bytes: u64,
+    rows: Vec<LedgerRow>,
+}
+
+fn step(
+    configuration: &Configuration,
+    loader: &Loader,
+    batch: &datasets::Batch,
+    steps: usize,
+) -> Result<Found, Failure> {
+    let session = device::session(&configuration.device)?;
+    let mut learner = learn_once(configuration, session, loader, batch, steps)?;
+    let again = learner.batch(loader, batch.clone())?;
+    let ledger = std::rc::Rc::clone(learner.session.ledger());
+    ledger.restart();
+    heap::reset_peak();
+    let before = heap::live_bytes();
+    learner.trainer.step(&again, &mut *learner.optimizer)?;
+    let heap_bytes = heap::is_counting().then(|| heap::peak_bytes().saturating_sub(before) as u64);
+    Ok(Found {
+        heap_bytes,
+        saved_bytes: ledger.most(Category::Saved) as u64,
+        rows: rows(&ledger, steps, heap_bytes),
+    })
+}
+
+/// A learner that has taken one step.
+fn learn_once(
+    configuration: &Configuration,
+    session: Session,
+    loader: &Loader,
+    batch: &datasets::Batch,
+    steps: usize,
+) -> Result<Learner, Failure> {
+    let mut learner = Learner::new(configuration, session, steps)?;
+    learner.optimizer.set_learning_rate(configuration.schedule.rate(0.0, configuration.budget.epochs as f64));
+    let first = learner.batch(loader, batch.clone())?;
+    learner.trainer.step(&first, &mut *learner.optimizer)?;
+    Ok(learner)
+}
+
+fn rows(ledger: &Ledger, steps: usize, heap_bytes: Option<u64>) -> Vec<LedgerRow> {
+    let row = |phase: &str, category: &str, bytes: u64| LedgerRow {
+        probe_t: steps as u32,
+        phase: phase.to_owned(),
+        category: category.to_owned(),
+        bytes,
+        ..LedgerRow::default()
+    };
+    let mut rows = Vec::new();
+    for phase in [Phase::Forward, Phase::Backward, Phase::Update] {
+        let held = ledger.peak(phase).held;
+        for category in Category::ALL {
+            // Scratch is kept for the whole run: it belongs to no phase.
+            if category != Category::Workspace {
+                rows.push(row(phase.id(), category.id(), held[category as usize] as u64));
+            }
+        }
+    }
+    rows.extend(heap_bytes.map(|bytes| row(WHOLE_STEP, LedgerRow::TOTAL, bytes)));
+    rows.push(row(WHOLE_STEP, IN_LAWS, ledger.peak_in_laws() as u64));
+    rows.push(row(WHOLE_STEP, LedgerRow::WORKSPACE, ledger.most(Category::Workspace) as u64));
+    rows
+}
+
+/// What a plan of the same step holds in the categories of the laws: nothing lives there between steps, so it
+/// predicts the step's own memory. A method that can't be planned leaves the cell empty.
+fn planned(
+    configuration: &Configuration,
+    loader: &Loader,
+    batch: &datasets::Batch,
+    steps: usize,
+) -> Option<u64> {
+    let learner = learn_once(configuration, device::planning(), loader, batch, steps).ok()?;
+    Some(learner.session.ledger().peak_in_laws() as u64)
+}

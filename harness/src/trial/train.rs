@@ -1,0 +1,136 @@
+//! The clock lane: training, epoch by epoch, with an evaluation after each.
+
+use std::io::Write;
+use std::time::Instant;
+
+use datasets::Loader;
+use engine::method::Outcome;
+use kernels::heap;
+use results::CurvePoint;
+
+use super::learner::Learner;
+use super::report::Reporter;
+use super::{Failure, clock};
+use crate::configuration::Configuration;
+use crate::device;
+use crate::event::{Event, Measured};
+
+/// Trains for the whole budget.
+pub(super) fn train<W: Write>(
+    configuration: &Configuration,
+    train: &Loader,
+    test: &Loader,
+    reporter: &mut Reporter<W>,
+) -> Result<Measured, Failure> {
+    let session = device::session(&configuration.device)?;
+    let mut learner = Learner::new(configuration, session, configuration.network.steps)?;
+    let mut seconds = Seconds::default();
+    let mut judged = Sum::default();
+    heap::reset_peak();
+    for epoch in 0..configuration.budget.epochs {
+        let (learned, rate, samples_per_second) =
+            train_epoch(configuration, train, &mut learner, epoch, reporter, &mut seconds)?;
+        let began = Instant::now();
+        judged = Sum::default();
+        for batch in test.epoch(0) {
+            let batch = learner.batch(test, batch?)?;
+            judged.add(&learner.trainer.evaluate(&batch)?);
+        }
+        seconds.eval += began.elapsed().as_secs_f64();
+        let point = CurvePoint {
+            epoch: 1 + epoch as u32,
+            train_loss: learned.loss(),
+            train_top1: learned.top1(),
+            test_top1: judged.top1(),
+            learning_rate: Some(rate),
+            ..CurvePoint::default()
+        };
+        reporter.tell(&Event::Epoch { point, samples_per_second, peak_bytes: heap::peak_bytes() })?;
+    }
+    let spiking = judged.neuron_steps > 0;
+    Ok(Measured {
+        clock: clock::read(&seconds.steps, seconds.train, seconds.eval),
+        peak_host_bytes: heap::is_counting().then(|| heap::peak_bytes() as u64),
+        spikes_per_sample: spiking.then(|| judged.spikes as f64 / judged.samples as f64),
+        firing_rate: spiking.then(|| judged.spikes as f64 / judged.neuron_steps as f64),
+        note: if spiking { String::new() } else { "nothing spikes here".to_owned() },
+        ..Measured::default()
+    })
+}
+
+/// One pass over the training set: what was learned, the last learning rate, and the samples per second.
+fn train_epoch<W: Write>(
+    configuration: &Configuration,
+    loader: &Loader,
+    learner: &mut Learner,
+    epoch: usize,
+    reporter: &mut Reporter<W>,
+    seconds: &mut Seconds,
+) -> Result<(Sum, f64, f64), Failure> {
+    let (epochs, batches) = (configuration.budget.epochs as f64, loader.batches() as f64);
+    let (mut learned, mut rate) = (Sum::default(), 0.0);
+    let began = Instant::now();
+    for (step, batch) in loader.epoch(epoch as u64).enumerate() {
+        let batch = learner.batch(loader, batch?)?;
+        rate = configuration.schedule.rate(epoch as f64 + step as f64 / batches, epochs);
+        learner.optimizer.set_learning_rate(rate);
+        let clock = Instant::now();
+        let outcome = learner.trainer.step(&batch, &mut *learner.optimizer)?;
+        seconds.steps.push(clock.elapsed().as_secs_f64());
+        if !outcome.loss.is_finite() {
+            let (loss, place) = (outcome.loss, step + 1);
+            return Err(Failure::because(format!(
+                "the loss became {loss} at step {place} of epoch {}: training diverged",
+                epoch + 1
+            )));
+        }
+        learned.add(&outcome);
+        reporter.tell_sometimes(|| Event::Step {
+            epoch: epoch + 1,
+            step: step + 1,
+            loss: outcome.loss,
+            samples_per_second: learned.samples as f64 / began.elapsed().as_secs_f64(),
+            peak_bytes: heap::peak_bytes(),
+        })?;
+    }
+    let elapsed = began.elapsed().as_secs_f64();
+    seconds.train += elapsed;
+    let samples_per_second = learned.samples as f64 / elapsed;
+    Ok((learned, rate, samples_per_second))
+}
+
+/// What the clock saw.
+#[derive(Default)]
+struct Seconds {
+    steps: Vec<f64>,
+    train: f64,
+    eval: f64,
+}
+
+/// Outcomes of several batches, added in order.
+#[derive(Default)]
+struct Sum {
+    weighted_loss: f64,
+    correct: usize,
+    samples: usize,
+    spikes: u64,
+    neuron_steps: u64,
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome) {
+        self.weighted_loss += outcome.loss * outcome.samples as f64;
+        self.correct += outcome.correct;
+        self.samples += outcome.samples;
+        self.spikes += outcome.spikes;
+        self.neuron_steps += outcome.neuron_steps;
+    }
+
+    fn loss(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.weighted_loss / self.samples as f64)
+    }
+
+    fn top1(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.correct as f64 / self.samples as f64)
+    }
+}

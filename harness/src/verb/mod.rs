@@ -1,0 +1,6 @@
+//! What the program can be asked to do, one file a verb.
+
+pub(crate) mod list;
+pub(crate) mod recipe;
+pub(crate) mod report;
+pub(crate) mod run;

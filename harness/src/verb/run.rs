@@ -1,0 +1,114 @@
+//! The plain form: plans a suite, runs what is missing, and reports.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use results::Campaign;
+
+use crate::campaign::{self, Setup, Tally};
+use crate::cli::RunArguments;
+use crate::environment::{cores, environment};
+use crate::error::{Error, Result};
+use crate::interrupt::{self, Interrupt};
+use crate::plan::{Planned, plan};
+use crate::shelf;
+use crate::suggest::Unknown;
+
+use super::report::report;
+
+pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn Write) -> Result<ExitCode> {
+    let selection = arguments.selection();
+    // Names first: a slip in one is told even if the suite is missing too.
+    selection.check()?;
+    let Some(name) = &arguments.suite else {
+        let known = shelf::SUITES.iter().map(|suite| suite.id).collect::<Vec<_>>().join(", ");
+        return Err(Error::value("--suite", format!("given, one of {known} or a file"), "nothing"));
+    };
+    let suite = shelf::suite(name)?;
+    if suite.id.is_empty() {
+        return Err(Error::unknown(Unknown::new("suite", name, shelf::SUITES.iter().map(|suite| suite.id))));
+    }
+    let plan = plan(&suite, &selection)?;
+    let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
+    if arguments.dry_run {
+        return dry_run(&plan, &out, arguments.again, output).map(|()| ExitCode::SUCCESS);
+    }
+    let threads = arguments.threads.unwrap_or_else(cores);
+    let setup = Setup {
+        program: arguments.trial_program.clone().map_or(program, PathBuf::into_os_string),
+        threads,
+        timeout: arguments.timeout,
+        memory_limit: arguments.memory_limit,
+        data: selection.data.clone(),
+        again: arguments.again,
+        environment: environment(threads),
+    };
+    let mut store = Campaign::open(&out).map_err(Error::Out)?;
+    store.set_environment(&setup.environment).map_err(Error::Out)?;
+    let interrupt = Interrupt::listen()?;
+    let left = campaign::todo(&plan, Some(&store), setup.again).len();
+    tell(&match (plan.len() - left, left) {
+        (0, _) => format!("{}: {} trials, records in {}", suite.title, plan.len(), out.display()),
+        (done, 0) => format!("{done} of {} done already; --again runs them once more", plan.len()),
+        (done, left) => format!("{done} of {} done already, {left} to run; --again runs all", plan.len()),
+    });
+    let tally = campaign::run(&plan, &mut store, &setup, &interrupt)?;
+    drop(store);
+    if tally.interrupted {
+        let kept = tally.earlier + tally.settled;
+        let total = plan.len();
+        tell(&format!("Stopped: {kept} of {total} trials are done and kept in {}.", out.display()));
+        tell("The same command runs what is missing.");
+        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+    }
+    report(&out, None, output)?;
+    Ok(verdict(&tally, plan.len()))
+}
+
+fn verdict(tally: &Tally, trials: usize) -> ExitCode {
+    if tally.failed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    tell(&format!("{} of {trials} trials did not come to their end; the status column says why", tally.failed));
+    ExitCode::FAILURE
+}
+
+/// A line on standard error; if nobody reads it, the records still say all.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// The folder of a suite's records: in the checkout's `results/records` when run inside one, else below the
+/// working folder. It does not change from run to run, so that a campaign can be taken up again.
+fn default_out(suite: &str) -> PathBuf {
+    let records = Path::new("results").join("records");
+    let here = std::env::current_dir().unwrap_or_default();
+    let checkout = here.ancestors().find(|folder| folder.join("Cargo.toml").is_file() && folder.join(&records).is_dir());
+    checkout.unwrap_or(&here).join(records).join(suite)
+}
+
+fn dry_run(plan: &[Planned], out: &Path, again: bool, output: &mut dyn Write) -> Result<()> {
+    // Opening a campaign creates its folder, and a dry run leaves no trace.
+    let store = if out.is_dir() { Some(Campaign::open(out).map_err(Error::Out)?) } else { None };
+    let todo = campaign::todo(plan, store.as_ref(), again);
+    let width = plan.iter().map(|planned| planned.key.chars().count()).max().unwrap_or(0);
+    writeln!(output, "{:<width$}  {:>10}  {:>6}  {:>7}  would", "trial", "parameters", "epochs", "updates")?;
+    for planned in plan {
+        let budget = planned.configuration.budget;
+        let would = match &planned.unsupported {
+            _ if !todo.iter().any(|other| other.key == planned.key) => "be skipped: on file".to_owned(),
+            Some(reason) => format!("be unsupported: {reason}"),
+            None => "run".to_owned(),
+        };
+        let updates = budget.epochs * planned.batches;
+        writeln!(
+            output,
+            "{:<width$}  {:>10}  {:>6}  {updates:>7}  {would}",
+            planned.key, planned.parameters, budget.epochs
+        )?;
+    }
+    writeln!(output, "\n{} of {} trials to run; records would go to {}", todo.len(), plan.len(), out.display())?;
+    Ok(())
+}
