@@ -1,0 +1,196 @@
+//! What can go wrong between a file and a batch; each message states the rule, the value and the place.
+
+use std::{io, path::PathBuf};
+
+/// The error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A data set that does not ship was opened without a folder.
+    #[error(
+        "data set {dataset} does not ship with the project and needs a folder holding {files} (--data DIR)"
+    )]
+    NoFolder {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// The files that the folder must hold.
+        files: &'static str,
+    },
+    /// The folder given is not a folder.
+    #[error("data set {dataset} needs a folder, {} is not one (--data DIR)", folder.display())]
+    NotAFolder {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// The path given.
+        folder: PathBuf,
+    },
+    /// A file of the data set is not in the folder.
+    #[error("data set {dataset} needs the file {file}, {} does not hold it", folder.display())]
+    Missing {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// The file, with the places where it was looked for.
+        file: String,
+        /// The folder searched.
+        folder: PathBuf,
+    },
+    /// The operating system refused to read a file.
+    #[error("cannot read {file}: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A gzip file is cut short or damaged.
+    #[error("{file}: gzip data must end whole, found damage after {unpacked} unpacked bytes ({source})")]
+    Gzip {
+        /// The file.
+        file: String,
+        /// Bytes that could be unpacked before the damage.
+        unpacked: usize,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// The first bytes say that the file is of another kind.
+    #[error("{file}: magic {expected} expected ({kind}), found {found}")]
+    Magic {
+        /// The file.
+        file: String,
+        /// What the file should hold.
+        kind: &'static str,
+        /// The number that stands for it.
+        expected: u32,
+        /// The number in the file.
+        found: u32,
+    },
+    /// The file ends inside its header.
+    #[error("{file}: the header of {kind} has {expected} bytes, the file holds {found}")]
+    Header {
+        /// The file.
+        file: String,
+        /// What the file should hold.
+        kind: &'static str,
+        /// Bytes of a whole header.
+        expected: usize,
+        /// Bytes in the file, unpacked.
+        found: usize,
+    },
+    /// The file is shorter or longer than it must be.
+    #[error("{file}: {promise} = {expected} bytes, the file holds {found}")]
+    Length {
+        /// The file.
+        file: String,
+        /// Where the expected length comes from.
+        promise: String,
+        /// Bytes expected.
+        expected: u128,
+        /// Bytes found.
+        found: usize,
+    },
+    /// A file holds another number of samples than its data set has.
+    #[error("{file}: the {split} split of {dataset} has {expected} {what}, the file holds {found}")]
+    Count {
+        /// The file.
+        file: String,
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Name of the split.
+        split: &'static str,
+        /// Images or labels.
+        what: &'static str,
+        /// Samples of the split.
+        expected: usize,
+        /// Samples in the file.
+        found: usize,
+    },
+    /// The images are of another size than the data set's.
+    #[error(
+        "{file}: images of {dataset} are {}x{}, the file holds images of {}x{}",
+        expected[0], expected[1], found[0], found[1]
+    )]
+    Geometry {
+        /// The file.
+        file: String,
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Rows and columns of the data set's images.
+        expected: [usize; 2],
+        /// Rows and columns in the file.
+        found: [usize; 2],
+    },
+    /// A label is not a class.
+    #[error("{file}: label must be below {classes}, found {found} at sample {sample}")]
+    Label {
+        /// The file.
+        file: String,
+        /// Number of classes.
+        classes: usize,
+        /// The label.
+        found: u8,
+        /// Its place in the file, from 0.
+        sample: usize,
+    },
+    /// A limit asks for nothing or for more than there is.
+    #[error("{setting} must be in 1..={available} for data set {dataset}, got {found}")]
+    Limit {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Name of the setting.
+        setting: &'static str,
+        /// Samples of the split.
+        available: usize,
+        /// The limit.
+        found: usize,
+    },
+    /// A limit asks for more samples of one class than the split holds.
+    #[error("{setting} = {limit} takes {wanted} samples of class {class}, data set {dataset} holds {found}")]
+    ClassTooSmall {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Name of the setting.
+        setting: &'static str,
+        /// The limit.
+        limit: usize,
+        /// The class.
+        class: usize,
+        /// Samples that a balanced prefix takes of it.
+        wanted: usize,
+        /// Samples that the split has of it.
+        found: usize,
+    },
+    /// A shift as large as the image.
+    #[error("shift must be below the image's shorter side {side} for data set {dataset}, got {found}")]
+    Shift {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Shorter side of the images, in pixels.
+        side: usize,
+        /// The shift.
+        found: usize,
+    },
+    /// A batch size that yields no batch.
+    #[error("batch size must be in 1..={available} (samples of the {split} split in use), got {found}")]
+    BatchSize {
+        /// Name of the split.
+        split: &'static str,
+        /// Samples in use.
+        available: usize,
+        /// The batch size.
+        found: usize,
+    },
+    /// The prefetch thread could not start.
+    #[error("cannot start the prefetch thread: {source}")]
+    Spawn {
+        /// Why.
+        source: io::Error,
+    },
+    /// The prefetch thread ended before its epoch did.
+    #[error("the prefetch thread ended with {left} batches of epoch {epoch} left")]
+    Prefetch {
+        /// The epoch.
+        epoch: u64,
+        /// Batches not delivered.
+        left: usize,
+    },
+}

@@ -1,0 +1,4 @@
+//! File formats, read from bytes: no folder, no data set is known here.
+
+pub mod cifar_bin;
+pub mod idx;

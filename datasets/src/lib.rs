@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod augment;
+mod card;
+mod contents;
+mod error;
+pub mod format;
+mod loader;
+mod prefetch;
+mod protocol;
+mod sets;
+mod subset;
+mod table;
+
+pub use card::{Card, Dataset, Split};
+pub use error::DataError;
+pub use loader::{Batch, Loader};
+pub use prefetch::Batches;
+pub use protocol::Protocol;
+pub use table::{DATASETS, DatasetEntry, Opened, find};
