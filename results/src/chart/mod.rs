@@ -1,0 +1,27 @@
+//! Charts: records in, a figure out. To add one, write a file beside this one and add its line to [`CHARTS`].
+
+mod accuracy_memory;
+mod figure;
+mod memory_steps;
+mod step_time;
+
+pub use figure::{Axis, Bar, BarGroup, Body, Figure, Panel, Scale, Series};
+
+use crate::read::Records;
+
+/// A chart that can be made from any records.
+#[derive(Clone, Copy, Debug)]
+pub struct Chart {
+    /// Id, also the name of its files.
+    pub id: &'static str,
+    /// Makes the chart; `None` if the records hold nothing to draw.
+    pub figure: fn(&Records) -> Option<Figure>,
+}
+
+/// Every chart, in the order in which a report shows them.
+pub static CHARTS: &[Chart] = &[accuracy_memory::CHART, memory_steps::CHART, step_time::CHART];
+
+/// Place of a method in the name order of the campaign's methods.
+fn method_place(methods: &[&str], method: &str) -> usize {
+    methods.iter().position(|name| *name == method).unwrap_or(0)
+}

@@ -1,0 +1,122 @@
+//! What can go wrong between a folder of records and a page.
+
+use std::path::PathBuf;
+
+/// An error of this crate; each message names the rule, the value and the place.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The output folder can't be created or written.
+    #[error("the output folder must be writable: {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file can't be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file can't be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder holds no records.
+    #[error("no records here: {} does not exist", path.display())]
+    NoRecords {
+        /// The file that was looked for.
+        path: PathBuf,
+    },
+    /// A file has other columns than this version of the format.
+    #[error(
+        "record format is version {expected}, but {} has other columns: column {column} must be `{wanted}`, found `{found}`",
+        path.display()
+    )]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// The version that this program reads and writes.
+        expected: u32,
+        /// Place of the first differing column, counted from 1.
+        column: usize,
+        /// What must stand there; empty where the header must end.
+        wanted: String,
+        /// What stands there; empty where the header ends.
+        found: String,
+    },
+    /// A row was written by another version of the format.
+    #[error("record format is version {expected}, but {} line {line} is version {found}", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The version that this program reads and writes.
+        expected: u32,
+        /// The row's version.
+        found: u32,
+    },
+    /// A row can't be understood.
+    #[error("malformed row in {} line {line}: {reason}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A row can't be turned into text.
+    #[error("cannot encode a row of {file}: {reason}")]
+    Encode {
+        /// The file's name.
+        file: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A JSON file can't be understood.
+    #[error("malformed {}: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A campaign is continued on another machine.
+    #[error(
+        "a campaign is measured on one machine: {} says `{found}`, this machine is `{here}`; use another output folder",
+        path.display()
+    )]
+    Machine {
+        /// The environment file.
+        path: PathBuf,
+        /// The machine on file.
+        found: String,
+        /// The machine now.
+        here: String,
+    },
+    /// A trial has no key.
+    #[error("a trial row needs a key, got an empty `trial` (method `{method}`, model `{model}`)")]
+    Key {
+        /// The row's method.
+        method: String,
+        /// The row's model.
+        model: String,
+    },
+    /// A chart can't be drawn.
+    #[error("cannot draw chart `{chart}`: {reason}")]
+    Draw {
+        /// Chart id.
+        chart: String,
+        /// What is wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,38 @@
+//! The rows of a campaign, one flat wire struct a file.
+//!
+//! Units are part of a column's name. An empty cell means "not measured"; the trial's `note` says why. Nothing
+//! is nested, because a row must be readable by any program that reads CSV.
+
+mod curve;
+mod environment;
+mod ledger;
+mod ops;
+mod status;
+mod trial;
+
+pub use curve::CurvePoint;
+pub use environment::Environment;
+pub use ledger::LedgerRow;
+pub use ops::OpsRow;
+pub use status::Status;
+pub use trial::Trial;
+
+/// The version of the record format, written into every trial row.
+///
+/// It grows by one whenever a column is added, removed, renamed or changes its meaning. A folder of another
+/// version is refused, never guessed at.
+pub const SCHEMA: u32 = 1;
+
+/// What every row file has in common: a name on disk and the key that joins it to its trial.
+pub trait Row: serde::Serialize + serde::de::DeserializeOwned + Clone {
+    /// The file's name inside a campaign folder.
+    const FILE: &'static str;
+    /// The columns in the order in which they are written.
+    const COLUMNS: &'static [&'static str];
+    /// The trial this row belongs to.
+    fn trial(&self) -> &str;
+    /// The attempt at that trial, counted from 1.
+    fn attempt(&self) -> u32;
+    /// Sets the join key; the store calls it, so a detail row can't be filed under another trial.
+    fn set_key(&mut self, trial: &str, attempt: u32);
+}

@@ -1,0 +1,22 @@
+//! Renderers: a grid or a figure in, text or an image out; one format a file.
+
+mod bars;
+mod csv;
+mod html;
+mod labels;
+mod layout;
+mod markdown;
+mod panels;
+mod png;
+mod scene;
+mod svg;
+mod terminal;
+
+pub use csv::csv;
+pub(crate) use html::escape;
+pub use html::html;
+pub use markdown::markdown;
+pub use png::png;
+pub(crate) use scene::Ink;
+pub use svg::svg;
+pub use terminal::terminal;

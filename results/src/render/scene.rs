@@ -1,0 +1,168 @@
+//! A figure that has been laid out: shapes at places, in pixels from the upper left corner.
+
+/// Shapes on a sheet, drawn in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scene {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+    pub(crate) shapes: Vec<Shape>,
+}
+
+/// A place, x to the right and y downwards.
+pub(crate) type Place = (f64, f64);
+
+/// Something to draw.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shape {
+    Line { points: Vec<Place>, ink: Ink, width: f64 },
+    Area { points: Vec<Place>, ink: Ink },
+    Disc { centre: Place, radius: f64, ink: Ink },
+    Text(Text),
+}
+
+/// A line of text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Text {
+    pub(crate) at: Place,
+    pub(crate) text: String,
+    pub(crate) size: f64,
+    pub(crate) ink: Ink,
+    pub(crate) anchor: Anchor,
+    pub(crate) bold: bool,
+    /// Whether it reads from below to above.
+    pub(crate) upwards: bool,
+}
+
+impl Text {
+    /// A text that begins at a place.
+    pub(crate) fn new(at: Place, text: &str, size: f64, ink: Ink) -> Text {
+        Text { at, text: text.to_owned(), size, ink, anchor: Anchor::Start, bold: false, upwards: false }
+    }
+
+    pub(crate) fn anchored(self, anchor: Anchor) -> Text {
+        Text { anchor, ..self }
+    }
+
+    pub(crate) fn bold(self) -> Text {
+        Text { bold: true, ..self }
+    }
+
+    pub(crate) fn upwards(self) -> Text {
+        Text { upwards: true, ..self }
+    }
+}
+
+impl From<Text> for Shape {
+    fn from(text: Text) -> Shape {
+        Shape::Text(text)
+    }
+}
+
+/// Which part of a text stands at its place; vertically it is always the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// What a shape is drawn with, by purpose; the colours are chosen once, here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ink {
+    /// The sheet.
+    Paper,
+    /// Headings and labels.
+    Letter,
+    /// Axis texts.
+    Muted,
+    /// Axis lines and leaders.
+    Axis,
+    /// Grid lines.
+    Grid,
+    /// A method, by its place in name order.
+    Method(usize),
+}
+
+/// Okabe and Ito's colours, which people with any kind of colour vision tell apart, with a grey among them.
+/// Yellow comes last, because it is faint on white.
+const METHODS: [(u8, u8, u8); 9] = [
+    (0xE6, 0x9F, 0x00),
+    (0x8A, 0x8A, 0x8A),
+    (0x56, 0xB4, 0xE9),
+    (0x00, 0x72, 0xB2),
+    (0x00, 0x9E, 0x73),
+    (0xD5, 0x5E, 0x00),
+    (0x00, 0x00, 0x00),
+    (0xCC, 0x79, 0xA7),
+    (0xF0, 0xE4, 0x42),
+];
+
+impl Ink {
+    /// The inks that a dark page swaps, each a colour that no other ink has.
+    pub(crate) const SWAPPED_IN_THE_DARK: [(Ink, &'static str); 7] = [
+        (Ink::Paper, "#14181d"),
+        (Ink::Letter, "#e6e9ed"),
+        (Ink::Muted, "#a0a8b2"),
+        (Ink::Axis, "#8b949e"),
+        (Ink::Grid, "#2b3138"),
+        (Ink::Method(3), "#2a7fc0"),
+        (Ink::Method(6), "#ffffff"),
+    ];
+
+    /// Red, green, blue on a light sheet.
+    pub(crate) fn colour(self) -> (u8, u8, u8) {
+        match self {
+            Ink::Paper => (0xFF, 0xFF, 0xFF),
+            Ink::Letter => (0x1F, 0x23, 0x28),
+            Ink::Muted => (0x56, 0x5E, 0x67),
+            Ink::Axis => (0x7B, 0x83, 0x8C),
+            Ink::Grid => (0xE4, 0xE7, 0xEB),
+            Ink::Method(place) => METHODS[place % METHODS.len()],
+        }
+    }
+
+    /// The colour as SVG writes it.
+    pub(crate) fn hex(self) -> String {
+        let (red, green, blue) = self.colour();
+        format!("#{red:02X}{green:02X}{blue:02X}")
+    }
+}
+
+/// About how wide a text is, a little on the wide side: labels that are kept apart by it never touch.
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
+    let em: f64 = text
+        .chars()
+        .map(|c| match c {
+            'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' => 0.34,
+            'f' | 't' | 'r' | '-' | '(' | ')' | '/' => 0.42,
+            'm' | 'w' | 'M' | 'W' | '%' | '@' => 0.98,
+            c if c.is_uppercase() => 0.74,
+            _ => 0.64,
+        })
+        .sum();
+    em * size
+}
+
+/// A method's marker: its shape tells it apart where its colour can't.
+pub(crate) fn marker(method: usize, centre: Place, radius: f64) -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    // A rim in the sheet's colour keeps markers apart that lie on each other.
+    for (radius, ink) in [(radius + 1.5, Ink::Paper), (radius, Ink::Method(method))] {
+        shapes.push(match method % 5 {
+            0 => Shape::Disc { centre, radius, ink },
+            1 => polygon(centre, radius * 1.2, ink, 4, 45.0),
+            2 => polygon(centre, radius * 1.3, ink, 3, -90.0),
+            3 => polygon(centre, radius * 1.25, ink, 4, 0.0),
+            _ => polygon(centre, radius * 1.3, ink, 3, 90.0),
+        });
+    }
+    shapes
+}
+
+fn polygon(centre: Place, radius: f64, ink: Ink, corners: u32, first_degrees: f64) -> Shape {
+    let corner = |index: u32| {
+        let angle = (first_degrees + 360.0 * f64::from(index) / f64::from(corners)).to_radians();
+        (centre.0 + radius * angle.cos(), centre.1 + radius * angle.sin())
+    };
+    Shape::Area { points: (0..corners).map(corner).collect(), ink }
+}

@@ -1,0 +1,93 @@
+//! A table as plain data: tests compare it, one renderer a format turns it into text.
+
+/// A table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// Id, also the name of its files.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// What the reader sees, in a sentence or two.
+    pub caption: String,
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows, in groups with a heading each.
+    pub groups: Vec<Group>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Name in a CSV file; it ends with the unit of the exact values.
+    pub key: String,
+    /// Heading; it ends with the unit of the displayed values.
+    pub title: String,
+    /// What the column means.
+    pub about: String,
+    /// Where its cells stand.
+    pub align: Align,
+}
+
+/// Where the cells of a column stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Rows that belong together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Heading.
+    pub title: String,
+    /// Rows; each has a cell for every column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// A word.
+    Text(String),
+    /// A number: as it is displayed, and exact.
+    Number {
+        /// For people.
+        text: String,
+        /// For programs, in the unit of the column's key.
+        value: f64,
+    },
+    /// Not measured, with the reason.
+    Missing(String),
+}
+
+impl Cell {
+    /// A number if there is one, else the reason why not.
+    pub fn number(value: Option<f64>, text: impl FnOnce(f64) -> String, reason: &str) -> Cell {
+        match value {
+            Some(value) => Cell::Number { text: text(value), value },
+            None => Cell::Missing(reason.to_owned()),
+        }
+    }
+
+    /// What people read; a dash where nothing was measured.
+    pub fn display(&self) -> &str {
+        match self {
+            Cell::Text(text) | Cell::Number { text, .. } => text,
+            Cell::Missing(_) => "–",
+        }
+    }
+}
+
+impl Column {
+    /// A column of words.
+    pub fn words(key: &str, title: &str, about: &str) -> Column {
+        Column { key: key.to_owned(), title: title.to_owned(), about: about.to_owned(), align: Align::Left }
+    }
+
+    /// A column of numbers.
+    pub fn numbers(key: &str, title: &str, about: &str) -> Column {
+        Column { align: Align::Right, ..Column::words(key, title, about) }
+    }
+}

@@ -1,0 +1,166 @@
+//! Sample records give exactly the tables that are on file, and charts that are the same on every run.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p results --test report` writes the golden files; look at the difference.
+
+use results::chart::{Body, CHARTS};
+use results::record::{Status, Trial};
+use results::{Campaign, Records, render, table::TABLES};
+use std::path::PathBuf;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const COMMAND: &str = "cargo run -p harness -- report results/tests/sample";
+
+fn here(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
+}
+
+fn sample() -> Result<Records, results::Error> {
+    results::read(here("sample"))
+}
+
+fn is_golden(name: &str, text: &str) -> Outcome {
+    let path = here("golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(here("golden"))?;
+        std::fs::write(&path, text)?;
+    }
+    assert_eq!(text, std::fs::read_to_string(&path)?, "{} differs", path.display());
+    Ok(())
+}
+
+#[test]
+fn tables_are_the_golden_ones() -> Outcome {
+    let records = sample()?;
+    for table in TABLES {
+        let grid = (table.grid)(&records);
+        is_golden(&format!("{}.txt", table.id), &render::terminal(&grid))?;
+        is_golden(&format!("{}.md", table.id), &render::markdown(&grid, COMMAND))?;
+        is_golden(&format!("{}.csv", table.id), &render::csv(&grid))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn every_row_of_a_table_has_a_cell_for_every_column() -> Outcome {
+    for records in [sample()?, Records::default()] {
+        for table in TABLES {
+            let grid = (table.grid)(&records);
+            assert_eq!(grid.id, table.id);
+            let rows = grid.groups.iter().flat_map(|group| &group.rows);
+            assert!(rows.into_iter().all(|row| row.len() == grid.columns.len()), "{}", table.id);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn charts_are_drawn_and_the_same_on_every_run() -> Outcome {
+    for chart in CHARTS {
+        let figure = (chart.figure)(&sample()?).ok_or(chart.id)?;
+        assert_eq!(figure.id, chart.id);
+        let svg = render::svg(&figure)?;
+        assert_eq!(svg, render::svg(&(chart.figure)(&sample()?).ok_or(chart.id)?)?);
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+        for word in ["stbp", "tiny-trev on fashion-mnist-6k", "temporal-rev", figure.title.as_str()] {
+            assert!(svg.contains(word), "{} lacks {word}", chart.id);
+        }
+        let png = render::png(chart.id, &svg)?;
+        assert!(png.starts_with(b"\x89PNG"));
+        assert_eq!(png, render::png(chart.id, &svg)?);
+        assert_eq!((chart.figure)(&Records::default()), None, "{} draws nothing", chart.id);
+    }
+    Ok(())
+}
+
+#[test]
+fn letters_are_drawn_without_the_machines_fonts() -> Outcome {
+    let with = |text: &str| {
+        let svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"90\" height=\"20\"><text y=\"15\" \
+             font-family=\"No Such Font, sans-serif\">{text}</text></svg>"
+        );
+        render::png("letters", &svg)
+    };
+    assert_ne!(with("")?, with("MiB ± µ")?);
+    Ok(())
+}
+
+#[test]
+fn a_method_has_the_same_colour_in_every_chart() -> Outcome {
+    let records = sample()?;
+    let mut places = std::collections::BTreeMap::new();
+    for chart in CHARTS {
+        let named: Vec<(String, usize)> = match (chart.figure)(&records).ok_or(chart.id)?.body {
+            Body::Panels { panels, .. } => {
+                panels.into_iter().flat_map(|panel| panel.series).map(|s| (s.name, s.method)).collect()
+            }
+            Body::Bars { groups, .. } => {
+                groups.into_iter().flat_map(|group| group.bars).map(|bar| (bar.name, bar.method)).collect()
+            }
+        };
+        for (name, place) in named {
+            assert_eq!(*places.entry(name).or_insert(place), place);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_report_is_whole_and_depends_on_nothing_else() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let paths = results::report(&here("sample"), &folder.path().join("out"), COMMAND)?;
+    for path in paths.tables.iter().chain(&paths.charts).chain([&paths.page]) {
+        assert!(path.metadata()?.len() > 0, "{}", path.display());
+    }
+    assert_eq!((paths.tables.len(), paths.charts.len()), (2 * TABLES.len(), 2 * CHARTS.len()));
+    let page = std::fs::read_to_string(&paths.page)?;
+    for word in [COMMAND, "out-of-memory: needed more", "Example CPU", "One seed", "<svg ", "lang=\"en\""] {
+        assert!(page.contains(word), "the page lacks {word}");
+    }
+    for foreign in ["<script", "src=", "href=", "@import", "url("] {
+        assert!(!page.contains(foreign), "the page holds {foreign}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_chart_with_nothing_to_draw_leaves_no_old_file() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let (dir, out) = (folder.path().join("campaign"), folder.path().join("out"));
+    results::report(&here("sample"), &out, COMMAND)?;
+    let mut campaign = Campaign::open(&dir)?;
+    let note = "<b>a|b</b> & \"c\"".to_owned();
+    let row = Trial { trial: "s/c/m/t1/s1".into(), status: Status::Failed, note, ..Trial::default() };
+    campaign.append_trial(&row, &[], &[], &[])?;
+    let paths = results::report(&dir, &out, COMMAND)?;
+    assert!(paths.charts.is_empty() && !out.join("step-time.png").exists());
+    let page = std::fs::read_to_string(&paths.page)?;
+    assert!(page.contains("&lt;b&gt;a|b&lt;/b&gt; &amp; &quot;c&quot;") && !page.contains("<b>"));
+    assert!(std::fs::read_to_string(out.join("comparison.md"))?.contains("&lt;b&gt;a\\|b"));
+    Ok(())
+}
+
+#[test]
+fn seeds_are_put_together_and_failures_among_them_are_told() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut campaign = Campaign::open(folder.path())?;
+    for (seed, status, top1) in
+        [(1, Status::Ok, Some(0.8)), (2, Status::Ok, Some(0.9)), (3, Status::Crashed, None)]
+    {
+        let row = Trial {
+            trial: format!("s/c/m/t4/s{seed}"),
+            method: "m".into(),
+            seed,
+            status,
+            steps_t: 4,
+            top1_last: top1,
+            ..Trial::default()
+        };
+        campaign.append_trial(&row, &[], &[], &[])?;
+    }
+    let records = results::read(folder.path())?;
+    let text = render::terminal(&(TABLES[0].grid)(&records));
+    assert!(text.contains("85.00 ± 7.07") && text.contains("2 of 3 seeds ok; crashed"), "{text}");
+    Ok(())
+}
