@@ -1,0 +1,117 @@
+//! One step forward, one step back, T times.
+
+use engine::Result;
+use engine::drive;
+use engine::ledger::Phase;
+use engine::method::{Batch, Outcome, RunSpec, Trainer};
+use engine::model::Network;
+use engine::optim::Optimizer;
+use engine::pass::{Mode, Pass};
+use engine::run::{Run, Total};
+use engine::tape::Tape;
+use engine::unroll::{Statistics, Through, TimeGradient, Unroll};
+use keys::Key;
+
+use crate::settings::{Credit, Online, Updates};
+use crate::traced::Traced;
+
+pub(crate) struct OnlineTrainer {
+    method: Online,
+    run: Run,
+}
+
+impl OnlineTrainer {
+    pub(crate) fn new(method: Online, network: Network, spec: RunSpec) -> Self {
+        Self { method, run: Run::new(network, spec) }
+    }
+}
+
+/// The unroll of one batch.
+enum Port<'s> {
+    Plain(Through<'s>),
+    Traced(Traced<'s>),
+}
+
+impl<'s> Port<'s> {
+    fn new(credit: Credit, statistics: &'s mut Statistics) -> Self {
+        match credit {
+            Credit::StepAlone => Self::Plain(Through::new(statistics, TimeGradient::Cut)),
+            Credit::Traces => Self::Traced(Traced::new(statistics)),
+        }
+    }
+
+    fn unroll(&mut self) -> &mut (dyn Unroll + 's) {
+        match self {
+            Self::Plain(through) => through,
+            Self::Traced(traced) => traced,
+        }
+    }
+
+    fn end_step(&mut self) {
+        if let Self::Traced(traced) = self {
+            traced.end_step();
+        }
+    }
+}
+
+impl Trainer for OnlineTrainer {
+    fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
+        let key = self.run.begin();
+        let session = self.run.session();
+        let ledger = session.ledger();
+        let steps = self.run.spec.steps;
+        let loss = self.run.spec.loss;
+        let selected = selected_steps(self.method.backward_steps, steps, key);
+        let mut outcome = Outcome { samples: batch.labels.len(), ..Outcome::default() };
+        let mut total = Total::default();
+        let mut port = Port::new(self.method.credit, &mut self.run.statistics);
+        let params = &self.run.network.params;
+        for step in 0..steps {
+            if self.method.updates == Updates::EveryStep {
+                params.clear_gradients();
+            }
+            ledger.enter(Phase::Forward);
+            let backward = selected.as_ref().is_none_or(|chosen| chosen.contains(&step));
+            let tape = if backward { session.tape() } else { Tape::off() };
+            let pass = Pass::new(&session, params, &tape, Mode::Train, steps, key).at(step);
+            let scores = drive::one_step(&pass, port.unroll(), &self.run.network.wiring, &batch.images)?;
+            total.add(&pass, &scores)?;
+            let (part, seed) = total.score_step(&pass, &loss, &scores, &batch.labels)?;
+            outcome.loss += part;
+            if backward {
+                ledger.enter(Phase::Backward);
+                tape.backward(&pass, port.unroll(), [(scores, seed)])?;
+            }
+            port.end_step();
+            if self.method.updates == Updates::EveryStep {
+                ledger.enter(Phase::Update);
+                optimizer.update(params)?;
+            }
+        }
+        drop(port);
+        outcome.correct = total.hits(&batch.labels)?;
+        match self.method.updates {
+            Updates::OncePerBatch => self.run.update(outcome.loss, optimizer)?,
+            Updates::EveryStep => self.run.finish(outcome.loss)?,
+        }
+        Ok(outcome)
+    }
+
+    fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {
+        self.run.evaluate(batch, |statistics| Through::new(statistics, TimeGradient::Cut))
+    }
+
+    fn network(&self) -> &Network {
+        &self.run.network
+    }
+}
+
+/// `k` of `steps` steps, uniformly without replacement, one draw a batch; `None` means all.
+fn selected_steps(k: Option<usize>, steps: usize, key: Key) -> Option<Vec<usize>> {
+    k.map(|k| {
+        let mut order: Vec<usize> = (0..steps).collect();
+        key.fork("backward-steps").stream().shuffle(&mut order);
+        order.truncate(k);
+        order
+    })
+}

@@ -1,0 +1,87 @@
+//! Random features and a trained read-out.
+
+use engine::Result;
+use engine::drive::Regions;
+use engine::method::{Batch, Method, Outcome, RunSpec, Trainer, Unsupported};
+use engine::model::Network;
+use engine::neuron::Neuron;
+use engine::norm::Norm;
+use engine::optim::Optimizer;
+use engine::pass::Pass;
+use engine::run::Run;
+use engine::site::{Role, Site};
+use engine::tape::Tape;
+use engine::unroll::{Mix, Statistics, Synapse, Through, TimeGradient, Unroll};
+use engine::value::Value;
+
+/// Trains the read-out alone.
+pub(crate) struct Frozen;
+
+impl Method for Frozen {
+    fn supports(&self, _network: &Network, _run: &RunSpec) -> Result<(), Unsupported> {
+        Ok(())
+    }
+
+    fn trainer(&self, network: Network, run: RunSpec) -> Result<Box<dyn Trainer>> {
+        Ok(Box::new(FrozenTrainer { run: Run::new(network, run) }))
+    }
+}
+
+struct FrozenTrainer {
+    run: Run,
+}
+
+impl Trainer for FrozenTrainer {
+    fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
+        self.run.through_time(batch, optimizer, Regions::default(), ReadoutOnly::new)
+    }
+
+    fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {
+        self.run.evaluate(batch, ReadoutOnly::new)
+    }
+
+    fn network(&self) -> &Network {
+        &self.run.network
+    }
+}
+
+/// The plain unroll with the tape off everywhere but at the read-out.
+struct ReadoutOnly<'s> {
+    inner: Through<'s>,
+    off: Tape,
+}
+
+impl<'s> ReadoutOnly<'s> {
+    fn new(statistics: &'s mut Statistics) -> Self {
+        Self { inner: Through::new(statistics, TimeGradient::Cut), off: Tape::off() }
+    }
+}
+
+impl Unroll for ReadoutOnly<'_> {
+    fn synapse(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Synapse, x: &Value) -> Result<Value> {
+        if site.role() == Role::Readout {
+            return self.inner.synapse(pass, site, op, x);
+        }
+        self.inner.synapse(&pass.on(&self.off), site, op, x)
+    }
+
+    fn fire(&mut self, pass: &Pass<'_>, site: &Site, neuron: &Neuron, current: &Value) -> Result<Value> {
+        self.inner.fire(&pass.on(&self.off), site, neuron, current)
+    }
+
+    fn norm(&mut self, pass: &Pass<'_>, site: &Site, norm: &Norm, x: &Value) -> Result<Value> {
+        self.inner.norm(&pass.on(&self.off), site, norm, x)
+    }
+
+    fn mix(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Mix, inputs: &[&Value]) -> Result<Value> {
+        self.inner.mix(&pass.on(&self.off), site, op, inputs)
+    }
+
+    fn carry(&mut self, pass: &Pass<'_>, site: &Site) -> Result<Option<Value>> {
+        self.inner.carry(pass, site)
+    }
+
+    fn keep(&mut self, pass: &Pass<'_>, site: &Site, value: &Value) -> Result<()> {
+        self.inner.keep(pass, site, value)
+    }
+}

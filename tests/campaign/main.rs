@@ -1,0 +1,238 @@
+//! Campaigns: every trial is a row, whatever happens to it, and nothing that is on file runs twice.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use results::{Records, Status, Trial};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_harness");
+
+/// A folder with a suite of three short trials and an output folder.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tiny.toml"), include_str!("tiny.toml")).unwrap();
+        Self { folder }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--suite").arg(self.folder.path().join("tiny.toml"));
+        command.arg("--out").arg(self.out()).args(["--limit", "100"]).args(more);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        self.command(more).output().unwrap()
+    }
+
+    fn records(&self) -> Records {
+        results::read(self.out()).unwrap()
+    }
+
+    fn trial(&self, method: &str) -> Trial {
+        let records = self.records();
+        records.trials.into_iter().find(|trial| trial.method == method).unwrap()
+    }
+
+    /// A program that does `special` for one method and is the real thing for all others.
+    fn stand_in(&self, method: &str, special: &str) -> String {
+        let path = self.folder.path().join("stand-in");
+        let script = format!(
+            "#!/bin/sh\nspec=$(cat)\ncase \"$spec\" in\n  *'\"method\":\"{method}\"'*) {special} ;;\n\
+             esac\nprintf '%s' \"$spec\" | exec '{PROGRAM}' trial\n"
+        );
+        write_program(&path, &script);
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+/// Writes a script through another process: a file that this one has held open for writing can't be started while
+/// any thread of it is between fork and exec.
+fn write_program(path: &Path, script: &str) {
+    let draft = path.with_extension("draft");
+    fs::write(&draft, script).unwrap();
+    assert!(Command::new("cp").arg(&draft).arg(path).status().unwrap().success());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn said(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn statuses(records: &Records) -> Vec<(&str, Status)> {
+    records.trials.iter().map(|trial| (trial.method.as_str(), trial.status)).collect()
+}
+
+#[test]
+fn a_campaign_measures_reports_and_is_not_run_twice() {
+    let bench = Bench::new();
+    let first = bench.run(&[]);
+    assert_eq!(first.status.code(), Some(0), "{}", said(&first));
+    let records = bench.records();
+    let ok = Status::Ok;
+    assert_eq!(statuses(&records), [("stbp", ok), ("sltt", ok), ("ann", ok)], "{}", said(&first));
+    let trial = bench.trial("stbp");
+    assert!(trial.baseline && trial.steps_t == 2 && trial.train_samples == 100 && trial.test_samples == 34);
+    for measured in [trial.parameters, trial.peak_host_bytes, trial.peak_step_bytes, trial.saved_bytes_peak] {
+        assert!(measured.unwrap() > 0);
+    }
+    let rate = trial.firing_rate.unwrap();
+    assert!(rate > 0.0 && rate < 1.0, "{rate}");
+    assert!(trial.train_step_seconds_median.unwrap() > 0.0 && trial.timed_steps == Some(3));
+    assert_eq!(bench.trial("ann").steps_t, 1);
+    assert!(records.ledger.iter().any(|row| row.phase == "step" && row.category == "law" && row.bytes > 0));
+
+    let printed = String::from_utf8_lossy(&first.stdout).into_owned();
+    for name in ["stbp", "sltt", "ann", "report.html", ".svg", ".png"] {
+        assert!(printed.contains(name), "{printed}");
+    }
+    assert!(bench.out().join("report/report.html").is_file());
+
+    let again = bench.run(&[]);
+    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+    assert!(said(&again).contains("3 of 3 done already"), "{}", said(&again));
+    assert!(bench.records().trials.iter().all(|trial| trial.attempt == 1));
+    let forced = bench.run(&["--again", "--method", "ann"]);
+    assert_eq!(forced.status.code(), Some(0), "{}", said(&forced));
+    assert_eq!(bench.trial("ann").attempt, 2);
+    // Another budget is another configuration.
+    bench.run(&["--method", "ann", "--epochs", "2"]);
+    assert_eq!(bench.trial("ann").attempt, 3);
+}
+
+#[test]
+fn the_curve_has_the_same_bytes_for_one_and_two_threads() {
+    let curve = |threads| {
+        let bench = Bench::new();
+        let output = bench.run(&["--threads", threads, "--epochs", "2"]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        fs::read(bench.out().join("curve.csv")).unwrap()
+    };
+    let one = curve("1");
+    assert!(one.len() > 200);
+    assert_eq!(one, curve("2"));
+}
+
+#[test]
+fn an_impossible_pair_is_a_row_with_its_reason() {
+    let bench = Bench::new();
+    let output = bench.run(&["--method", "temporal-rev"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let trial = bench.trial("temporal-rev");
+    assert_eq!(trial.status, Status::Unsupported);
+    assert!(trial.note.contains("carried value"), "{}", trial.note);
+    assert!(said(&bench.run(&["--method", "temporal-rev"])).contains("1 of 1 done already"));
+}
+
+#[test]
+fn a_crash_is_a_row_and_the_campaign_goes_on_and_later_runs_what_is_missing() {
+    let bench = Bench::new();
+    let program = bench.stand_in("sltt", "echo 'the roof fell in' >&2; exit 3");
+    let output = bench.run(&["--trial-program", &program]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(
+        statuses(&bench.records()),
+        [("stbp", Status::Ok), ("sltt", Status::Crashed), ("ann", Status::Ok)]
+    );
+    let note = bench.trial("sltt").note;
+    assert!(note.contains("exit code 3") && note.contains("the roof fell in"), "{note}");
+
+    let repaired = bench.run(&[]);
+    assert_eq!(repaired.status.code(), Some(0), "{}", said(&repaired));
+    let attempts: Vec<u32> = bench.records().trials.iter().map(|trial| trial.attempt).collect();
+    assert_eq!(attempts, [1, 2, 1]);
+    assert_eq!(bench.trial("sltt").status, Status::Ok);
+}
+
+#[test]
+fn signals_and_allocation_failures_are_told_apart() {
+    let note_of = |special: &str| {
+        let bench = Bench::new();
+        let program = bench.stand_in("stbp", special);
+        let output = bench.run(&["--trial-program", &program, "--method", "stbp"]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        let trial = bench.trial("stbp");
+        (trial.status, trial.note)
+    };
+    let (status, note) = note_of("kill -SEGV $$");
+    assert!(status == Status::Crashed && note.contains("signal 11"), "{note}");
+    let (status, note) = note_of("kill -KILL $$");
+    assert!(status == Status::OutOfMemory && note.contains("signal 9"), "{note}");
+    let (status, note) = note_of("echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$");
+    assert!(status == Status::OutOfMemory && note.contains("4096 bytes"), "{note}");
+    let (status, note) =
+        note_of("echo '{\"event\":\"failed\",\"status\":\"out-of-memory\",\"note\":\"device full\"}'; exit 1");
+    assert_eq!((status, note.as_str()), (Status::OutOfMemory, "device full"));
+    let (status, note) = note_of("echo 'hello'; exit 0");
+    assert!(status == Status::Crashed && note.contains("hello"), "{note}");
+}
+
+#[test]
+fn a_program_that_can_not_start_is_a_row() {
+    let bench = Bench::new();
+    let output = bench.run(&["--trial-program", "/no/such/program", "--method", "stbp"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(bench.trial("stbp").note.contains("/no/such/program"));
+}
+
+#[test]
+fn a_trial_that_takes_too_long_is_a_row_and_the_campaign_goes_on() {
+    let bench = Bench::new();
+    let program = bench.stand_in("stbp", "sleep 600");
+    // Generous for the real trials, which share the machine with other tests.
+    let output = bench.run(&["--trial-program", &program, "--timeout", "20", "--method", "stbp,ann"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let trial = bench.trial("stbp");
+    assert_eq!(trial.status, Status::TimedOut);
+    assert!(trial.note.contains("20 s (--timeout)") && trial.top1_last.is_none(), "{}", trial.note);
+    assert_eq!(bench.trial("ann").status, Status::Ok);
+}
+
+#[test]
+fn ctrl_c_keeps_finished_rows_and_the_same_command_runs_the_rest() {
+    let bench = Bench::new();
+    let program = bench.stand_in("sltt", "sleep 600");
+    let mut campaign = bench.command(&["--trial-program", &program]).spawn().unwrap();
+    wait_until(&mut campaign, || {
+        // The first trial is on file, so the second is running or about to.
+        results::read(bench.out()).is_ok_and(|records| !records.trials.is_empty())
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    let pid = campaign.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = campaign.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("1 of 3 trials are done and kept"), "{}", said(&output));
+    assert_eq!(statuses(&bench.records()), [("stbp", Status::Ok), ("sltt", Status::Interrupted)]);
+
+    let output = bench.run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("1 of 3 done already, 2 to run"), "{}", said(&output));
+    let attempts: Vec<u32> = bench.records().trials.iter().map(|trial| trial.attempt).collect();
+    assert_eq!(attempts, [1, 2, 1]);
+}
+
+fn wait_until(child: &mut Child, happened: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !happened() {
+        assert!(began.elapsed() < Duration::from_secs(120), "nothing happened for two minutes");
+        assert!(child.try_wait().unwrap().is_none(), "the campaign ended too early");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

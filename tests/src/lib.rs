@@ -1,0 +1,133 @@
+//! What the tests of the whole house share: small networks, batches, and an optimiser that holds still.
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+
+use candle_core::{DType, Device};
+use engine::loss::{Loss, MseTarget};
+use engine::method::{Batch, Outcome, RunSpec, Settings, Trainer};
+use engine::model::{ModelEntry, ModelSpec};
+use engine::neuron::{InputDecay, Neuron, Reset, ResetGradient, Surrogate};
+use engine::norm::NormOver;
+use engine::optim::Optimizer;
+use engine::param::Params;
+use engine::pass::Session;
+use engine::region::Grid;
+use engine::{Error, Result};
+use keys::Key;
+
+/// An optimiser that leaves every parameter where it is, so that a step is a gradient.
+pub struct Hold;
+
+impl Optimizer for Hold {
+    fn update(&mut self, _params: &Params) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_learning_rate(&mut self, _rate: f64) {}
+}
+
+/// A neuron of OTTT's form: leak 1/2, soft detached reset, sigmoid surrogate.
+#[must_use]
+pub fn neuron() -> Neuron {
+    Neuron::Lif {
+        decay: 0.5,
+        input_decay: InputDecay::Off,
+        threshold: 1.0,
+        reset: Reset::Soft,
+        reset_gradient: ResetGradient::Detached,
+        surrogate: Surrogate::Sigmoid,
+        smooth: false,
+    }
+}
+
+/// A small specification: 8x8 images of two channels, four classes, T = 4.
+#[must_use]
+pub fn spec() -> ModelSpec {
+    ModelSpec {
+        image: [2, 8, 8],
+        classes: 4,
+        steps: 4,
+        width: 0.25,
+        depth: None,
+        neuron: neuron(),
+        norm: NormOver::Step,
+        grid: Some(Grid::default()),
+    }
+}
+
+/// The cross-entropy of every step.
+#[must_use]
+pub fn per_step() -> Loss {
+    Loss::PerStep { mse: 0.0, target: MseTarget::OneHot, smoothing: 0.0 }
+}
+
+/// A trainer of a model from the zoo.
+///
+/// # Errors
+/// When the ids are unknown or the pair is not supported.
+pub fn trainer(method: &str, model: &str, spec: &ModelSpec, dtype: DType, loss: Loss) -> Result<Box<dyn Trainer>> {
+    let entry = models::find(model).ok_or_else(|| Error::setting("model", "one of the zoo", model))?;
+    trainer_of(method, entry, spec, dtype, loss)
+}
+
+/// A trainer of any model.
+///
+/// # Errors
+/// When the method is unknown or the pair is not supported.
+pub fn trainer_of(
+    method: &str,
+    entry: &ModelEntry,
+    spec: &ModelSpec,
+    dtype: DType,
+    loss: Loss,
+) -> Result<Box<dyn Trainer>> {
+    let method = registry::find(method).ok_or_else(|| Error::setting("method", "one of the registry", method))?;
+    let method = (method.build)(&Settings::default())?;
+    let session = Rc::new(Session::new(Device::Cpu, dtype));
+    let params = Params::new(session, Key::new(7).fork("init"));
+    let mut spec = spec.clone();
+    spec.steps = method.steps(spec.steps);
+    let network = entry.network(&spec, params)?;
+    let run = RunSpec { steps: spec.steps, loss, key: Key::new(7).fork("run") };
+    method.trainer(network, run)
+}
+
+/// A batch of random images `[1, B, C, H, W]` with classes in turn.
+///
+/// # Errors
+/// When memory is short.
+pub fn batch(session: &Session, spec: &ModelSpec, size: usize) -> Result<Batch> {
+    let [c, h, w] = spec.image;
+    let mut stream = Key::new(11).stream();
+    let numbers = (0..size * c * h * w).map(|_| stream.normal() as f32).collect();
+    Ok(Batch {
+        images: session.input(&[1, size, c, h, w], numbers)?,
+        labels: (0..size).map(|index| (index % spec.classes) as u32).collect(),
+    })
+}
+
+/// One step without an update, and the gradients it left, by parameter name in declaration order.
+///
+/// # Errors
+/// When the step fails.
+pub fn gradients(trainer: &mut dyn Trainer, batch: &Batch) -> Result<(Outcome, Vec<(String, Vec<f64>)>)> {
+    let outcome = trainer.step(batch, &mut Hold)?;
+    let mut all = Vec::new();
+    for param in trainer.network().params.iter() {
+        let numbers = match param.gradient() {
+            Some(gradient) => gradient.tensor()?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?,
+            None => vec![0.0; param.value().len()],
+        };
+        all.push((param.name().to_string(), numbers));
+    }
+    Ok((outcome, all))
+}
+
+/// `max |a - b| / max |b|` over two lists; 0 where both are all zero.
+#[must_use]
+pub fn relative_difference(a: &[f64], b: &[f64]) -> f64 {
+    let scale = b.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    let off = a.iter().zip(b).fold(0.0_f64, |most, (x, y)| most.max((x - y).abs()));
+    if off == 0.0 { 0.0 } else { off / scale.max(f64::MIN_POSITIVE) }
+}

@@ -1,0 +1,65 @@
+//! Any candle sub-graph as one op.
+//!
+//! A contributor can try a layer without writing its backward: the sub-graph is a [`region`](crate::region) that
+//! keeps its inputs, is built again under candle's autograd when backward reaches it, and is dropped at once. It is
+//! slower and hungrier than an op of its own; use it to prototype.
+
+use std::rc::Rc;
+
+use candle_core::{Tensor, Var};
+
+use crate::error::{Error, Result};
+use crate::ops::dense;
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// A candle function of several tensors.
+pub type Graph = dyn Fn(&[Tensor]) -> candle_core::Result<Tensor>;
+
+/// Applies `graph` to the inputs as one op with an output of the given shape.
+///
+/// # Errors
+/// When the graph fails or gives another shape.
+pub fn bridge(pass: &Pass<'_>, place: &str, shape: &[usize], graph: Rc<Graph>, inputs: &[&Value]) -> Result<Value> {
+    let inputs = inputs.iter().map(|input| dense(pass, input)).collect::<Result<Vec<_>>>()?;
+    let y = pass.passing(shape, || {
+        let tensors = inputs.iter().map(|input| input.tensor().cloned()).collect::<Result<Vec<_>>>()?;
+        let y = graph(&tensors)?.detach();
+        if y.dims() != shape {
+            return Err(Error::shape(place, format!("{shape:?}"), y.dims()));
+        }
+        Ok(y.contiguous()?)
+    })?;
+    let tape = pass.tape();
+    let slots: Vec<_> = inputs.iter().map(|input| input.slot.filter(|_| tape.tracks(input))).collect();
+    if slots.iter().all(Option::is_none) {
+        return Ok(y);
+    }
+    let kept: Vec<Saved> = inputs.iter().map(Saved::new).collect();
+    drop(inputs);
+    Ok(tape.record("bridge", y, move |backward, dy| {
+        let mut gradients = Vec::new();
+        if !backward.pass().session().is_planned() {
+            let vars = kept
+                .iter()
+                .map(|kept| Ok(Var::from_tensor(kept.value().tensor()?)?))
+                .collect::<Result<Vec<_>>>()?;
+            let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+            // candle's backward takes no seed: the product with it, summed, has the gradient wanted.
+            let seeded = (graph(&tensors)? * dy.tensor()?)?.sum_all()?;
+            let mut store = seeded.backward()?;
+            for var in &vars {
+                gradients.push(store.remove(var).map(|gradient| gradient.detach()));
+            }
+        }
+        for (index, (slot, kept)) in slots.into_iter().zip(kept).enumerate() {
+            let shape = kept.value().shape().to_vec();
+            let dx = backward.pass().gradient(&shape, || match gradients.get_mut(index).and_then(Option::take) {
+                Some(gradient) => Ok(gradient.contiguous()?),
+                None => Ok(kept.value().tensor()?.zeros_like()?),
+            })?;
+            backward.give(slot, dx)?;
+        }
+        Ok(())
+    }))
+}

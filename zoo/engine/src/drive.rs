@@ -1,0 +1,108 @@
+//! Drives a wiring: all steps at once, or one step at a time.
+
+use crate::error::{Error, Result};
+use crate::model::{Levels, Segment, Wiring};
+use crate::ops;
+use crate::pass::Pass;
+use crate::region;
+use crate::unroll::Unroll;
+use crate::value::Value;
+
+/// Which parts of a network are run with the tape off and rebuilt in backward. Stacking is choosing two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regions {
+    /// Coupled stages keep their output and are inverted.
+    pub coupled: bool,
+    /// Plain blocks keep their input and run again.
+    pub checkpoint: bool,
+}
+
+/// Scores `[T, B, classes]` of all steps, from images `[1, B, C, H, W]` or frames `[T, B, C, H, W]`.
+///
+/// # Errors
+/// When a shape does not fit.
+pub fn all_steps(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    wiring: &Wiring,
+    regions: Regions,
+    x: &Value,
+) -> Result<Value> {
+    match wiring {
+        Wiring::Sequence(segments) => sequence(pass, port, segments, regions, x),
+        Wiring::Levels(levels) => {
+            let shared = if x.steps() == 1 { Some(levels.stem(&pass.at(0), port, x)?) } else { None };
+            let mut scores = Vec::with_capacity(pass.steps());
+            for step in 0..pass.steps() {
+                let at = pass.at(step);
+                let stem = match &shared {
+                    Some(stem) => stem.clone(),
+                    None => levels.stem(&at, port, &x.frame(step)?)?,
+                };
+                scores.push(level_step(&at, port, &**levels, &stem)?);
+            }
+            ops::concat_steps(pass, &scores)
+        }
+    }
+}
+
+/// Scores `[1, B, classes]` of the step the pass is at.
+///
+/// # Errors
+/// When the pass is at no step or a shape does not fit.
+pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Value) -> Result<Value> {
+    let Some(step) = pass.step() else {
+        return Err(Error::Misuse("one step was asked for, but the pass covers all".into()));
+    };
+    let x = x.frame(step)?;
+    match wiring {
+        Wiring::Sequence(segments) => sequence(pass, port, segments, Regions::default(), &x),
+        Wiring::Levels(levels) => {
+            let stem = levels.stem(pass, port, &x)?;
+            level_step(pass, port, &**levels, &stem)
+        }
+    }
+}
+
+/// One step through all levels, from the stem feature to scores `[1, B, classes]`; the carried values move on.
+///
+/// # Errors
+/// When a shape does not fit.
+pub fn level_step(pass: &Pass<'_>, port: &mut dyn Unroll, levels: &dyn Levels, stem: &Value) -> Result<Value> {
+    let step = pass.step().unwrap_or(0);
+    let sites = levels.sites();
+    let mut below = stem.clone();
+    for (level, site) in sites.iter().enumerate() {
+        let mut deeper = Vec::new();
+        for site in &sites[level + 1..] {
+            deeper.extend(port.carry(pass, site)?);
+        }
+        let f = levels.level(pass, port, level, &below, &deeper)?;
+        let carried = match port.carry(pass, site)? {
+            Some(previous) => ops::carry_on(pass, site.name(), &f, &previous, levels.skip(level, step))?,
+            None => ops::dense(pass, &f)?,
+        };
+        port.keep(pass, site, &carried)?;
+        below = carried;
+    }
+    levels.head(pass, port, &below)
+}
+
+fn sequence(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    segments: &[Segment],
+    regions: Regions,
+    x: &Value,
+) -> Result<Value> {
+    let mut x = x.clone();
+    for segment in segments {
+        x = match segment {
+            Segment::Plain(block) if regions.checkpoint => region::checkpoint(pass, port, block, &x)?,
+            Segment::Plain(block) => block.forward(pass, port, &x)?,
+            Segment::Coupled(stage) if regions.coupled => region::coupled(pass, port, stage, &x)?,
+            Segment::Coupled(stage) => region::coupled_plain(pass, port, stage, &x)?,
+        };
+    }
+    Ok(x)
+}

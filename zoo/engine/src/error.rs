@@ -1,0 +1,73 @@
+//! What can go wrong while a network is built, run or trained.
+
+use crate::method::Unsupported;
+
+/// Result of an engine call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the engine. Every message names the value, the rule and the place.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A kernel refused its arguments or has no arm for this device.
+    #[error(transparent)]
+    Kernel(#[from] kernels::Error),
+    /// candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A shape does not fit the place it is used in.
+    #[error("{place}: expected shape {expected}, got {found:?}")]
+    Shape {
+        /// Layer, site or op.
+        place: String,
+        /// The rule, in words or as a pattern such as `[T, B, C, H, W]`.
+        expected: String,
+        /// The shape that came.
+        found: Vec<usize>,
+    },
+    /// A setting is out of its range.
+    #[error("{place} must be {rule}, got {found}")]
+    Setting {
+        /// Which setting, by its dotted path.
+        place: String,
+        /// The rule it breaks.
+        rule: String,
+        /// The value that came.
+        found: String,
+    },
+    /// A method can't do what the model asks for; not a fault, but a cell of the table.
+    #[error("{0}")]
+    Unsupported(#[from] Unsupported),
+    /// A reversible stream left the range in which its inversion is exact.
+    #[error("{place}: the reversible stream reached {found:e}, outside the exact range |x| < {limit}")]
+    StreamRange {
+        /// The stage.
+        place: String,
+        /// Largest magnitude found.
+        found: f64,
+        /// The bound.
+        limit: f64,
+    },
+    /// The loss is not a finite number.
+    #[error("the loss became {loss} at step {step}: training diverged")]
+    Diverged {
+        /// The loss.
+        loss: f64,
+        /// Which update of the run, from 0.
+        step: u64,
+    },
+    /// The engine was used against its own rules; a defect of the caller.
+    #[error("{0}")]
+    Misuse(String),
+}
+
+impl Error {
+    /// A [`Error::Setting`] from its three parts.
+    pub fn setting(place: impl Into<String>, rule: impl Into<String>, found: impl ToString) -> Self {
+        Self::Setting { place: place.into(), rule: rule.into(), found: found.to_string() }
+    }
+
+    /// A [`Error::Shape`] from its three parts.
+    pub fn shape(place: impl Into<String>, expected: impl Into<String>, found: &[usize]) -> Self {
+        Self::Shape { place: place.into(), expected: expected.into(), found: found.to_vec() }
+    }
+}

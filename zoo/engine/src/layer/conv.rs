@@ -1,0 +1,49 @@
+//! Convolution at a site.
+
+use crate::error::Result;
+use crate::model::Block;
+use crate::ops::{self, ConvSpec};
+use crate::param::ParamId;
+use crate::pass::Pass;
+use crate::site::Site;
+use crate::unroll::{Synapse, Unroll};
+use crate::value::Value;
+
+/// Scaled weight standardisation of a convolution's weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Standardised {
+    /// Learned gain, `[C_out]`.
+    pub gain: Option<ParamId>,
+    /// Added to `var * N`.
+    pub eps: f64,
+}
+
+/// A convolution: `[T, B, C_in, H, W]` to `[T, B, C_out, H', W']`.
+pub struct Conv {
+    /// Where it stands.
+    pub site: Site,
+    /// Geometry.
+    pub spec: ConvSpec,
+    /// `[C_out, C_in / groups, k, k]`.
+    pub weight: ParamId,
+    /// `[C_out]`.
+    pub bias: Option<ParamId>,
+    /// Whether the weights are standardised.
+    pub standardised: Option<Standardised>,
+}
+
+impl Synapse for Conv {
+    fn apply(&self, pass: &Pass<'_>, x: &Value, weight_input: Option<&Value>) -> Result<Value> {
+        let weight = match self.standardised {
+            None => pass.param(self.weight),
+            Some(Standardised { gain, eps }) => ops::standardise(pass, self.weight, gain, eps)?,
+        };
+        ops::conv(pass, self.site.name(), &self.spec, x, &weight, self.bias, weight_input)
+    }
+}
+
+impl Block for Conv {
+    fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
+        port.synapse(pass, &self.site, self, x)
+    }
+}

@@ -1,0 +1,32 @@
+//! Tape, parameters, neurons, layers, and the port between models and methods.
+//!
+//! - [`value`], [`tape`], [`ops`]: what travels, what is kept, what is computed.
+//! - [`region`], [`bridge`]: parts that are rebuilt in backward.
+//! - [`unroll`]: the port. A model calls out at every weight, neuron, norm, pool and carried value; a method answers.
+//! - [`model`], [`layer`], [`drive`]: wiring, and how it is driven through time.
+//! - [`method`], [`run`], [`loss`], [`optim`]: training.
+//! - [`ledger`]: who holds how many bytes.
+#![forbid(unsafe_code)]
+
+pub mod bridge;
+pub mod drive;
+pub mod error;
+pub mod layer;
+pub mod ledger;
+pub mod loss;
+pub mod method;
+pub mod model;
+pub mod neuron;
+pub mod norm;
+pub mod ops;
+pub mod optim;
+pub mod param;
+pub mod pass;
+pub mod region;
+pub mod run;
+pub mod site;
+pub mod tape;
+pub mod unroll;
+pub mod value;
+
+pub use error::{Error, Result};

@@ -1,0 +1,200 @@
+//! A training method: what a contestant brings.
+
+use std::fmt;
+use std::rc::Rc;
+
+use keys::Key;
+
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::model::Network;
+use crate::optim::Optimizer;
+use crate::pass::Session;
+use crate::value::Value;
+
+/// Why a method can't train a model; a cell of the table, not a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    reason: String,
+}
+
+impl Unsupported {
+    /// A reason a reader understands without the code: "weights differ at every step, …".
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Unsupported {}
+
+/// A batch: images `[1, B, C, H, W]` (constant in time) or frames `[T, B, C, H, W]`, and a class each.
+pub struct Batch {
+    /// Booked as input.
+    pub images: Value,
+    /// One class a sample, `[B]`.
+    pub labels: Vec<u32>,
+}
+
+/// What a training step or an evaluation found.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Mean loss over the batch.
+    pub loss: f64,
+    /// Samples whose summed scores are largest at their class.
+    pub correct: usize,
+    /// Samples.
+    pub samples: usize,
+    /// Spikes fired, counted in evaluation.
+    pub spikes: u64,
+    /// Neurons times steps that could have fired, counted in evaluation; 0 where nothing spikes.
+    pub neuron_steps: u64,
+}
+
+/// How a run is set up, whatever the method.
+#[derive(Clone)]
+pub struct RunSpec {
+    /// T.
+    pub steps: usize,
+    /// The loss over time.
+    pub loss: Loss,
+    /// Randomness of the run (mask and time-step draws).
+    pub key: Key,
+}
+
+/// A method with its settings, ready to train.
+pub trait Method {
+    /// Steps it runs for a requested T. Only a method without time has a T of its own.
+    fn steps(&self, requested: usize) -> usize {
+        requested
+    }
+
+    /// Why this network can't be trained this way with this run's set-up.
+    ///
+    /// # Errors
+    /// With the reason.
+    fn supports(&self, network: &Network, run: &RunSpec) -> Result<(), Unsupported>;
+
+    /// A trainer that owns the network.
+    ///
+    /// # Errors
+    /// When the network is not supported or the device refuses.
+    fn trainer(&self, network: Network, run: RunSpec) -> Result<Box<dyn Trainer>>;
+}
+
+/// Trains one network. All of [`Trainer::step`] is on the clock.
+pub trait Trainer {
+    /// One batch: forward, backward and update. May update once, or once a time step.
+    ///
+    /// # Errors
+    /// When the loss is not finite or a kernel fails.
+    fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome>;
+
+    /// One batch in evaluation mode, tape off.
+    ///
+    /// # Errors
+    /// When a kernel fails.
+    fn evaluate(&mut self, batch: &Batch) -> Result<Outcome>;
+
+    /// The network.
+    fn network(&self) -> &Network;
+
+    /// Its session, whose ledger knows who holds what.
+    fn session(&self) -> &Rc<Session> {
+        self.network().params.session()
+    }
+}
+
+/// A line of the method table.
+pub struct MethodEntry {
+    /// Its id.
+    pub id: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    /// Reads its settings: `key = value` pairs of the recipe's `[method]` section.
+    pub build: fn(&Settings) -> Result<Box<dyn Method>>,
+}
+
+/// A method's settings, in the order of the recipe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    pairs: Vec<(String, Setting)>,
+}
+
+/// A setting's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting {
+    /// A whole number.
+    Integer(i64),
+    /// A real number.
+    Real(f64),
+    /// Yes or no.
+    Flag(bool),
+    /// A named choice.
+    Text(String),
+}
+
+impl Settings {
+    /// Settings from pairs.
+    pub fn new(pairs: impl IntoIterator<Item = (String, Setting)>) -> Self {
+        Self { pairs: pairs.into_iter().collect() }
+    }
+
+    /// The pairs.
+    #[must_use]
+    pub fn pairs(&self) -> &[(String, Setting)] {
+        &self.pairs
+    }
+
+    /// Refuses every key that is not in `known`.
+    ///
+    /// # Errors
+    /// Names the key and lists the known ones.
+    pub fn only(&self, method: &str, known: &[&str]) -> Result<()> {
+        match self.pairs.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some((key, _)) => Err(Error::setting(
+                format!("settings of method {method}"),
+                if known.is_empty() { "empty".to_string() } else { format!("one of {}", known.join(", ")) },
+                key,
+            )),
+        }
+    }
+
+    /// A flag, or `default` when absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        match self.find(key) {
+            None => Ok(default),
+            Some(Setting::Flag(flag)) => Ok(*flag),
+            Some(other) => Err(Error::setting(format!("method.{key}"), "true or false", format!("{other:?}"))),
+        }
+    }
+
+    /// A count of at least 1, or `None` when absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn count(&self, key: &str) -> Result<Option<usize>> {
+        match self.find(key) {
+            None => Ok(None),
+            Some(Setting::Integer(n)) if *n >= 1 => Ok(Some(*n as usize)),
+            Some(other) => {
+                Err(Error::setting(format!("method.{key}"), "a whole number of at least 1", format!("{other:?}")))
+            }
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<&Setting> {
+        self.pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+}

@@ -1,0 +1,169 @@
+//! Neurons: how a current becomes spikes.
+//!
+//! Charge, fire, reset, in this order:
+//! `u_t = decay * v_{t-1} + gain * I_t`, `s_t = 1[u_t >= threshold]`, then the reset gives `v_t`.
+
+use kernels::lif::Cell;
+pub use kernels::lif::{Reset as ResetRule, ResetGrad, Surrogate as SurrogateRule};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What happens to the membrane after a spike.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reset {
+    /// `v = u - threshold * s`.
+    Soft,
+    /// `v = (1 - s) * u`.
+    Hard,
+}
+
+/// What stands in for the derivative of the step function, with `x = u - threshold`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Surrogate {
+    /// `1` for `|x| < 1/2` (STBP).
+    Rectangle,
+    /// `max(0, 1 - |x|)` (SLTT).
+    Triangle,
+    /// `4 sig(4x) (1 - sig(4x))` (OTTT).
+    Sigmoid,
+    /// `1 / (1 + (pi x)^2)` (S-RevSNN).
+    Arctan,
+}
+
+/// Whether the input current is scaled by `1 - decay`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputDecay {
+    /// `gain = 1` (OTTT, SLTT).
+    Off,
+    /// `gain = 1/tau = 1 - decay` (S-RevSNN).
+    On,
+}
+
+/// Whether gradient flows through the reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetGradient {
+    /// The reset counts as a constant.
+    Detached,
+    /// The reset is differentiated.
+    Through,
+}
+
+/// A neuron with a state, or the quantiser that stands where a neuron was turned off.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Neuron {
+    /// Leaky integrate and fire; `decay = 1` is integrate and fire.
+    Lif {
+        /// `lambda = 1 - 1/tau`.
+        decay: f64,
+        /// Whether the current is scaled by `1 - decay`.
+        #[serde(rename = "input-decay")]
+        input_decay: InputDecay,
+        /// Firing threshold.
+        threshold: f64,
+        /// What happens after a spike.
+        reset: Reset,
+        /// Whether gradient flows through the reset.
+        #[serde(rename = "reset-gradient")]
+        reset_gradient: ResetGradient,
+        /// The derivative of the step.
+        surrogate: Surrogate,
+        /// The step is replaced by the surrogate's own primitive, so that finite differences apply. For tests.
+        #[serde(default)]
+        smooth: bool,
+    },
+    /// No state: `s = 1[u >= 1/2]`, gradient 1 on `[0, 1]` (T-RevSNN's turned-off neuron).
+    Quantiser {
+        /// As for [`Neuron::Lif`].
+        #[serde(default)]
+        smooth: bool,
+    },
+}
+
+impl Neuron {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Names the field, the rule and the value.
+    pub fn check(&self) -> Result<()> {
+        let Self::Lif { decay, threshold, .. } = *self else { return Ok(()) };
+        if !(0.0..=1.0).contains(&decay) {
+            return Err(Error::setting("neuron.decay", "in [0, 1]", decay));
+        }
+        if !(threshold > 0.0 && threshold.is_finite()) {
+            return Err(Error::setting("neuron.threshold", "positive", threshold));
+        }
+        Ok(())
+    }
+
+    /// Whether it carries a membrane from step to step.
+    #[must_use]
+    pub fn has_state(&self) -> bool {
+        matches!(self, Self::Lif { .. })
+    }
+
+    /// Whether it gives real values instead of spikes.
+    #[must_use]
+    pub fn is_smooth(&self) -> bool {
+        match *self {
+            Self::Lif { smooth, .. } | Self::Quantiser { smooth } => smooth,
+        }
+    }
+
+    /// The leak `lambda`, which is also the decay of a presynaptic trace.
+    #[must_use]
+    pub fn decay(&self) -> f64 {
+        match *self {
+            Self::Lif { decay, .. } => decay,
+            Self::Quantiser { .. } => 0.0,
+        }
+    }
+
+    /// The constants the kernel takes.
+    #[must_use]
+    pub fn cell(&self) -> Cell {
+        match *self {
+            Self::Lif { decay, input_decay, threshold, reset, reset_gradient, surrogate, smooth } => Cell {
+                decay,
+                input_gain: if input_decay == InputDecay::On { 1.0 - decay } else { 1.0 },
+                threshold,
+                reset: match reset {
+                    Reset::Soft => ResetRule::Soft,
+                    Reset::Hard => ResetRule::Hard(0.0),
+                },
+                reset_grad: match reset_gradient {
+                    ResetGradient::Detached => ResetGrad::Detached,
+                    ResetGradient::Through => ResetGrad::Through,
+                },
+                surrogate: match surrogate {
+                    Surrogate::Rectangle => SurrogateRule::Rectangle { width: 1.0, height: 1.0, closed: false },
+                    Surrogate::Triangle => SurrogateRule::Triangle { alpha: 1.0 },
+                    Surrogate::Sigmoid => SurrogateRule::Sigmoid { alpha: 4.0 },
+                    Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
+                },
+                strict: false,
+                smooth,
+            },
+            Self::Quantiser { smooth } => Cell {
+                decay: 0.0,
+                input_gain: 1.0,
+                threshold: 0.5,
+                reset: ResetRule::None,
+                reset_grad: ResetGrad::Detached,
+                // The window's primitive is a ramp, whose kinks finite differences would trip over.
+                surrogate: if smooth {
+                    SurrogateRule::Sigmoid { alpha: 4.0 }
+                } else {
+                    SurrogateRule::Window { low: 0.0, high: 1.0 }
+                },
+                strict: false,
+                smooth,
+            },
+        }
+    }
+}

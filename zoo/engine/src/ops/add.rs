@@ -1,0 +1,71 @@
+//! Sums.
+
+use kernels::elementwise;
+
+use super::dense;
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::Value;
+
+/// `a + b`. Saves nothing. A norm folded into either side is computed on the way, without a copy of its own.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> {
+    if a.shape() != b.shape() {
+        return Err(Error::shape(place, format!("{:?}", a.shape()), b.shape()));
+    }
+    let (folded, other) = match (a.folded(), b.folded()) {
+        (Some(folded), _) => (Some(folded), b),
+        (None, Some(folded)) => (Some(folded), a),
+        (None, None) => (None, b),
+    };
+    let other = if other.is_spikes() { other.clone() } else { dense(pass, other)? };
+    let y = match folded {
+        Some(folded) => pass.passing(a.shape(), || {
+            let (scale, shift) =
+                folded.affine.as_ref().ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
+            let shape = folded.x.norm_shape(folded.groups);
+            Ok(elementwise::add_affine(&shape, folded.x.tensor()?, scale, shift, other.operand()?)?)
+        })?,
+        None => {
+            let (a, other) = (dense(pass, a)?, dense(pass, &other)?);
+            pass.passing(a.shape(), || Ok(elementwise::add(a.tensor()?, other.tensor()?)?))?
+        }
+    };
+    let tape = pass.tape();
+    let slots = [a, b].map(|side| side.slot.filter(|_| tape.tracks(side)));
+    if slots == [None, None] {
+        return Ok(y);
+    }
+    Ok(tape.record("add", y, move |backward, dy| {
+        if slots[0].is_some() && slots[1].is_some() {
+            backward.give(slots[0], dy.clone())?;
+        }
+        backward.give(slots[1].or(slots[0]), dy)
+    }))
+}
+
+/// `x + round(f)` on the grid `2^-exponent` (to even), or `x - round(f)`. The rounding's gradient is 1. Not recorded:
+/// regions that round go backward themselves.
+///
+/// # Errors
+/// When a kernel fails.
+pub fn add_rounded(pass: &Pass<'_>, x: &Value, f: &Value, exponent: i32, negate: bool) -> Result<Value> {
+    let f = dense(pass, f)?;
+    let sign = if negate { -1 } else { 1 };
+    pass.passing(x.shape(), || Ok(elementwise::add_rounded(x.tensor()?, f.tensor()?, exponent, sign)?))
+}
+
+/// `into += from`, where it lies.
+pub(crate) fn accumulate(into: &Value, from: &Value) -> Result<()> {
+    if let (Ok(into), Ok(from)) = (into.tensor(), from.tensor()) {
+        elementwise::add_assign(into, from, 1.0)?;
+    }
+    Ok(())
+}
+
+/// A new gradient `a + b`.
+pub(crate) fn sum(pass: &Pass<'_>, a: &Value, b: &Value) -> Result<Value> {
+    pass.gradient(a.shape(), || Ok(elementwise::add(a.tensor()?, b.tensor()?)?))
+}

@@ -1,0 +1,130 @@
+//! Two-dimensional convolution.
+
+use kernels::conv::{self, ConvShape};
+use serde::{Deserialize, Serialize};
+
+use super::{dense, images, weight_gradient};
+use crate::error::{Error, Result};
+use crate::param::ParamId;
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// Geometry of a convolution with a square kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConvSpec {
+    /// Input channels.
+    pub c_in: usize,
+    /// Output channels.
+    pub c_out: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step of the window.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub pad: usize,
+    /// Groups of channels that do not mix; `c_in` for depthwise.
+    pub groups: usize,
+}
+
+impl ConvSpec {
+    /// A dense convolution that keeps the image size at stride 1.
+    #[must_use]
+    pub fn same(c_in: usize, c_out: usize, kernel: usize, stride: usize) -> Self {
+        Self { c_in, c_out, kernel, stride, pad: kernel / 2, groups: 1 }
+    }
+
+    /// `[c_out, c_in / groups, k, k]`.
+    #[must_use]
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [self.c_out, self.c_in / self.groups, self.kernel, self.kernel]
+    }
+
+    fn on(&self, place: &str, x: &Value) -> Result<ConvShape> {
+        let &[_, _, channels, h, w] = x.shape() else {
+            return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
+        };
+        if channels != self.c_in {
+            return Err(Error::shape(place, format!("[T, B, {}, H, W]", self.c_in), x.shape()));
+        }
+        let shape = ConvShape {
+            n: images(x),
+            c_in: self.c_in,
+            h,
+            w,
+            c_out: self.c_out,
+            kernel: (self.kernel, self.kernel),
+            stride: self.stride,
+            pad: self.pad,
+            groups: self.groups,
+        };
+        shape.check()?;
+        Ok(shape)
+    }
+}
+
+/// `y = weight * x + bias`, `[T, B, C_out, H', W']`. The weight gradient is evaluated at `weight_input` if given.
+///
+/// Saves the input (spikes as bits), or the weight input in its place.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn conv(
+    pass: &Pass<'_>,
+    place: &str,
+    spec: &ConvSpec,
+    x: &Value,
+    weight: &Value,
+    bias: Option<ParamId>,
+    weight_input: Option<&Value>,
+) -> Result<Value> {
+    let x = dense_unless_spikes(pass, x)?;
+    let shape = spec.on(place, &x)?;
+    note_workspace(pass, &shape);
+    let out = [x.steps(), x.batch(), spec.c_out, shape.out_h(), shape.out_w()];
+    let bias_value = bias.map(|id| pass.params().get(id).value());
+    let y = pass.passing(&out, || {
+        let bias = bias_value.map(Value::tensor).transpose()?;
+        Ok(conv::forward(&shape, x.operand()?, weight.tensor()?, bias)?)
+    })?;
+    let tape = pass.tape();
+    let (to_x, to_weight) = (tape.tracks(&x), tape.tracks(weight));
+    if !to_x && !to_weight {
+        return Ok(y);
+    }
+    let kept = to_weight.then(|| Saved::new(weight_input.unwrap_or(&x)));
+    let x_slot = x.slot.filter(|_| to_x);
+    let x_shape = x.shape().to_vec();
+    let (weight_slot, weight_kept) = (weight.slot, Saved::new(weight));
+    Ok(tape.record("conv", y, move |backward, dy| {
+        let pass = backward.pass();
+        if let Some((into, add)) = bias.map(|id| pass.params().accumulator(id)).transpose()?.flatten() {
+            let plane = shape.out_h() * shape.out_w();
+            kernels::bias::gradient(dy.tensor()?, shape.n, shape.c_out, plane, into, add)?;
+        }
+        if let Some(kept) = kept {
+            let weight_shape = weight_kept.value().shape().to_vec();
+            weight_gradient(backward, weight_slot, &weight_shape, |into, add| {
+                Ok(conv::backward_weight(&shape, kept.value().operand()?, dy.tensor()?, into, add)?)
+            })?;
+        }
+        if to_x {
+            let weight = weight_kept.value();
+            let dx = backward
+                .pass()
+                .gradient(&x_shape, || Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?))?;
+            drop(dy);
+            backward.give(x_slot, dx)?;
+        }
+        Ok(())
+    }))
+}
+
+fn dense_unless_spikes(pass: &Pass<'_>, x: &Value) -> Result<Value> {
+    if x.is_spikes() { Ok(x.clone()) } else { dense(pass, x) }
+}
+
+fn note_workspace(pass: &Pass<'_>, shape: &ConvShape) {
+    let session = pass.session();
+    let bytes = kernels::threads::threads() * conv::workspace_bytes(shape, session.dtype());
+    session.ledger().workspace(bytes);
+}

@@ -1,0 +1,146 @@
+//! Neurons over time.
+
+use kernels::lif::{self, Current, Fired, LifShape};
+
+use super::dense;
+use crate::error::{Error, Result};
+use crate::ledger::Category;
+use crate::neuron::Neuron;
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// `steps` steps of a neuron layer: spikes `[steps, B, ...]` and, if asked for, the membrane after the last step
+/// `[1, B, ...]`. The current is `[steps, B, ...]`, or `[1, B, ...]` when it is constant in time. `state` is the
+/// membrane before the first step; zero if absent.
+///
+/// Saves the current (through a folded norm: the norm's own input) and the given state; the membrane is computed
+/// again in backward and never stored.
+///
+/// # Errors
+/// When a shape does not fit.
+pub fn fire(
+    pass: &Pass<'_>,
+    place: &str,
+    neuron: &Neuron,
+    current: &Value,
+    steps: usize,
+    state: Option<&Value>,
+    keep_last: bool,
+) -> Result<(Value, Option<Value>)> {
+    // The kernel folds a norm in per image channel; other ranks take the computed value.
+    let current = match current.folded() {
+        Some(_) if current.shape().len() == 5 => current.clone(),
+        _ => dense(pass, current)?,
+    };
+    if current.steps() != 1 && current.steps() != steps {
+        return Err(Error::shape(place, format!("[{steps} or 1, B, ...]"), current.shape()));
+    }
+    let shape = geometry(&current, steps);
+    let cell = neuron.cell();
+    let session = pass.session();
+    let out: Vec<usize> = std::iter::once(steps).chain(current.shape()[1..].iter().copied()).collect();
+    let one: Vec<usize> = std::iter::once(1).chain(current.shape()[1..].iter().copied()).collect();
+
+    let mut last_tensor = None;
+    let mut run = || -> Result<Fired> {
+        let (fired, last) = lif::forward(&shape, &cell, &read(&current)?, tensor_of(state)?, keep_last)?;
+        last_tensor = last;
+        Ok(fired)
+    };
+    let spikes = if neuron.is_smooth() {
+        pass.passing(&out, || match run()? {
+            Fired::Smooth(values) => Ok(values),
+            Fired::Spikes(bits) => Ok(bits.unpack(session.dtype())?),
+        })?
+    } else {
+        session.spikes(&out, || match run()? {
+            Fired::Spikes(bits) => Ok(bits),
+            Fired::Smooth(_) => Err(Error::Misuse(format!("{place}: the kernel gave real values for spikes"))),
+        })?
+    };
+    let last = if keep_last {
+        Some(session.dense(Category::State, &one, || {
+            last_tensor.ok_or_else(|| Error::Misuse(format!("{place}: the kernel kept no membrane")))
+        })?)
+    } else {
+        None
+    };
+
+    let tape = pass.tape();
+    let to_current = tape.tracks(&current);
+    let to_state = state.is_some_and(|state| tape.tracks(state));
+    if !to_current && !to_state {
+        return Ok((spikes, last));
+    }
+    let current_slot = current.slot.filter(|_| to_current);
+    let state_slot = state.and_then(|state| state.slot).filter(|_| to_state);
+    let current_shape = current.shape().to_vec();
+    let kept = Saved::new(&current);
+    let kept_state = state.map(Saved::new);
+    drop(current);
+    let walk = move |backward: &mut crate::tape::Backward<'_>, ds: Option<Value>, dlast: Option<Value>| {
+        let pass = backward.pass();
+        // The kernel wants a gradient of the spikes; zeros stand in where only the membrane was read.
+        let ds = match ds {
+            Some(ds) => ds,
+            None => pass.session().zeros(Category::ActivationGradients, &out)?,
+        };
+        let own = ds.is_sole() && current_shape == out;
+        let mut dstate = None;
+        let mut run = || -> Result<candle_core::Tensor> {
+            let state = tensor_of(kept_state.as_ref().map(Saved::value))?;
+            let dlast = tensor_of(dlast.as_ref())?;
+            let current = read(kept.value())?;
+            let (di, dv) = lif::backward(&shape, &cell, &current, state, ds.tensor()?, dlast, to_state, own)?;
+            dstate = dv;
+            Ok(di)
+        };
+        let dcurrent = if own {
+            if !pass.session().is_planned() {
+                run()?;
+            }
+            ds.clone()
+        } else {
+            pass.gradient(&current_shape, run)?
+        };
+        if to_state {
+            let one: Vec<usize> = std::iter::once(1).chain(current_shape[1..].iter().copied()).collect();
+            let dstate = pass.gradient(&one, || {
+                dstate.ok_or_else(|| Error::Misuse("the kernel gave no gradient of the membrane".into()))
+            })?;
+            backward.give(state_slot, dstate)?;
+        }
+        drop((kept, kept_state, ds));
+        backward.give(current_slot, dcurrent)
+    };
+    match last {
+        Some(last) => {
+            let (spikes, last) = tape.record_pair("fire", (spikes, last), walk);
+            Ok((spikes, Some(last)))
+        }
+        None => Ok((tape.record("fire", spikes, move |backward, ds| walk(backward, Some(ds), None)), None)),
+    }
+}
+
+pub(super) fn geometry(current: &Value, steps: usize) -> LifShape {
+    let shape = current.shape();
+    let (rows, plane, channels) = match *shape {
+        [_, b, c, h, w] => (b * c, h * w, c),
+        _ => (shape[1..shape.len() - 1].iter().product(), shape[shape.len() - 1], 1),
+    };
+    LifShape { steps, rows, plane, channels, current_steps: current.steps() }
+}
+
+pub(super) fn read(current: &Value) -> Result<Current<'_>> {
+    Ok(match current.folded() {
+        Some(folded) => {
+            let affine = folded.affine.as_ref().map(|(scale, shift)| (scale, shift));
+            Current { x: folded.x.tensor()?, affine }
+        }
+        None => Current { x: current.tensor()?, affine: None },
+    })
+}
+
+fn tensor_of(value: Option<&Value>) -> Result<Option<&candle_core::Tensor>> {
+    value.map(Value::tensor).transpose()
+}

@@ -1,0 +1,64 @@
+//! Linear map of features.
+
+use kernels::linear as kernel;
+
+use super::{dense, images, weight_gradient};
+use crate::error::{Error, Result};
+use crate::param::ParamId;
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// `y = x weight^T + bias`: `[T, B, F]` to `[T, B, out]`. The weight gradient is evaluated at `weight_input` if given.
+///
+/// Saves the input (spikes as bits), or the weight input in its place.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn linear(
+    pass: &Pass<'_>,
+    place: &str,
+    x: &Value,
+    weight: &Value,
+    bias: Option<ParamId>,
+    weight_input: Option<&Value>,
+) -> Result<Value> {
+    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
+    let (&[steps, batch, features], &[outputs, inputs]) = (x.shape(), weight.shape()) else {
+        return Err(Error::shape(place, "[T, B, F]", x.shape()));
+    };
+    if features != inputs {
+        return Err(Error::shape(place, format!("[T, B, {inputs}]"), x.shape()));
+    }
+    let rows = images(&x);
+    let bias_value = bias.map(|id| pass.params().get(id).value());
+    let y = pass.passing(&[steps, batch, outputs], || {
+        let bias = bias_value.map(Value::tensor).transpose()?;
+        Ok(kernel::forward(rows, x.operand()?, weight.tensor()?, bias)?)
+    })?;
+    let tape = pass.tape();
+    let (to_x, to_weight) = (tape.tracks(&x), tape.tracks(weight));
+    if !to_x && !to_weight {
+        return Ok(y);
+    }
+    let kept = to_weight.then(|| Saved::new(weight_input.unwrap_or(&x)));
+    let x_slot = x.slot.filter(|_| to_x);
+    let (weight_slot, weight_kept) = (weight.slot, Saved::new(weight));
+    Ok(tape.record("linear", y, move |backward, dy| {
+        if let Some((into, add)) = bias.map(|id| backward.pass().params().accumulator(id)).transpose()?.flatten() {
+            kernels::bias::gradient(dy.tensor()?, rows, outputs, 1, into, add)?;
+        }
+        if let Some(kept) = kept {
+            weight_gradient(backward, weight_slot, &[outputs, inputs], |into, add| {
+                Ok(kernel::backward_weight(rows, kept.value().operand()?, dy.tensor()?, into, add)?)
+            })?;
+        }
+        if to_x {
+            let weight = weight_kept.value();
+            let dx = backward
+                .pass()
+                .gradient(&[steps, batch, inputs], || Ok(kernel::backward_input(dy.tensor()?, weight.tensor()?)?))?;
+            backward.give(x_slot, dx)?;
+        }
+        Ok(())
+    }))
+}

@@ -1,0 +1,93 @@
+//! Batch normalisation, folded into whoever reads it.
+
+use kernels::norm::{self, Moments};
+
+use super::dense;
+use crate::error::{Error, Result};
+use crate::norm::{Norm, NormOver};
+use crate::pass::Pass;
+use crate::value::{Folded, Saved, Value};
+
+/// Normalises with the statistics of the batch. The result is folded: its reader computes `x * scale + shift` as it
+/// reads. `moved` gets the moments and how many values each spans, for the running statistics.
+///
+/// Saves the input once; a neuron that reads the result saves the same buffer.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn normalise(
+    pass: &Pass<'_>,
+    place: &str,
+    norm: &Norm,
+    x: &Value,
+    moved: impl FnOnce(&Moments, usize, usize) -> Result<()>,
+) -> Result<Value> {
+    let x = dense(pass, x)?;
+    check(place, norm, &x)?;
+    let groups = if norm.over == NormOver::Step { x.steps() } else { 1 };
+    let shape = x.norm_shape(groups);
+    let (gamma, beta) = (pass.param(norm.gamma), pass.param(norm.beta));
+    let (affine, moments) = if pass.session().is_planned() {
+        (None, None)
+    } else {
+        let moments = norm::moments(&shape, x.tensor()?)?;
+        moved(&moments, groups, shape.n * shape.plane)?;
+        let affine = norm::fold(&moments, norm.eps, norm.gain, Some(gamma.tensor()?), Some(beta.tensor()?))?;
+        (Some(affine), Some(moments))
+    };
+    let ledger = pass.session().ledger();
+    let y = Value::folded_of(ledger, Folded { x: x.detached(), affine, groups });
+    let tape = pass.tape();
+    if !tape.is_recording() {
+        return Ok(y);
+    }
+    let x_slot = x.slot.filter(|_| tape.tracks(&x));
+    let kept = Saved::new(&x);
+    let (eps, gain, gamma_id, beta_id) = (norm.eps, norm.gain, norm.gamma, norm.beta);
+    drop(x);
+    Ok(tape.record("normalise", y, move |backward, dy| {
+        let pass = backward.pass();
+        let into_gamma = pass.params().accumulator(gamma_id)?;
+        let into_beta = pass.params().accumulator(beta_id)?;
+        let Some(moments) = moments else { return backward.give(x_slot, dy) };
+        let own = dy.is_sole();
+        let gamma = pass.params().get(gamma_id).value().tensor()?;
+        let x = kept.value().tensor()?;
+        let run = |dy| norm::backward(&shape, x, dy, own, &moments, eps, gain, Some(gamma), into_gamma, into_beta);
+        let dx = if own {
+            run(dy.tensor()?.clone())?;
+            dy
+        } else {
+            let like = dy.shape().to_vec();
+            pass.gradient(&like, || Ok(run(dy.tensor()?.clone())?))?
+        };
+        drop(kept);
+        backward.give(x_slot, dx)
+    }))
+}
+
+/// Normalises with running statistics, `[C]` each: an affine map, for evaluation.
+///
+/// # Errors
+/// When the shape does not fit, or the tape records (evaluation has no backward).
+pub fn normalise_running(pass: &Pass<'_>, place: &str, norm: &Norm, x: &Value, running: &Moments) -> Result<Value> {
+    if pass.tape().is_recording() {
+        return Err(Error::Misuse(format!("{place}: running statistics were asked for while the tape records")));
+    }
+    let x = dense(pass, x)?;
+    check(place, norm, &x)?;
+    let affine = if pass.session().is_planned() {
+        None
+    } else {
+        let (gamma, beta) = (pass.param(norm.gamma), pass.param(norm.beta));
+        Some(norm::fold(running, norm.eps, norm.gain, Some(gamma.tensor()?), Some(beta.tensor()?))?)
+    };
+    Ok(Value::folded_of(pass.session().ledger(), Folded { x: x.detached(), affine, groups: 1 }))
+}
+
+fn check(place: &str, norm: &Norm, x: &Value) -> Result<()> {
+    if x.shape().len() < 3 || x.channels() != norm.channels {
+        return Err(Error::shape(place, format!("[T, B, {}, ...]", norm.channels), x.shape()));
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Pools.
+
+use kernels::pool::{self as kernel, PoolShape};
+use serde::{Deserialize, Serialize};
+
+use super::dense;
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// Mean or maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolKind {
+    /// Mean; padding counts.
+    Average,
+    /// Maximum; of spikes it is a spike again.
+    Max,
+}
+
+/// Geometry of a square pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSpec {
+    /// Mean or maximum.
+    pub kind: PoolKind,
+    /// Side of the window.
+    pub kernel: usize,
+    /// Step of the window.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub pad: usize,
+}
+
+/// Pools `[T, B, C, H, W]` in space. An average saves nothing, a maximum its input.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<Value> {
+    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
+    let &[steps, batch, channels, h, w] = x.shape() else {
+        return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
+    };
+    let shape =
+        PoolShape { n_c: steps * batch * channels, h, w, kernel: spec.kernel, stride: spec.stride, pad: spec.pad };
+    if h + 2 * spec.pad < spec.kernel || w + 2 * spec.pad < spec.kernel {
+        return Err(Error::shape(place, format!("at least {0} x {0} pixels", spec.kernel), x.shape()));
+    }
+    let out = [steps, batch, channels, shape.out_h(), shape.out_w()];
+    let dtype = x.dtype();
+    let session = pass.session();
+    let y = match spec.kind {
+        PoolKind::Average => pass.passing(&out, || Ok(kernel::avg_forward(&shape, x.operand()?, dtype, true)?))?,
+        PoolKind::Max if x.is_spikes() => session.spikes(&out, || match x.bits() {
+            Some(bits) => Ok(kernel::max_bits(&shape, bits)?),
+            None => Err(Error::Misuse(format!("{place}: spikes without bits"))),
+        })?,
+        PoolKind::Max => pass.passing(&out, || Ok(kernel::max_forward(&shape, x.operand()?, dtype)?))?,
+    };
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let (slot, x_shape) = (x.slot, x.shape().to_vec());
+    let kept = (spec.kind == PoolKind::Max).then(|| Saved::new(&x));
+    Ok(tape.record("pool", y, move |backward, dy| {
+        let dx = backward.pass().gradient(&x_shape, || match &kept {
+            None => Ok(kernel::avg_backward(&shape, dy.tensor()?, true)?),
+            Some(kept) => Ok(kernel::max_backward(&shape, kept.value().operand()?, dy.tensor()?)?),
+        })?;
+        backward.give(slot, dx)
+    }))
+}
+
+/// Mean over space: `[T, B, C, H, W]` to `[T, B, C]`. Saves nothing.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn global_average(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
+    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
+    let &[steps, batch, channels, h, w] = x.shape() else {
+        return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
+    };
+    let (rows, plane, dtype) = (steps * batch * channels, h * w, x.dtype());
+    let y = pass.passing(&[steps, batch, channels], || {
+        Ok(kernel::global_avg_forward(rows, plane, x.operand()?, dtype)?)
+    })?;
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let (slot, x_shape) = (x.slot, x.shape().to_vec());
+    Ok(tape.record("global_average", y, move |backward, dy| {
+        let dx = backward
+            .pass()
+            .gradient(&x_shape, || Ok(kernel::global_avg_backward(rows, plane, dy.tensor()?)?))?;
+        backward.give(slot, dx)
+    }))
+}

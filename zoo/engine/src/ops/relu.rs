@@ -1,0 +1,40 @@
+//! Rectified linear unit: what stands where a neuron would in a network without time.
+
+use super::dense;
+use crate::error::Result;
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// `y = max(x, 0)`. Saves the sign, one bit each.
+///
+/// # Errors
+/// When a kernel fails.
+pub fn relu(pass: &Pass<'_>, x: &Value) -> Result<Value> {
+    let x = match x.folded() {
+        Some(_) if x.shape().len() == 5 => x.clone(),
+        _ => dense(pass, x)?,
+    };
+    let shape = x.shape().to_vec();
+    let geometry = super::fire::geometry(&x, x.steps());
+    let mut sign = None;
+    let y = pass.passing(&shape, || {
+        let (y, positive) = kernels::lif::relu_forward(&geometry, &super::fire::read(&x)?)?;
+        sign = Some(positive);
+        Ok(y)
+    })?;
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let kept = Saved::new(&pass.session().spikes(&shape, || {
+        sign.ok_or_else(|| crate::error::Error::Misuse("relu kept no signs".into()))
+    })?);
+    let slot = x.slot;
+    Ok(tape.record("relu", y, move |backward, dy| {
+        let dx = backward.pass().gradient(&shape, || {
+            let bits = kept.value().bits().ok_or_else(|| crate::error::Error::Misuse("relu lost its signs".into()))?;
+            Ok(kernels::lif::relu_backward(dy.tensor()?, bits)?)
+        })?;
+        backward.give(slot, dx)
+    }))
+}

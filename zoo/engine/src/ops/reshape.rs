@@ -1,0 +1,158 @@
+//! Views, splits and joins.
+
+use candle_core::Tensor;
+use kernels::elementwise;
+use kernels::norm;
+
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::Value;
+
+/// The value with its numbers in a dense tensor: spikes unpacked, a folded norm computed. Gradients flow through.
+///
+/// # Errors
+/// When a kernel fails.
+pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
+    if let Some(folded) = x.folded() {
+        let mut y = pass.passing(x.shape(), || {
+            let (scale, shift) =
+                folded.affine.as_ref().ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
+            Ok(norm::affine(&folded.x.norm_shape(folded.groups), folded.x.tensor()?, scale, shift)?)
+        })?;
+        y.slot = x.slot;
+        return Ok(y);
+    }
+    if x.is_spikes() {
+        let mut y = pass.passing(x.shape(), || {
+            let bits = x.bits().ok_or_else(|| Error::Misuse("spikes without bits".into()))?;
+            Ok(bits.unpack(x.dtype())?)
+        })?;
+        y.slot = x.slot;
+        return Ok(y);
+    }
+    Ok(x.clone())
+}
+
+/// `[T, B, C, H, W]` to `[T, B, C * H * W]`.
+///
+/// # Errors
+/// When there are fewer than three axes.
+pub fn flatten(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
+    if x.shape().len() < 3 {
+        return Err(Error::shape(place, "[T, B, ...]", x.shape()));
+    }
+    let shape = [x.steps(), x.batch(), x.shape()[2..].iter().product()];
+    let x = dense(pass, x)?;
+    let y = x.viewed(&shape)?.detached();
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let (slot, before) = (x.slot, x.shape().to_vec());
+    drop(x);
+    Ok(tape.record("flatten", y, move |backward, dy| {
+        let dx = dy.viewed(&before)?;
+        drop(dy);
+        backward.give(slot, dx)
+    }))
+}
+
+/// The two halves of `[T, B, 2C, H, W]` on channels, not recorded: regions and stages go backward themselves.
+///
+/// # Errors
+/// When the channel count is odd.
+pub fn split_channels(pass: &Pass<'_>, place: &str, x: &Value) -> Result<(Value, Value)> {
+    let x = dense(pass, x)?;
+    if x.channels() % 2 != 0 {
+        return Err(Error::shape(place, "[T, B, an even number, ...]", x.shape()));
+    }
+    let half = x.channels() / 2;
+    let mut shape = x.shape().to_vec();
+    shape[2] = half;
+    let plane = shape[3..].iter().product();
+    let mut second = None;
+    let first = pass.passing(&shape, || {
+        let n = x.steps() * x.batch();
+        let (a, b) = elementwise::split_channels(x.tensor()?, n, x.channels(), plane, half)?;
+        second = Some(b);
+        Ok(a)
+    })?;
+    let second =
+        pass.passing(&shape, || second.ok_or_else(|| Error::Misuse("a split gave one half".into())))?;
+    Ok((first, second))
+}
+
+/// Joins two halves on channels, not recorded.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn concat_channels(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> {
+    if a.shape() != b.shape() {
+        return Err(Error::shape(place, format!("{:?}", a.shape()), b.shape()));
+    }
+    let mut shape = a.shape().to_vec();
+    shape[2] *= 2;
+    let plane = shape[3..].iter().product();
+    let (n, c) = (a.steps() * a.batch(), a.channels());
+    pass.passing(&shape, || Ok(elementwise::concat_channels(a.tensor()?, c, b.tensor()?, c, n, plane)?))
+}
+
+/// A value that is constant in time, written out for all T steps: `[1, B, ...]` to `[T, B, ...]`.
+///
+/// # Errors
+/// When a kernel fails.
+pub fn repeat_steps(pass: &Pass<'_>, x: &Value, steps: usize) -> Result<Value> {
+    let x = dense(pass, x)?;
+    if x.steps() == steps {
+        return Ok(x);
+    }
+    let mut shape = x.shape().to_vec();
+    shape[0] = steps;
+    let y = pass.passing(&shape, || Ok(Tensor::cat(&vec![x.tensor()?; steps], 0)?))?;
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let slot = x.slot;
+    Ok(tape.record("repeat_steps", y, move |backward, dy| {
+        let dx = sum_steps(backward.pass(), &dy)?;
+        drop(dy);
+        backward.give(slot, dx)
+    }))
+}
+
+/// The sum over time of a gradient: `[T, B, ...]` to `[1, B, ...]`.
+pub(crate) fn sum_steps(pass: &Pass<'_>, gradient: &Value) -> Result<Value> {
+    let mut shape = gradient.shape().to_vec();
+    let steps = std::mem::replace(&mut shape[0], 1);
+    pass.gradient(&shape, || Ok(elementwise::sum_steps(gradient.tensor()?, steps)?))
+}
+
+/// Joins one value a step to `[T, ...]`.
+///
+/// # Errors
+/// When there is no value, or a kernel fails.
+pub fn concat_steps(pass: &Pass<'_>, parts: &[Value]) -> Result<Value> {
+    let Some(first) = parts.first() else {
+        return Err(Error::Misuse("no steps to join".into()));
+    };
+    let mut shape = first.shape().to_vec();
+    shape[0] = parts.len();
+    let y = pass.passing(&shape, || {
+        let tensors = parts.iter().map(Value::tensor).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&tensors, 0)?)
+    })?;
+    let tape = pass.tape();
+    let slots: Vec<_> = parts.iter().map(|part| part.slot.filter(|_| tape.tracks(part))).collect();
+    if slots.iter().all(Option::is_none) {
+        return Ok(y);
+    }
+    let one = first.shape().to_vec();
+    Ok(tape.record("concat_steps", y, move |backward, dy| {
+        for (step, slot) in slots.into_iter().enumerate() {
+            let part = backward.pass().gradient(&one, || Ok(dy.tensor()?.narrow(0, step, 1)?.copy()?))?;
+            backward.give(slot, part)?;
+        }
+        Ok(())
+    }))
+}

@@ -1,0 +1,36 @@
+//! Scaled weight standardisation (normalisation-free networks of OTTT and SLTT).
+
+use kernels::standardise as kernel;
+
+use super::weight_gradient;
+use crate::error::Result;
+use crate::param::ParamId;
+use crate::pass::Pass;
+use crate::value::Value;
+
+/// `gain * (w - mean) / sqrt(var * N + eps)` per output channel over its fan-in N, with the unbiased variance.
+/// Gradients flow through mean and variance. Saves nothing but the parameters it reads.
+///
+/// # Errors
+/// When a kernel fails.
+pub fn standardise(pass: &Pass<'_>, weight: ParamId, gain: Option<ParamId>, eps: f64) -> Result<Value> {
+    let w = pass.param(weight);
+    let gain_value = gain.map(|id| pass.params().get(id).value());
+    let y = pass.passing(w.shape(), || {
+        Ok(kernel::forward(w.tensor()?, gain_value.map(Value::tensor).transpose()?, eps)?)
+    })?;
+    let tape = pass.tape();
+    if !tape.is_recording() {
+        return Ok(y);
+    }
+    Ok(tape.record("standardise", y, move |backward, dy| {
+        let pass = backward.pass();
+        let w = pass.params().get(weight).value();
+        let gain_value = gain.map(|id| pass.params().get(id).value());
+        let into_gain = gain.map(|id| pass.params().accumulator(id)).transpose()?.flatten();
+        weight_gradient(backward, pass.param(weight).slot, w.shape(), |into, add| {
+            let gain_value = gain_value.map(Value::tensor).transpose()?;
+            Ok(kernel::backward(w.tensor()?, gain_value, eps, dy.tensor()?, into, add, into_gain)?)
+        })
+    }))
+}

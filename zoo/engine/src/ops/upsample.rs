@@ -1,0 +1,37 @@
+//! Nearest-neighbour up-sampling.
+
+use kernels::elementwise;
+
+use super::dense;
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::Value;
+
+/// `[T, B, C, H, W]` to `[T, B, C, factor * H, factor * W]`. Saves nothing.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn upsample(pass: &Pass<'_>, place: &str, x: &Value, factor: usize) -> Result<Value> {
+    let x = dense(pass, x)?;
+    let &[steps, batch, channels, h, w] = x.shape() else {
+        return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
+    };
+    if factor == 1 {
+        return Ok(x);
+    }
+    let rows = steps * batch * channels;
+    let y = pass.passing(&[steps, batch, channels, factor * h, factor * w], || {
+        Ok(elementwise::upsample_nearest(x.tensor()?, rows, h, w, factor)?)
+    })?;
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let (slot, shape) = (x.slot, x.shape().to_vec());
+    Ok(tape.record("upsample", y, move |backward, dy| {
+        let dx = backward
+            .pass()
+            .gradient(&shape, || Ok(elementwise::upsample_backward(dy.tensor()?, rows, h, w, factor)?))?;
+        backward.give(slot, dx)
+    }))
+}

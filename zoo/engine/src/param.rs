@@ -1,0 +1,231 @@
+//! Parameters in the order they were declared, with their gradient accumulators.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use candle_core::Tensor;
+use keys::Key;
+
+use crate::error::{Error, Result};
+use crate::ledger::Category;
+use crate::pass::Session;
+use crate::tape::Slot;
+use crate::value::Value;
+
+/// The place of a parameter in its [`Params`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParamId(usize);
+
+impl ParamId {
+    /// Its index in declaration order.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a parameter is for, so that an optimiser or a count can tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamKind {
+    /// Weight of a convolution or a linear map.
+    Weight,
+    /// Bias.
+    Bias,
+    /// Scale or shift of a norm.
+    Norm,
+    /// Gain of standardised weights, skip gains, and other scalars a channel.
+    Gain,
+    /// The invertible shortcut of a temporally reversible level.
+    Skip,
+}
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Every element the same.
+    Constant(f64),
+    /// Normal with standard deviation `sqrt(2 / fan_out)`.
+    KaimingNormalFanOut,
+    /// Uniform on `+-sqrt(3 / fan_in)`: variance `1 / fan_in`.
+    LecunUniform,
+    /// Normal with the given standard deviation.
+    Normal(f64),
+    /// Normal with the given standard deviation, redrawn outside two of them.
+    TruncatedNormal(f64),
+}
+
+/// A named parameter and its gradient.
+#[derive(Debug)]
+pub struct Param {
+    name: String,
+    kind: ParamKind,
+    value: Value,
+    gradient: Value,
+    fresh: Cell<bool>,
+}
+
+impl Param {
+    /// Its dotted name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn kind(&self) -> ParamKind {
+        self.kind
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        self.value.shape()
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Its gradient, if any flowed since the last [`Params::clear_gradients`].
+    #[must_use]
+    pub fn gradient(&self) -> Option<&Value> {
+        (!self.fresh.get()).then_some(&self.gradient)
+    }
+}
+
+/// The parameters of a network, in declaration order.
+#[derive(Debug)]
+pub struct Params {
+    session: Rc<Session>,
+    key: Key,
+    entries: Vec<Param>,
+}
+
+impl Params {
+    /// No parameters yet; `key` seeds their initial values, each by its own name.
+    #[must_use]
+    pub fn new(session: Rc<Session>, key: Key) -> Self {
+        Self { session, key, entries: Vec::new() }
+    }
+
+    /// Where they live.
+    #[must_use]
+    pub fn session(&self) -> &Rc<Session> {
+        &self.session
+    }
+
+    /// Declares a parameter of shape `[out, in, ...]` (weights) or `[channels]`.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn declare(&mut self, name: &str, kind: ParamKind, shape: &[usize], init: Init) -> Result<ParamId> {
+        if self.entries.iter().any(|param| param.name == name) {
+            return Err(Error::setting("parameter name", "unique in its network", name));
+        }
+        let session = Rc::clone(&self.session);
+        let value = session.dense(Category::Parameters, shape, || {
+            let numbers = draw(self.key.fork(name), shape, init);
+            Ok(Tensor::from_vec(numbers, shape, session.device())?.to_dtype(session.dtype())?)
+        })?;
+        let gradient = session.zeros(Category::Gradients, shape)?;
+        let id = ParamId(self.entries.len());
+        self.entries.push(Param { name: name.to_string(), kind, value, gradient, fresh: Cell::new(true) });
+        Ok(id)
+    }
+
+    /// The parameters in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Param> {
+        self.entries.iter()
+    }
+
+    /// One parameter.
+    #[must_use]
+    pub fn get(&self, id: ParamId) -> &Param {
+        &self.entries[id.0]
+    }
+
+    /// A parameter by name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Param> {
+        self.entries.iter().find(|param| param.name == name)
+    }
+
+    /// Number of scalars.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entries.iter().map(|param| param.value.len()).sum()
+    }
+
+    /// Overwrites a parameter where it lies.
+    ///
+    /// # Errors
+    /// When there is no such parameter or the shape differs.
+    pub fn assign(&self, name: &str, tensor: &Tensor) -> Result<()> {
+        let Some(param) = self.find(name) else {
+            return Err(Error::setting("parameter name", "one of this network's", name));
+        };
+        if tensor.dims() != param.shape() {
+            return Err(Error::shape(name, format!("{:?}", param.shape()), tensor.dims()));
+        }
+        let tensor = tensor.to_dtype(self.session.dtype())?.to_device(self.session.device())?.contiguous()?;
+        Ok(kernels::elementwise::copy(param.value.tensor()?, &tensor)?)
+    }
+
+    /// Starts a new sum of gradients.
+    pub fn clear_gradients(&self) {
+        for param in &self.entries {
+            param.fresh.set(true);
+        }
+    }
+
+    pub(crate) fn leaf(&self, id: ParamId) -> Value {
+        let mut leaf = self.entries[id.0].value.detached();
+        leaf.slot = Some(Slot::Parameter(id));
+        leaf
+    }
+
+    /// The accumulator of a parameter and whether to add to it (else overwrite); `None` in a plan.
+    pub(crate) fn accumulator(&self, id: ParamId) -> Result<Option<(&Tensor, bool)>> {
+        let param = &self.entries[id.0];
+        let add = !param.fresh.replace(false);
+        if self.session.is_planned() {
+            return Ok(None);
+        }
+        Ok(Some((param.gradient.tensor()?, add)))
+    }
+
+    pub(crate) fn add_gradient(&self, id: ParamId, gradient: &Value) -> Result<()> {
+        if let Some((into, add)) = self.accumulator(id)? {
+            if add {
+                kernels::elementwise::add_assign(into, gradient.tensor()?, 1.0)?;
+            } else {
+                kernels::elementwise::copy(into, gradient.tensor()?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn draw(key: Key, shape: &[usize], init: Init) -> Vec<f64> {
+    let mut stream = key.stream();
+    let receptive: usize = shape.iter().skip(2).product();
+    let fan_in = (shape.get(1).copied().unwrap_or(1) * receptive) as f64;
+    let fan_out = (shape.first().copied().unwrap_or(1) * receptive) as f64;
+    let count = shape.iter().product();
+    let mut next: Box<dyn FnMut() -> f64> = match init {
+        Init::Constant(value) => Box::new(move || value),
+        Init::KaimingNormalFanOut => Box::new(move || (2.0 / fan_out).sqrt() * stream.normal()),
+        Init::LecunUniform => Box::new(move || (3.0 / fan_in).sqrt() * (2.0 * stream.uniform() - 1.0)),
+        Init::Normal(deviation) => Box::new(move || deviation * stream.normal()),
+        Init::TruncatedNormal(deviation) => Box::new(move || loop {
+            let draw = stream.normal();
+            if draw.abs() <= 2.0 {
+                return deviation * draw;
+            }
+        }),
+    };
+    (0..count).map(|_| next()).collect()
+}

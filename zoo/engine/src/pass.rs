@@ -1,0 +1,238 @@
+//! What one run through a network needs to know.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use candle_core::{DType, Device, Tensor};
+use kernels::bits::Bits;
+use keys::Key;
+
+use crate::error::Result;
+use crate::ledger::{Category, Ledger};
+use crate::param::Params;
+use crate::tape::Tape;
+use crate::value::Value;
+
+/// Training or evaluation: which statistics norms use, and whether dropout is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Statistics of the batch.
+    Train,
+    /// Running statistics.
+    Eval,
+}
+
+/// Whether norms move their running statistics. A rebuilt forward must not move them twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormUpdates {
+    /// Move them.
+    Move,
+    /// Leave them.
+    Keep,
+}
+
+/// Where and how values are made: device, dtype, and whether there are numbers at all.
+#[derive(Debug)]
+pub struct Session {
+    device: Device,
+    dtype: DType,
+    planned: bool,
+    ledger: Rc<Ledger>,
+    tapes: Cell<u64>,
+}
+
+impl Session {
+    /// A session that computes.
+    #[must_use]
+    pub fn new(device: Device, dtype: DType) -> Self {
+        Self { device, dtype, planned: false, ledger: Rc::default(), tapes: Cell::new(0) }
+    }
+
+    /// A session that only plans: shapes, bytes and counts, no numbers.
+    #[must_use]
+    pub fn plan(dtype: DType) -> Self {
+        Self { device: Device::Cpu, dtype, planned: true, ledger: Rc::default(), tapes: Cell::new(0) }
+    }
+
+    /// Where tensors live.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// f32, or f64 for exact comparisons.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Whether this is a plan.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        self.planned
+    }
+
+    /// Who holds how many bytes.
+    #[must_use]
+    pub fn ledger(&self) -> &Rc<Ledger> {
+        &self.ledger
+    }
+
+    /// A fresh recording tape.
+    #[must_use]
+    pub fn tape(&self) -> Tape {
+        let id = self.tapes.get() + 1;
+        self.tapes.set(id);
+        Tape::recording(id)
+    }
+
+    /// A dense value in the session's dtype; `make` is not called in a plan.
+    pub(crate) fn dense(
+        &self,
+        category: Category,
+        shape: &[usize],
+        make: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Value> {
+        let tensor = if self.planned { None } else { Some(make()?.reshape(shape)?) };
+        Ok(Value::dense_of(&self.ledger, category, shape, self.dtype, tensor))
+    }
+
+    /// Spikes; `make` is not called in a plan.
+    pub(crate) fn spikes(&self, shape: &[usize], make: impl FnOnce() -> Result<Bits>) -> Result<Value> {
+        let bits = if self.planned { None } else { Some(make()?) };
+        Ok(Value::spikes_of(&self.ledger, shape, self.dtype, bits))
+    }
+
+    /// A batch `[1 or T, B, C, H, W]` from host memory, booked as input.
+    ///
+    /// # Errors
+    /// When the numbers do not fill the shape.
+    pub fn input(&self, shape: &[usize], numbers: Vec<f32>) -> Result<Value> {
+        self.dense(Category::Input, shape, || {
+            let host = Tensor::from_vec(numbers, shape, &Device::Cpu)?;
+            Ok(host.to_dtype(self.dtype)?.to_device(&self.device)?)
+        })
+    }
+
+    /// A constant from a tensor in the session's dtype.
+    ///
+    /// # Errors
+    /// When the tensor does not have the shape.
+    pub fn constant(&self, category: Category, shape: &[usize], tensor: &Tensor) -> Result<Value> {
+        self.dense(category, shape, || Ok(tensor.to_dtype(self.dtype)?.to_device(&self.device)?.contiguous()?))
+    }
+
+    /// Zeros of a shape.
+    ///
+    /// # Errors
+    /// When the device is out of memory.
+    pub fn zeros(&self, category: Category, shape: &[usize]) -> Result<Value> {
+        self.dense(category, shape, || Ok(Tensor::zeros(shape, self.dtype, &self.device)?))
+    }
+}
+
+/// One run through a network: where, with which parameters, on which tape, at which step.
+#[derive(Clone)]
+pub struct Pass<'a> {
+    session: &'a Session,
+    params: &'a Params,
+    tape: &'a Tape,
+    mode: Mode,
+    norm_updates: NormUpdates,
+    steps: usize,
+    step: Option<usize>,
+    key: Key,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass over `steps` time steps, all at once.
+    #[must_use]
+    pub fn new(session: &'a Session, params: &'a Params, tape: &'a Tape, mode: Mode, steps: usize, key: Key) -> Self {
+        Self { session, params, tape, mode, norm_updates: NormUpdates::Move, steps, step: None, key }
+    }
+
+    /// The same pass on another tape.
+    #[must_use]
+    pub fn on<'b>(&self, tape: &'b Tape) -> Pass<'b>
+    where
+        'a: 'b,
+    {
+        Pass { tape, ..self.clone() }
+    }
+
+    /// The same pass at one step, counted from 0.
+    #[must_use]
+    pub fn at(&self, step: usize) -> Self {
+        Self { step: Some(step), ..self.clone() }
+    }
+
+    /// The same pass as a rebuilt forward: norms keep their running statistics where they are.
+    #[must_use]
+    pub fn rebuilding(&self) -> Self {
+        Self { norm_updates: NormUpdates::Keep, ..self.clone() }
+    }
+
+    /// Where values are made.
+    #[must_use]
+    pub fn session(&self) -> &'a Session {
+        self.session
+    }
+
+    /// The network's parameters.
+    #[must_use]
+    pub fn params(&self) -> &'a Params {
+        self.params
+    }
+
+    /// The tape that ops record on.
+    #[must_use]
+    pub fn tape(&self) -> &'a Tape {
+        self.tape
+    }
+
+    /// Training or evaluation.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether norms move their running statistics.
+    #[must_use]
+    pub fn norm_updates(&self) -> NormUpdates {
+        self.norm_updates
+    }
+
+    /// T.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The step this pass is at, from 0; `None` when it covers all T at once.
+    #[must_use]
+    pub fn step(&self) -> Option<usize> {
+        self.step
+    }
+
+    /// Randomness of this iteration, the same at every step.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// A parameter as a value whose gradient goes to its accumulator.
+    #[must_use]
+    pub fn param(&self, id: crate::param::ParamId) -> Value {
+        self.params.leaf(id)
+    }
+
+    /// A value on its way to the next op.
+    pub(crate) fn passing(&self, shape: &[usize], make: impl FnOnce() -> Result<Tensor>) -> Result<Value> {
+        self.session.dense(Category::Passing, shape, make)
+    }
+
+    /// A gradient of an activation.
+    pub(crate) fn gradient(&self, shape: &[usize], make: impl FnOnce() -> Result<Tensor>) -> Result<Value> {
+        self.session.dense(Category::ActivationGradients, shape, make)
+    }
+}

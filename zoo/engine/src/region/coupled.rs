@@ -1,0 +1,173 @@
+//! Coupled blocks, forward with everything kept or backward by inversion (S-RevSNN, section 3).
+//!
+//! ```text
+//! y1 = x1 + F(x2)        x2 = y2 - G(y1)
+//! y2 = x2 + G(y1)        x1 = y1 - F(x2)
+//! ```
+
+use std::rc::Rc;
+
+use crate::error::{Error, Result};
+use crate::ledger::Category;
+use crate::model::{Block, Stage};
+use crate::ops::{accumulate, add_rounded, concat_channels, dense, repeat_steps, split_channels, sum_steps};
+use crate::pass::Pass;
+use crate::tape::{Backward, Tape};
+use crate::unroll::Unroll;
+use crate::value::{Saved, Value};
+
+/// Runs a stage with every activation kept: what backpropagation without reversibility does.
+///
+/// # Errors
+/// When a block fails or the stream leaves the grid's range.
+pub fn coupled_plain(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Stage, x: &Value) -> Result<Value> {
+    let x = repeat_steps(pass, x, stream_steps(pass, x))?;
+    let x_slot = x.slot.filter(|_| pass.tape().tracks(&x));
+    let (mut first, mut second) = entry(pass, stage, &x)?;
+    drop(x);
+    if pass.tape().is_recording() {
+        (first, second) = pass.tape().record_pair("split", (first, second), move |backward, d1, d2| {
+            let joined = join_gradients(backward.pass(), d1, d2)?;
+            backward.give(x_slot, joined)
+        });
+    }
+    for block in &stage.blocks {
+        first = plain_half(pass, port, stage, &*block.f, &first, &second)?;
+        second = plain_half(pass, port, stage, &*block.g, &second, &first)?;
+    }
+    let y = concat_channels(pass, &stage.name, &first, &second)?;
+    if !pass.tape().is_recording() {
+        return Ok(y);
+    }
+    let slots = [first.slot, second.slot];
+    let name = stage.name.clone();
+    Ok(pass.tape().record("concat", y, move |backward, dy| {
+        let (d1, d2) = split_channels(backward.pass(), &name, &dy)?;
+        drop(dy);
+        backward.give(slots[0], d1)?;
+        backward.give(slots[1], d2)
+    }))
+}
+
+/// Runs a stage with the tape off and keeps only its output; backward inverts block by block.
+///
+/// # Errors
+/// When a block fails or the stream leaves the grid's range.
+pub fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value) -> Result<Value> {
+    let tape = pass.tape();
+    if !tape.is_recording() {
+        return coupled_plain(pass, port, stage, x);
+    }
+    let off = Tape::off();
+    let y = coupled_plain(&pass.on(&off), port, stage, x)?;
+    let constant = x.steps() != y.steps();
+    let x_slot = x.slot.filter(|_| tape.tracks(x));
+    let kept = Saved::new(&y);
+    let stage = Rc::clone(stage);
+    Ok(tape.record("coupled", y, move |backward, dy| {
+        let pass = backward.pass();
+        let (mut y1, mut y2) = split_channels(pass, &stage.name, kept.value())?;
+        drop(kept);
+        let (mut d1, mut d2) = split_channels(pass, &stage.name, &dy)?;
+        drop(dy);
+        for block in stage.blocks.iter().rev() {
+            y2 = invert_half(backward, &stage, &*block.g, (&y1, &mut d1), (y2, &d2))?;
+            y1 = invert_half(backward, &stage, &*block.f, (&y2, &mut d2), (y1, &d1))?;
+        }
+        let joined = join_gradients(pass, Some(d1), Some(d2))?;
+        backward.give(x_slot, if constant { sum_steps(pass, &joined)? } else { joined })
+    }))
+}
+
+/// `stream + round(branch(input))`, recorded.
+fn plain_half(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    stage: &Stage,
+    branch: &dyn Block,
+    stream: &Value,
+    input: &Value,
+) -> Result<Value> {
+    let f = branch.forward(pass, port, input)?;
+    let sum = combine(pass, stage, stream, &f, false)?;
+    let tape = pass.tape();
+    if !tape.is_recording() {
+        return Ok(sum);
+    }
+    let (to_stream, to_branch) = (stream.slot, f.slot);
+    Ok(tape.record("couple", sum, move |backward, dy| {
+        // The rounding's gradient is 1.
+        backward.give(to_branch, dy.clone())?;
+        backward.give(to_stream, dy)
+    }))
+}
+
+/// One half of a block backwards: rebuilds `branch(input)`, takes it from the stream, and sends the stream's gradient
+/// through it. Returns the stream before the branch was added; `d_input` gains what flowed through the branch.
+fn invert_half(
+    backward: &mut Backward<'_>,
+    stage: &Stage,
+    branch: &dyn Block,
+    (input, d_input): (&Value, &mut Value),
+    (stream, d_stream): (Value, &Value),
+) -> Result<Value> {
+    let (pass, port) = backward.rebuild();
+    let tape = pass.session().tape();
+    let inner = pass.on(&tape).rebuilding();
+    let leaf = tape.leaf(input);
+    let f = branch.forward(&inner, port, &leaf)?;
+    let before = combine(&inner.on(&Tape::off()), stage, &stream, &f, true)?;
+    drop(stream);
+    let mut gradients = tape.backward(&inner, port, [(f, d_stream.clone())])?;
+    if let Some(through) = gradients.take(&leaf) {
+        accumulate(d_input, &through)?;
+    }
+    Ok(before)
+}
+
+fn combine(pass: &Pass<'_>, stage: &Stage, stream: &Value, f: &Value, negate: bool) -> Result<Value> {
+    match stage.grid {
+        Some(grid) => {
+            let sum = add_rounded(pass, stream, f, grid.bits, negate)?;
+            grid.check(&stage.name, &sum)?;
+            Ok(sum)
+        }
+        None => {
+            let f = dense(pass, f)?;
+            let sign = if negate { -1.0 } else { 1.0 };
+            let sum = pass.passing(stream.shape(), || Ok(stream.tensor()?.copy()?))?;
+            if let (Ok(into), Ok(from)) = (sum.tensor(), f.tensor()) {
+                kernels::elementwise::add_assign(into, from, sign)?;
+            }
+            Ok(sum)
+        }
+    }
+}
+
+fn entry(pass: &Pass<'_>, stage: &Stage, x: &Value) -> Result<(Value, Value)> {
+    let (first, second) = split_channels(pass, &stage.name, x)?;
+    let Some(grid) = stage.grid else { return Ok((first, second)) };
+    let (first, second) = (grid.round(pass, &first)?, grid.round(pass, &second)?);
+    grid.check(&stage.name, &first)?;
+    grid.check(&stage.name, &second)?;
+    Ok((first, second))
+}
+
+/// Length of the time axis inside a stage: streams differ from step to step even where the input does not.
+fn stream_steps(pass: &Pass<'_>, x: &Value) -> usize {
+    if pass.step().is_none() { pass.steps() } else { x.steps() }
+}
+
+fn join_gradients(pass: &Pass<'_>, first: Option<Value>, second: Option<Value>) -> Result<Value> {
+    let zeros = |like: &Value| pass.session().zeros(Category::ActivationGradients, like.shape());
+    let (first, second) = match (first, second) {
+        (Some(first), Some(second)) => (first, second),
+        (Some(first), None) => {
+            let second = zeros(&first)?;
+            (first, second)
+        }
+        (None, Some(second)) => (zeros(&second)?, second),
+        (None, None) => return Err(Error::Misuse("a stage went backward without a gradient".into())),
+    };
+    concat_channels(pass, "coupled gradient", &first, &second)
+}

@@ -1,0 +1,44 @@
+//! The grid that makes the inversion of a reversible stream bit-exact.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::Value;
+
+/// A fixed-point grid for reversible streams.
+///
+/// `x + round(f)` and `y - round(f)` are exact when all are multiples of `2^-bits` below `2^range` and
+/// `bits + range` is at most the 24 bits of an f32's significand. A stream that leaves the range is an error, never
+/// a silent rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grid {
+    /// Fractional bits: the spacing is `2^-bits`.
+    pub bits: i32,
+    /// The stream stays below `2^range`.
+    pub range: i32,
+}
+
+impl Default for Grid {
+    /// Spacing `2^-16`, range `2^8`: all 24 bits of f32.
+    fn default() -> Self {
+        Self { bits: 16, range: 8 }
+    }
+}
+
+impl Grid {
+    /// Rounds a value to the grid, to even.
+    pub(crate) fn round(self, pass: &Pass<'_>, x: &Value) -> Result<Value> {
+        pass.passing(x.shape(), || Ok(kernels::elementwise::round_to_grid(x.tensor()?, self.bits)?))
+    }
+
+    /// Refuses a stream that left the range.
+    pub(crate) fn check(self, place: &str, x: &Value) -> Result<()> {
+        let Ok(tensor) = x.tensor() else { return Ok(()) };
+        let limit = f64::from(self.range).exp2();
+        let found = kernels::elementwise::max_abs(tensor)?;
+        // Written so that a NaN fails too.
+        if found < limit { Ok(()) } else { Err(Error::StreamRange { place: place.to_string(), found, limit }) }
+    }
+}

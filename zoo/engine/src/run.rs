@@ -1,0 +1,219 @@
+//! What every trainer needs: the network, its running statistics, and how the run is set up.
+
+use std::rc::Rc;
+
+use kernels::elementwise;
+use keys::Key;
+
+use crate::drive::{self, Regions};
+use crate::error::{Error, Result};
+use crate::ledger::{Category, Phase};
+use crate::loss::Loss;
+use crate::method::{Batch, Outcome, RunSpec};
+use crate::model::Network;
+use crate::optim::Optimizer;
+use crate::param::Params;
+use crate::pass::{Mode, Pass, Session};
+use crate::tape::Tape;
+use crate::unroll::{Rates, Statistics, Unroll};
+use crate::value::Value;
+
+/// A network being trained.
+pub struct Run {
+    /// Wiring and parameters.
+    pub network: Network,
+    /// Running statistics of its norms.
+    pub statistics: Statistics,
+    /// T, loss and key.
+    pub spec: RunSpec,
+    iteration: u64,
+}
+
+impl Run {
+    /// A run at its first iteration.
+    #[must_use]
+    pub fn new(network: Network, spec: RunSpec) -> Self {
+        Self { network, statistics: Statistics::default(), spec, iteration: 0 }
+    }
+
+    /// Its session.
+    #[must_use]
+    pub fn session(&self) -> Rc<Session> {
+        Rc::clone(self.network.params.session())
+    }
+
+    /// Begins an iteration: clears gradients, enters the forward phase, and returns this iteration's key.
+    pub fn begin(&mut self) -> Key {
+        self.network.params.clear_gradients();
+        self.session().ledger().enter(Phase::Forward);
+        let key = self.spec.key.fork("iteration").index(self.iteration);
+        self.iteration += 1;
+        key
+    }
+
+    /// Updates the parameters and leaves the step.
+    ///
+    /// # Errors
+    /// When the loss is not finite, or a kernel fails.
+    pub fn update(&self, loss: f64, optimizer: &mut dyn Optimizer) -> Result<()> {
+        update(&self.network.params, self.iteration, loss, optimizer)
+    }
+
+    /// Leaves a step that has updated already.
+    ///
+    /// # Errors
+    /// When the loss is not finite.
+    pub fn finish(&self, loss: f64) -> Result<()> {
+        self.session().ledger().enter(Phase::Idle);
+        check(loss, self.iteration)
+    }
+
+    /// One training step that takes all T steps forward, then all backward, then updates once.
+    ///
+    /// # Errors
+    /// When the loss is not finite, or a kernel fails.
+    pub fn through_time<'s, U: Unroll + 's>(
+        &'s mut self,
+        batch: &Batch,
+        optimizer: &mut dyn Optimizer,
+        regions: Regions,
+        unroll: impl FnOnce(&'s mut Statistics) -> U,
+    ) -> Result<Outcome> {
+        let key = self.begin();
+        let session = self.session();
+        let Self { network, statistics, spec, iteration } = self;
+        let tape = session.tape();
+        let pass = Pass::new(&session, &network.params, &tape, Mode::Train, spec.steps, key);
+        let mut unroll = unroll(statistics);
+        let scores = drive::all_steps(&pass, &mut unroll, &network.wiring, regions, &batch.images)?;
+        let (outcome, seed) = score(&pass, &spec.loss, &scores, &batch.labels)?;
+        session.ledger().enter(Phase::Backward);
+        tape.backward(&pass, &mut unroll, [(scores, seed)])?;
+        update(&network.params, *iteration, outcome.loss, optimizer)?;
+        Ok(outcome)
+    }
+
+    /// One batch in evaluation mode through the given unroll, tape off, spikes counted.
+    ///
+    /// # Errors
+    /// When a kernel fails.
+    pub fn evaluate<'s, U: Unroll + 's>(
+        &'s mut self,
+        batch: &Batch,
+        unroll: impl FnOnce(&'s mut Statistics) -> U,
+    ) -> Result<Outcome> {
+        let session = self.session();
+        session.ledger().enter(Phase::Evaluation);
+        let tape = Tape::off();
+        let spec = &self.spec;
+        let pass = Pass::new(&session, &self.network.params, &tape, Mode::Eval, spec.steps, spec.key);
+        let mut unroll = unroll(&mut self.statistics);
+        let mut rates = Rates::of(&mut unroll);
+        let scores =
+            drive::all_steps(&pass, &mut rates, &self.network.wiring, Regions::default(), &batch.images)?;
+        let (spikes, neuron_steps) = (rates.spikes(), rates.neuron_steps());
+        let (outcome, _) = score(&pass, &spec.loss, &scores, &batch.labels)?;
+        session.ledger().enter(Phase::Idle);
+        Ok(Outcome { spikes, neuron_steps, ..outcome })
+    }
+}
+
+fn update(params: &Params, iteration: u64, loss: f64, optimizer: &mut dyn Optimizer) -> Result<()> {
+    check(loss, iteration)?;
+    let ledger = params.session().ledger();
+    ledger.enter(Phase::Update);
+    optimizer.update(params)?;
+    ledger.enter(Phase::Idle);
+    Ok(())
+}
+
+fn check(loss: f64, iteration: u64) -> Result<()> {
+    if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { loss, step: iteration.saturating_sub(1) }) }
+}
+
+/// Scores summed over steps, one step after another: `[B, classes]`, whatever T.
+#[derive(Default)]
+pub struct Total {
+    sum: Option<Value>,
+}
+
+impl Total {
+    /// Adds the scores `[1, B, classes]` of a step.
+    ///
+    /// # Errors
+    /// When a kernel fails.
+    pub fn add(&mut self, pass: &Pass<'_>, scores: &Value) -> Result<()> {
+        let sum = match self.sum.take() {
+            Some(sum) => sum,
+            None => pass.session().zeros(Category::Passing, scores.shape())?,
+        };
+        if let (Ok(into), Ok(from)) = (sum.tensor(), scores.tensor()) {
+            elementwise::add_assign(into, from, 1.0)?;
+        }
+        self.sum = Some(sum);
+        Ok(())
+    }
+
+    /// How many rows are largest at their class.
+    ///
+    /// # Errors
+    /// When a kernel fails.
+    pub fn hits(&self, labels: &[u32]) -> Result<usize> {
+        match self.sum.as_ref().map(Value::tensor) {
+            Some(Ok(sum)) => hits(&sum.get(0)?, labels),
+            _ => Ok(0),
+        }
+    }
+
+    /// The part of the loss of one step and the seed gradient of its scores `[1, B, classes]`.
+    ///
+    /// # Errors
+    /// When a kernel fails, or the loss needs scores that were not added yet.
+    pub fn score_step(&self, pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &[u32]) -> Result<(f64, Value)> {
+        let step = pass.step().unwrap_or(0);
+        let mut part = 0.0;
+        let seed = pass.session().dense(Category::ActivationGradients, scores.shape(), || {
+            let total = match self.sum.as_ref() {
+                Some(sum) => Some(sum.tensor()?.get(0)?),
+                None => None,
+            };
+            let at = scores.tensor()?.get(0)?;
+            let (value, gradient) = loss.step((step, pass.steps()), &at, total.as_ref(), labels)?;
+            part = value;
+            Ok(gradient)
+        })?;
+        Ok((part, seed))
+    }
+}
+
+/// Loss, hits and the seed gradient of scores `[T, B, classes]` of all steps.
+///
+/// # Errors
+/// When the labels do not fit.
+pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &[u32]) -> Result<(Outcome, Value)> {
+    let mut outcome = Outcome { samples: scores.batch(), ..Outcome::default() };
+    let seed = pass.session().dense(Category::ActivationGradients, scores.shape(), || {
+        let tensor = scores.tensor()?;
+        let (steps, batch, classes) = tensor.dims3()?;
+        let total = elementwise::sum_steps(tensor, steps)?.reshape((batch, classes))?;
+        outcome.correct = hits(&total, labels)?;
+        let mut gradients = Vec::with_capacity(steps);
+        for step in 0..steps {
+            let at = tensor.get(step)?;
+            let (part, gradient) = loss.step((step, steps), &at, Some(&total), labels)?;
+            outcome.loss += part;
+            gradients.push(gradient);
+        }
+        Ok(candle_core::Tensor::stack(&gradients, 0)?)
+    })?;
+    Ok((outcome, seed))
+}
+
+/// How many rows of `[B, classes]` are largest at their class.
+///
+/// # Errors
+/// When a kernel fails.
+pub fn hits(scores: &candle_core::Tensor, labels: &[u32]) -> Result<usize> {
+    let best = kernels::loss::argmax(scores)?;
+    Ok(best.iter().zip(labels).filter(|(best, label)| best == label).count())
+}

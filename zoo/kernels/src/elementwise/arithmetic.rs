@@ -1,0 +1,163 @@
+//! Sums, products and scalings of whole tensors.
+
+use std::mem::MaybeUninit;
+
+use candle_core::Tensor;
+
+use super::BLOCK;
+use crate::Result;
+use crate::dispatch::dispatch;
+use crate::real::Real;
+use crate::simd::multiversion;
+use crate::storage::{self, distinct, each_chunk, filled_chunks, map_tasks, read, write};
+
+/// Computes `a + b`.
+pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    dispatch!("elementwise::add", a, T => zip::<T>("elementwise::add", a, b, add_span))
+}
+
+/// Computes `a * b`, element by element.
+pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    dispatch!("elementwise::mul", a, T => zip::<T>("elementwise::mul", a, b, mul_span))
+}
+
+/// A kernel that writes each element of its last argument from those of the first two.
+type Span<T> = fn(&[T], &[T], &mut [MaybeUninit<T>]);
+
+fn zip<T: Real>(op: &'static str, a: &Tensor, b: &Tensor, f: Span<T>) -> Result<Tensor> {
+    let (shape, len) = (a.shape().clone(), a.elem_count());
+    let (a, b) = (read::<T>(op, "a", a, len)?, read::<T>(op, "b", b, len)?);
+    let (a, b) = (&*a, &*b);
+    // SAFETY: `f` writes each element of its chunk, as its type says.
+    let out = unsafe {
+        filled_chunks(len, BLOCK, |i, out| {
+            let at = i * BLOCK..i * BLOCK + out.len();
+            f(&a[at.clone()], &b[at], out);
+        })
+    };
+    storage::tensor(out, shape)
+}
+
+/// Adds in place: `dst += factor * src`.
+pub fn add_assign(dst: &Tensor, src: &Tensor, factor: f64) -> Result<()> {
+    const OP: &str = "elementwise::add_assign";
+    distinct(OP, ("dst", dst), &[("src", src)])?;
+    dispatch!(OP, dst, T => {
+        let src = read::<T>(OP, "src", src, dst.elem_count())?;
+        let (src, factor) = (&*src, <T as Real>::of(factor));
+        write::<T, _>(OP, "dst", dst, src.len(), |dst| {
+            each_chunk(dst, BLOCK, |i, dst| add_scaled_span(dst, &src[i * BLOCK..], factor));
+        })
+    })
+}
+
+/// Computes `factor * x`.
+pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
+    const OP: &str = "elementwise::scale";
+    dispatch!(OP, x, T => {
+        let (shape, len, factor) = (x.shape().clone(), x.elem_count(), <T as Real>::of(factor));
+        let x = read::<T>(OP, "x", x, len)?;
+        let x = &*x;
+        // SAFETY: `scale_span` writes each element of its chunk.
+        let out = unsafe { filled_chunks(len, BLOCK, |i, out| scale_span(&x[i * BLOCK..], factor, out)) };
+        storage::tensor(out, shape)
+    })
+}
+
+/// Multiplies in place: `x *= factor`.
+pub fn scale_assign(x: &Tensor, factor: f64) -> Result<()> {
+    const OP: &str = "elementwise::scale_assign";
+    dispatch!(OP, x, T => {
+        let factor = <T as Real>::of(factor);
+        write::<T, _>(OP, "x", x, x.elem_count(), |x| {
+            each_chunk(x, BLOCK, |_, x| x.iter_mut().for_each(|x| *x *= factor));
+        })
+    })
+}
+
+/// The largest absolute value; NaN when there is one.
+pub fn max_abs(x: &Tensor) -> Result<f64> {
+    const OP: &str = "elementwise::max_abs";
+    dispatch!(OP, x, T => {
+        let x = read::<T>(OP, "x", x, x.elem_count())?;
+        let x = &*x;
+        let most = map_tasks(x.len().div_ceil(BLOCK), x.len(), |i| {
+            max_abs_span(&x[i * BLOCK..x.len().min((i + 1) * BLOCK)])
+        });
+        if most.iter().any(|m| m.is_nan()) {
+            return Ok(f64::NAN);
+        }
+        Ok(most.iter().fold(0.0, |most: f64, m| most.max(m.wide())))
+    })
+}
+
+/// Whether no element is infinite or NaN.
+pub fn all_finite(x: &Tensor) -> Result<bool> {
+    const OP: &str = "elementwise::all_finite";
+    dispatch!(OP, x, T => {
+        let x = read::<T>(OP, "x", x, x.elem_count())?;
+        let x = &*x;
+        let fine = map_tasks(x.len().div_ceil(BLOCK), x.len(), |i| {
+            all_finite_span(&x[i * BLOCK..x.len().min((i + 1) * BLOCK)])
+        });
+        Ok(fine.into_iter().all(|fine| fine))
+    })
+}
+
+multiversion! {
+    fn add_span<T: Real>(a: &[T], b: &[T], out: &mut [MaybeUninit<T>]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            out.write(*a + *b);
+        }
+    }
+}
+
+multiversion! {
+    fn mul_span<T: Real>(a: &[T], b: &[T], out: &mut [MaybeUninit<T>]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            out.write(*a * *b);
+        }
+    }
+}
+
+multiversion! {
+    fn scale_span<T: Real>(x: &[T], factor: T, out: &mut [MaybeUninit<T>]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            out.write(*x * factor);
+        }
+    }
+}
+
+multiversion! {
+    fn add_scaled_span<T: Real>(dst: &mut [T], src: &[T], factor: T) {
+        for (dst, src) in dst.iter_mut().zip(src) {
+            *dst += factor * *src;
+        }
+    }
+}
+
+multiversion! {
+    fn max_abs_span<T: Real>(x: &[T]) -> T {
+        let mut lanes = [T::ZERO; 16];
+        for block in x.chunks(16) {
+            for (lane, x) in lanes.iter_mut().zip(block) {
+                // Written so that a NaN wins and stays.
+                *lane = if *lane >= x.abs() || *lane != *lane { *lane } else { x.abs() };
+            }
+        }
+        lanes.into_iter().fold(T::ZERO, |most, x| if most >= x || most != most { most } else { x })
+    }
+}
+
+multiversion! {
+    fn all_finite_span<T: Real>(x: &[T]) -> bool {
+        // Zero times a number is zero; times infinity or NaN it is NaN. One sum, and no branch.
+        let mut lanes = [T::ZERO; 16];
+        for block in x.chunks(16) {
+            for (lane, x) in lanes.iter_mut().zip(block) {
+                *lane += *x * T::ZERO;
+            }
+        }
+        lanes.iter().all(|lane| *lane == T::ZERO)
+    }
+}

@@ -1,0 +1,21 @@
+//! Arithmetic on tensors, element by element or with one number a channel.
+//!
+//! One idea a file: [`add`] and its kin (arithmetic), one number a channel (channels), steps of time (steps),
+//! fixed-point grids and the reversible mixing (grid), resizing (resize).
+
+mod arithmetic;
+mod channels;
+mod copy;
+mod grid;
+mod resize;
+mod steps;
+
+pub use arithmetic::{add, add_assign, all_finite, max_abs, mul, scale, scale_assign};
+pub use copy::copy;
+pub use channels::{add_affine, channel_dot, channel_scale, concat_channels, split_channels};
+pub use grid::{add_rounded, mix, round_to_grid, unmix};
+pub use resize::{upsample_backward, upsample_nearest};
+pub use steps::{mask_mul, sum_steps};
+
+/// Elements of one piece of work.
+pub(crate) const BLOCK: usize = 1 << 14;

@@ -1,0 +1,300 @@
+//! All steps of a block of neurons together, in `f32`.
+//!
+//! Forward, the membrane of a block is one small buffer; backward, the block's membrane is computed again for
+//! all steps into scratch and then walked back. A task is a fixed block of rows.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::surrogate::{Slope, with_slope};
+use super::{Backward, Cell, Input, LifShape, Reset, ResetGrad};
+use crate::bits::pack_flags;
+use crate::scratch::{Slot, with};
+use crate::simd::multiversion;
+use crate::storage::{Disjoint, each_task, filled};
+
+/// Neurons of a block, forward: membrane and flags stay in the first-level cache. A multiple of 8.
+const BLOCK: usize = 1024;
+
+/// Membranes of a block over all steps, backward.
+const MEMBRANES: usize = 8192;
+
+/// Neurons of a task.
+const TASK: usize = 1 << 13;
+
+/// The neuron's constants as the loops want them.
+#[derive(Clone, Copy)]
+struct Constants {
+    decay: f32,
+    gain: f32,
+    threshold: f32,
+    /// `u - threshold` from here on fires: 0, or the smallest positive number when strict.
+    fires_from: f32,
+    hard: bool,
+    /// What a hard reset puts the membrane to.
+    resets_to: f32,
+    /// What a soft reset takes away.
+    takes: f32,
+    /// dv/du = 1 - cut * s + (level - slant * u) * h.
+    cut: f32,
+    level: f32,
+    slant: f32,
+}
+
+impl Constants {
+    fn of(cell: &Cell) -> Constants {
+        let through = if cell.reset_grad == ResetGrad::Through { 1.0 } else { 0.0 };
+        let threshold = cell.threshold as f32;
+        let (hard, resets_to, takes, cut, level, slant) = match cell.reset {
+            Reset::Soft => (false, 0.0, threshold, 0.0, -threshold * through, 0.0),
+            Reset::Hard(v) => (true, v as f32, 0.0, 1.0, v as f32 * through, through),
+            Reset::None => (false, 0.0, 0.0, 0.0, 0.0, 0.0),
+        };
+        Constants {
+            decay: cell.decay as f32,
+            gain: cell.input_gain as f32,
+            threshold,
+            fires_from: if cell.strict { f32::from_bits(1) } else { 0.0 },
+            hard,
+            resets_to,
+            takes,
+            cut,
+            level,
+            slant,
+        }
+    }
+
+    #[inline(always)]
+    fn charge(&self, v: f32, x: f32, (scale, shift): (f32, f32)) -> f32 {
+        self.decay * v + self.gain * (x * scale + shift)
+    }
+
+    #[inline(always)]
+    fn fires(&self, u: f32) -> bool {
+        u - self.threshold >= self.fires_from
+    }
+
+    #[inline(always)]
+    fn reset(&self, u: f32, fires: bool) -> f32 {
+        let after = if self.hard { self.resets_to } else { u - self.takes };
+        if fires { after } else { u }
+    }
+}
+
+fn rows_per_task(s: &LifShape) -> usize {
+    (TASK / s.plane).clamp(1, s.rows)
+}
+
+/// Runs `f` on the rows of each task.
+fn each_rows(s: &LifShape, f: impl Fn(Range<usize>) + Sync + Send) {
+    let rows = rows_per_task(s);
+    each_task(s.rows.div_ceil(rows), s.steps * s.frame(), |task| f(task * rows..s.rows.min((task + 1) * rows)));
+}
+
+/// A vector of `len` values that `fill` writes, or none; `fill` gets an empty buffer when none is wanted.
+///
+/// # Safety
+/// `fill` must write every element.
+unsafe fn optional(wanted: bool, len: usize, fill: impl FnOnce(&mut [MaybeUninit<f32>])) -> Option<Vec<f32>> {
+    // SAFETY: the caller's contract.
+    let values = unsafe { filled(if wanted { len } else { 0 }, fill) };
+    wanted.then_some(values)
+}
+
+/// Packed spikes of `steps * rows` rows, and the last membrane when it is to be kept.
+pub(super) fn forward(s: &LifShape, cell: &Cell, input: &Input<f32>, keep: bool) -> (Vec<u8>, Option<Vec<f32>>) {
+    let (k, mut last) = (Constants::of(cell), None);
+    // SAFETY: tasks are blocks of rows; together they write every byte of every row at every step, and every
+    // value of the last membrane.
+    let spikes = unsafe {
+        filled(s.steps * s.rows * s.plane.div_ceil(8), |spikes| {
+            let spikes = Disjoint::new(spikes);
+            last = optional(keep, s.frame(), |last| {
+                let last = Disjoint::new(last);
+                each_rows(s, |rows| forward_rows(s, &k, input, rows, &spikes, keep.then_some(&last)));
+            });
+        })
+    };
+    (spikes, last)
+}
+
+multiversion! {
+    fn forward_rows(
+        s: &LifShape,
+        k: &Constants,
+        input: &Input<f32>,
+        rows: Range<usize>,
+        spikes: &Disjoint<MaybeUninit<u8>>,
+        last: Option<&Disjoint<MaybeUninit<f32>>>,
+    ) {
+        let (mut membrane, mut flags, width) = ([0.0f32; BLOCK], [0u8; BLOCK], s.plane.div_ceil(8));
+        for r in rows {
+            for first in (0..s.plane).step_by(BLOCK) {
+                let many = BLOCK.min(s.plane - first);
+                let (v, flags, at) = (&mut membrane[..many], &mut flags[..many], r * s.plane + first);
+                match input.v0 {
+                    Some(v0) => v.copy_from_slice(&v0[at..at + many]),
+                    None => v.fill(0.0),
+                }
+                for t in 0..s.steps {
+                    let affine = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
+                    let from = Input::<f32>::frame_at(s, t) + at;
+                    for ((v, x), flag) in v.iter_mut().zip(&input.x[from..from + many]).zip(flags.iter_mut()) {
+                        let u = k.charge(*v, *x, affine);
+                        let fires = k.fires(u);
+                        *v = k.reset(u, fires);
+                        *flag = fires as u8;
+                    }
+                    let byte = (t * s.rows + r) * width + first / 8;
+                    // SAFETY: these bytes are this row's at this step, and blocks are whole bytes.
+                    pack_flags(flags, unsafe { spikes.part(byte..byte + many.div_ceil(8)) });
+                }
+                if let Some(last) = last {
+                    // SAFETY: these membranes are this task's alone.
+                    unsafe { last.part(at..at + many) }.write_copy_of_slice(v);
+                }
+            }
+        }
+    }
+}
+
+/// Where the spikes' gradient is read.
+enum Upstream<'a> {
+    Apart(&'a [f32]),
+    /// In the buffer that is overwritten with the result.
+    InPlace(Disjoint<'a, f32>),
+}
+
+impl Upstream<'_> {
+    /// Copies the gradient of some neurons at one step.
+    ///
+    /// # Safety
+    /// No other task may write these elements.
+    #[inline(always)]
+    unsafe fn copy(&self, at: Range<usize>, to: &mut [f32]) {
+        match self {
+            Upstream::Apart(ds) => to.copy_from_slice(&ds[at]),
+            // SAFETY: the caller's contract; the borrow ends here.
+            Upstream::InPlace(ds) => to.copy_from_slice(unsafe { ds.part(at) }),
+        }
+    }
+}
+
+/// See [`super::backward`].
+pub(super) fn backward(call: &Backward<f32>, ds: &[f32]) -> (Vec<f32>, Option<Vec<f32>>) {
+    let len = if call.per_step { call.s.steps } else { 1 } * call.s.frame();
+    let mut dv0 = None;
+    // SAFETY: `run` writes every element.
+    let di = unsafe { filled(len, |di| dv0 = run(call, &Upstream::Apart(ds), &Disjoint::new(di))) };
+    (di, dv0)
+}
+
+/// The same, over the spikes' gradient.
+pub(super) fn backward_in_place(call: &Backward<f32>, ds: &mut [f32]) -> Option<Vec<f32>> {
+    let ds = Disjoint::new(ds);
+    let di = ds.to_fill();
+    run(call, &Upstream::InPlace(ds), &di)
+}
+
+/// Writes every element of `di`; gives the gradient of the first membrane when it is wanted.
+fn run(call: &Backward<f32>, ds: &Upstream, di: &Disjoint<MaybeUninit<f32>>) -> Option<Vec<f32>> {
+    let (s, k) = (call.s, Constants::of(call.cell));
+    let block = (MEMBRANES / s.steps).clamp(64, 2048).min(s.plane);
+    // SAFETY: tasks are blocks of rows and together write every element.
+    unsafe {
+        optional(call.want_dv0, s.frame(), |dv0| {
+            let dv0 = Disjoint::new(dv0);
+            let dv0 = call.want_dv0.then_some(&dv0);
+            each_rows(s, |rows| {
+                with(Slot::Membrane, (s.steps + 3) * block, |scratch| {
+                    with_slope!(call.cell.surrogate, f32, h => {
+                        backward_rows(call, &k, h, rows, block, scratch, ds, di, dv0)
+                    })
+                });
+            });
+        })
+    }
+}
+
+multiversion! {
+    fn backward_rows<H: Slope<f32>>(
+        call: &Backward<f32>,
+        k: &Constants,
+        h: H,
+        rows: Range<usize>,
+        block: usize,
+        scratch: &mut [f32],
+        ds: &Upstream,
+        di: &Disjoint<MaybeUninit<f32>>,
+        dv0: Option<&Disjoint<MaybeUninit<f32>>>,
+    ) {
+        let (s, input) = (call.s, call.input);
+        let (membranes, buffers) = scratch.split_at_mut(s.steps * block);
+        let (gs, buffers) = buffers.split_at_mut(block);
+        let (gv, sum) = buffers.split_at_mut(block);
+        for (r, first) in rows.flat_map(|r| (0..s.plane).step_by(block).map(move |first| (r, first))) {
+            let many = block.min(s.plane - first);
+            let at = r * s.plane + first;
+            let (gs, gv, sum) = (&mut gs[..many], &mut gv[..many], &mut sum[..many]);
+            recompute(s, k, input, r, at, membranes.chunks_mut(block), gv);
+            match call.dlast {
+                Some(dlast) => gv.copy_from_slice(&dlast[at..at + many]),
+                None => gv.fill(0.0),
+            }
+            sum.fill(0.0);
+            for t in (0..s.steps).rev() {
+                let place = t * s.frame() + at;
+                // SAFETY: these neurons are this task's alone.
+                unsafe { ds.copy(place..place + many, gs) };
+                let u = &membranes[t * block..t * block + many];
+                for ((gs, gv), u) in gs.iter_mut().zip(gv.iter_mut()).zip(u) {
+                    let slope = h.at(*u, *u - k.threshold);
+                    let s = if k.fires(*u) { k.cut } else { 0.0 };
+                    let gu = *gs * slope + *gv * ((1.0 - s) + (k.level - k.slant * *u) * slope);
+                    *gv = k.decay * gu;
+                    *gs = k.gain * gu;
+                }
+                if call.per_step {
+                    // SAFETY: as above.
+                    unsafe { di.part(place..place + many) }.write_copy_of_slice(gs);
+                } else {
+                    sum.iter_mut().zip(gs.iter()).for_each(|(sum, g)| *sum += *g);
+                }
+            }
+            if !call.per_step {
+                // SAFETY: as above.
+                unsafe { di.part(at..at + many) }.write_copy_of_slice(sum);
+            }
+            if let Some(dv0) = dv0 {
+                // SAFETY: as above.
+                unsafe { dv0.part(at..at + many) }.write_copy_of_slice(gv);
+            }
+        }
+    }
+}
+
+/// Computes the membranes before the reset of the neurons from `at` on, one line a step.
+#[inline(always)]
+fn recompute<'a>(
+    s: &LifShape,
+    k: &Constants,
+    input: &Input<f32>,
+    r: usize,
+    at: usize,
+    lines: impl Iterator<Item = &'a mut [f32]>,
+    v: &mut [f32],
+) {
+    match input.v0 {
+        Some(v0) => v.copy_from_slice(&v0[at..at + v.len()]),
+        None => v.fill(0.0),
+    }
+    for (t, line) in lines.enumerate() {
+        let affine = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
+        let from = Input::<f32>::frame_at(s, t) + at;
+        for ((v, x), line) in v.iter_mut().zip(&input.x[from..]).zip(line) {
+            let u = k.charge(*v, *x, affine);
+            *v = k.reset(u, k.fires(u));
+            *line = u;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The rectifier, for the ANN references: it takes the neuron's place and folds the norm in the same way.
+//!
+//! ```text
+//! I = x * scale + shift     y = max(I, 0)     dI = dy where y > 0, else 0
+//! ```
+
+use candle_core::Tensor;
+
+use super::{Current, Input, LifShape};
+use crate::bits::{Bits, expand_span, pack_flags};
+use crate::dispatch::dispatch;
+use crate::error::ensure;
+use crate::real::Real;
+use crate::simd::multiversion;
+use crate::storage::{self, Disjoint, each_task, filled, read, read_opt};
+use crate::Result;
+
+/// Elements of one piece of work.
+const BLOCK: usize = 1 << 14;
+
+/// Computes `y` `[steps, rows, plane]` and where it is positive, which is all that the backward pass needs.
+pub fn relu_forward(s: &LifShape, i: &Current) -> Result<(Tensor, Bits)> {
+    const OP: &str = "lif::relu_forward";
+    s.check(OP)?;
+    ensure(s.current_steps == s.steps, OP, "the current has a frame for each step", || format!("{s:?}"))?;
+    dispatch!(OP, i.x, T => with_input!(OP, T, s, i, None, input => {
+        let (rows, width) = (s.steps * s.rows, s.plane.div_ceil(8));
+        let (per_task, len) = ((BLOCK / s.plane).max(1), rows * s.plane);
+        let mut sign = Vec::new();
+        // SAFETY: tasks are blocks of rows, disjoint in both buffers; they cover and fill them.
+        let y = unsafe {
+            filled(len, |y| {
+                let y = Disjoint::new(y);
+                sign = filled(rows * width, |sign| {
+                    let sign = Disjoint::new(sign);
+                    each_task(rows.div_ceil(per_task), len, |task| {
+                        for r in task * per_task..rows.min((task + 1) * per_task) {
+                            let (at, places) = (r * s.plane, r * s.plane..(r + 1) * s.plane);
+                            let (t, row) = (r / s.rows, r % s.rows);
+                            let (a, b) = input.affine_at(s, t, row).unwrap_or((T::ONE, T::ZERO));
+                            let sign = sign.part(r * width..(r + 1) * width);
+                            rectify(&input.x[at..at + s.plane], a, b, y.part(places), sign);
+                        }
+                    });
+                });
+            })
+        };
+        Ok((storage::tensor(y, (s.steps, s.rows, s.plane))?, Bits::of_bytes(sign, rows, s.plane)?))
+    }))
+}
+
+/// Computes dI, in the shape of `dy`.
+pub fn relu_backward(dy: &Tensor, sign: &Bits) -> Result<Tensor> {
+    const OP: &str = "lif::relu_backward";
+    let (plane, width, rows) = (sign.plane(), sign.plane().div_ceil(8), sign.rows());
+    dispatch!(OP, dy, T => {
+        let (shape, bytes) = (dy.shape().clone(), sign.read(OP)?);
+        let (dy, bytes) = (read::<T>(OP, "dy", dy, rows * plane)?, &*bytes);
+        let (dy, per_task) = (&*dy, (BLOCK / plane.max(1)).max(1));
+        // SAFETY: `gate` writes each element of its row.
+        let di = unsafe {
+            storage::filled_chunks(rows * plane, per_task * plane, |task, out| {
+                for (k, out) in out.chunks_mut(plane).enumerate() {
+                    let r = task * per_task + k;
+                    gate(&dy[r * plane..(r + 1) * plane], &bytes[r * width..(r + 1) * width], out);
+                }
+            })
+        };
+        storage::tensor(di, shape)
+    })
+}
+
+multiversion! {
+    fn rectify<T: Real>(
+        x: &[T], a: T, b: T, y: &mut [std::mem::MaybeUninit<T>], sign: &mut [std::mem::MaybeUninit<u8>],
+    ) {
+        let mut flags = [0u8; 512];
+        for ((x, y), sign) in x.chunks(512).zip(y.chunks_mut(512)).zip(sign.chunks_mut(64)) {
+            for ((x, y), flag) in x.iter().zip(y).zip(&mut flags) {
+                let i = *x * a + b;
+                let positive = i > T::ZERO;
+                y.write(if positive { i } else { T::ZERO });
+                *flag = positive as u8;
+            }
+            pack_flags(&flags[..x.len()], sign);
+        }
+    }
+}
+
+multiversion! {
+    fn gate<T: Real>(dy: &[T], sign: &[u8], out: &mut [std::mem::MaybeUninit<T>]) {
+        let mut open = [T::ZERO; 512];
+        for (k, (dy, out)) in dy.chunks(512).zip(out.chunks_mut(512)).enumerate() {
+            expand_span(sign, k * 512, &mut open[..dy.len()]);
+            for ((dy, open), out) in dy.iter().zip(&open).zip(out) {
+                out.write(if *open != T::ZERO { *dy } else { T::ZERO });
+            }
+        }
+    }
+}

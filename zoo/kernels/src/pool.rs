@@ -1,0 +1,265 @@
+//! Pooling over windows of a plane.
+//!
+//! ```text
+//! average: y[r, i, j] = sum over the window of x[r, ..] / count      count = k*k, or the places inside the plane
+//! maximum: y[r, i, j] = max over the places inside the plane; its gradient goes to the first maximum
+//! x [n_c, h, w]   y [n_c, h_out, w_out]   window (i, j) starts at (i*stride - pad, j*stride - pad)
+//! ```
+//!
+//! Spikes stay bits where they can: the maximum of bits is their OR.
+
+use candle_core::{DType, Tensor};
+
+use crate::bits::{Bits, Lent, lend, pack_flags};
+use crate::dispatch::{dispatch, refusal};
+use crate::error::ensure;
+use crate::norm::sums::span;
+use crate::real::Real;
+use crate::storage::{self, each_chunk, filled_chunks, read};
+use crate::{Operand, Result};
+
+/// Elements of one piece of work.
+const BLOCK: usize = 1 << 13;
+
+/// Sizes of a pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolShape {
+    /// Planes: images times channels.
+    pub n_c: usize,
+    /// Input rows.
+    pub h: usize,
+    /// Input columns.
+    pub w: usize,
+    /// Rows and columns of the window.
+    pub kernel: usize,
+    /// Stride, both ways.
+    pub stride: usize,
+    /// Places around the input; they are no maximum, and count in an average only when asked for.
+    pub pad: usize,
+}
+
+impl PoolShape {
+    /// Output rows (a window that does not fit is left out).
+    pub fn out_h(&self) -> usize {
+        (self.h + 2 * self.pad + 1).saturating_sub(self.kernel).div_ceil(self.stride.max(1))
+    }
+
+    /// Output columns.
+    pub fn out_w(&self) -> usize {
+        (self.w + 2 * self.pad + 1).saturating_sub(self.kernel).div_ceil(self.stride.max(1))
+    }
+
+    fn check(&self, op: &'static str) -> Result<()> {
+        let holds = self.stride > 0 && self.kernel > 0 && 2 * self.pad <= self.kernel && self.out() > 0;
+        ensure(holds && self.n_c > 0, op, "a window must fit and its half cover the padding", || format!("{self:?}"))
+    }
+
+    fn plane(&self) -> usize {
+        self.h * self.w
+    }
+
+    fn out(&self) -> usize {
+        self.out_h() * self.out_w()
+    }
+
+    /// Places of the window with output index `i`, inside the input's `len`.
+    #[inline(always)]
+    fn window(&self, i: usize, len: usize) -> std::ops::Range<usize> {
+        let start = i * self.stride;
+        start.saturating_sub(self.pad).min(len)..(start + self.kernel).saturating_sub(self.pad).min(len)
+    }
+
+    /// Calls `f(output index, rows, columns)` for each window.
+    #[inline(always)]
+    fn each_window(&self, mut f: impl FnMut(usize, std::ops::Range<usize>, std::ops::Range<usize>)) {
+        let wo = self.out_w();
+        for i in 0..self.out_h() {
+            let rows = self.window(i, self.h);
+            for j in 0..wo {
+                f(i * wo + j, rows.clone(), self.window(j, self.w));
+            }
+        }
+    }
+
+    /// What a window's sum is divided by.
+    #[inline(always)]
+    fn count(&self, inside: usize, count_pad: bool) -> usize {
+        if count_pad { self.kernel * self.kernel } else { inside.max(1) }
+    }
+}
+
+/// Runs `f(row of x, row of y)` on each plane, in parallel; gives the outputs `[n_c, out]`.
+fn map_planes<T: Real>(
+    (rows, plane, out): (usize, usize, usize),
+    x: &Lent<T>,
+    f: impl Fn(&[T], &mut [T]) + Sync,
+) -> Vec<T> {
+    let (source, per_task) = (x.source(), (BLOCK / plane.max(1)).max(1));
+    let mut y = vec![T::ZERO; rows * out];
+    let run = |task: usize, y: &mut [T]| {
+        // One plane of spikes at a time is expanded, and numbers are read where they lie.
+        let mut expanded = Vec::new();
+        for (k, y) in y.chunks_mut(out).enumerate() {
+            f(source.row(task * per_task + k, plane, &mut expanded), y);
+        }
+    };
+    if rows * plane < storage::SERIAL_BELOW {
+        y.chunks_mut(per_task * out).enumerate().for_each(|(task, y)| run(task, y));
+    } else {
+        use rayon::prelude::*;
+        y.par_chunks_mut(per_task * out).enumerate().for_each(|(task, y)| run(task, y));
+    }
+    y
+}
+
+/// Type that an op without another operand computes in: its own, and for spikes the one asked for.
+macro_rules! by_operand {
+    ($op:expr, $x:expr, $spikes:expr, $T:ident => $body:expr) => {
+        match ($x, $x.dtype_or($spikes)) {
+            (Operand::Dense(x), _) => dispatch!($op, x, $T => $body),
+            (Operand::Spikes(_), DType::F32) => { type $T = f32; $body }
+            (Operand::Spikes(_), DType::F64) => { type $T = f64; $body }
+            (Operand::Spikes(bits), dtype) => Err(refusal($op, bits.tensor().device(), dtype)),
+        }
+    };
+}
+
+/// Computes averages `[n_c, h_out * w_out]`; `dtype` is that of the result for spikes.
+pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> Result<Tensor> {
+    const OP: &str = "pool::avg_forward";
+    s.check(OP)?;
+    by_operand!(OP, x, dtype, T => {
+        let x = lend::<T>(OP, x, s.n_c * s.plane())?;
+        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| average(s, x, y, count_pad));
+        storage::tensor(y, (s.n_c, s.out()))
+    })
+}
+
+fn average<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], count_pad: bool) {
+    s.each_window(|o, rows, columns| {
+        let count = s.count(rows.len() * columns.len(), count_pad);
+        let mut sum = T::ZERO;
+        for i in rows {
+            for x in &x[i * s.w + columns.start..i * s.w + columns.end] {
+                sum += *x;
+            }
+        }
+        y[o] = sum / T::of(count as f64);
+    });
+}
+
+/// Computes the gradient of the input `[n_c, h * w]` of [`avg_forward`].
+pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tensor> {
+    const OP: &str = "pool::avg_backward";
+    s.check(OP)?;
+    dispatch!(OP, dy, T => {
+        let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.n_c * s.out())?);
+        let dx = map_planes((s.n_c, s.out(), s.plane()), &dy, |dy, dx| {
+            s.each_window(|o, rows, columns| {
+                let share = dy[o] / T::of(s.count(rows.len() * columns.len(), count_pad) as f64);
+                for i in rows {
+                    dx[i * s.w + columns.start..i * s.w + columns.end].iter_mut().for_each(|dx| *dx += share);
+                }
+            });
+        });
+        storage::tensor(dx, (s.n_c, s.plane()))
+    })
+}
+
+/// Place of the first maximum of a window.
+#[inline(always)]
+fn first_maximum<T: Real>(
+    s: &PoolShape,
+    x: &[T],
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+) -> usize {
+    let mut best = rows.start * s.w + columns.start;
+    for i in rows {
+        for at in i * s.w + columns.start..i * s.w + columns.end {
+            // A NaN is kept once found, so that it shows.
+            if x[at] > x[best] || (x[at] != x[at] && x[best] == x[best]) {
+                best = at;
+            }
+        }
+    }
+    best
+}
+
+/// Computes maxima `[n_c, h_out * w_out]`; `dtype` is that of the result for spikes.
+pub fn max_forward(s: &PoolShape, x: Operand, dtype: DType) -> Result<Tensor> {
+    const OP: &str = "pool::max_forward";
+    s.check(OP)?;
+    by_operand!(OP, x, dtype, T => {
+        let x = lend::<T>(OP, x, s.n_c * s.plane())?;
+        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| {
+            s.each_window(|o, rows, columns| y[o] = x[first_maximum(s, x, rows, columns)]);
+        });
+        storage::tensor(y, (s.n_c, s.out()))
+    })
+}
+
+/// Computes the maximum of spikes, which are spikes: 1 where the window has one.
+pub fn max_bits(s: &PoolShape, x: &Bits) -> Result<Bits> {
+    const OP: &str = "pool::max_bits";
+    s.check(OP)?;
+    let lent = lend::<f32>(OP, Operand::Spikes(x), s.n_c * s.plane())?;
+    let (source, width, per_task) = (lent.source(), s.out().div_ceil(8), (BLOCK / s.plane()).max(1));
+    // SAFETY: `pack_flags` writes each byte of its row.
+    let bytes = unsafe {
+        filled_chunks(s.n_c * width, per_task * width, |task, out| {
+            let (mut plane, mut flags) = (Vec::new(), vec![0u8; s.out()]);
+            for (k, out) in out.chunks_mut(width).enumerate() {
+                let x = source.row(task * per_task + k, s.plane(), &mut plane);
+                s.each_window(|o, mut rows, columns| {
+                    let any = |i: usize| x[i * s.w + columns.start..i * s.w + columns.end].iter().any(|x| *x > 0.0);
+                    flags[o] = rows.any(any) as u8;
+                });
+                pack_flags(&flags, out);
+            }
+        })
+    };
+    Bits::of_bytes(bytes, s.n_c, s.out())
+}
+
+/// Computes the gradient of the input `[n_c, h * w]` of [`max_forward`] and [`max_bits`].
+pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
+    const OP: &str = "pool::max_backward";
+    s.check(OP)?;
+    dispatch!(OP, dy, T => {
+        let (x, dy) = (lend::<T>(OP, x, s.n_c * s.plane())?, read::<T>(OP, "dy", dy, s.n_c * s.out())?);
+        let (source, dy, per_task) = (x.source(), &*dy, (BLOCK / s.plane()).max(1));
+        let mut dx = vec![T::ZERO; s.n_c * s.plane()];
+        each_chunk(&mut dx, per_task * s.plane(), |task, dx| {
+            let mut expanded = Vec::new();
+            for (k, dx) in dx.chunks_mut(s.plane()).enumerate() {
+                let row = task * per_task + k;
+                let (x, dy) = (source.row(row, s.plane(), &mut expanded), &dy[row * s.out()..(row + 1) * s.out()]);
+                s.each_window(|o, rows, columns| dx[first_maximum(s, x, rows, columns)] += dy[o]);
+            }
+        });
+        storage::tensor(dx, (s.n_c, s.plane()))
+    })
+}
+
+/// Computes the mean of each of `rows` planes, `[rows]`.
+pub fn global_avg_forward(rows: usize, plane: usize, x: Operand, dtype: DType) -> Result<Tensor> {
+    const OP: &str = "pool::global_avg_forward";
+    by_operand!(OP, x, dtype, T => {
+        let x = lend::<T>(OP, x, rows * plane)?;
+        let y = map_planes((rows, plane, 1), &x, |x, y| {
+            y[0] = <T as Real>::of(span(x, x)[0] / plane as f64);
+        });
+        storage::tensor(y, rows)
+    })
+}
+
+/// Spreads the gradient of each mean over its plane, `[rows, plane]`.
+pub fn global_avg_backward(rows: usize, plane: usize, dy: &Tensor) -> Result<Tensor> {
+    const OP: &str = "pool::global_avg_backward";
+    dispatch!(OP, dy, T => {
+        let dy = Lent::Dense(read::<T>(OP, "dy", dy, rows)?);
+        let share = <T as Real>::ONE / <T as Real>::of(plane as f64);
+        storage::tensor(map_planes((rows, 1, plane), &dy, |dy, dx| dx.fill(dy[0] * share)), (rows, plane))
+    })
+}

@@ -1,0 +1,98 @@
+//! Scaled weight standardisation, the norm that needs no statistics of the data.
+//!
+//! ```text
+//! what[o, i] = gain[o] * (w[o, i] - mean_o) / sqrt(var_o * N + eps)     N the fan-in, var_o unbiased
+//! ```
+//!
+//! Brock et al. 2021, as the online methods (OTTT, SLTT) use it: eps stands inside the root, after the times N.
+
+use candle_core::Tensor;
+
+use crate::dispatch::dispatch;
+use crate::error::ensure;
+use crate::real::Real;
+use crate::storage::{self, Disjoint, distinct, each_task, read, read_opt, write};
+use crate::Result;
+
+/// Sizes `[outputs, fan-in]` of a weight.
+fn sizes(op: &'static str, w: &Tensor) -> Result<(usize, usize)> {
+    let o = w.dim(0)?;
+    let n = w.elem_count() / o.max(1);
+    ensure(n > 1, op, "the fan-in must be at least 2", || format!("{:?}", w.shape()))?;
+    Ok((o, n))
+}
+
+/// Mean, and one over the root of `var * N + eps`.
+fn statistics<T: Real>(w: &[T], eps: f64) -> (f64, f64) {
+    let n = w.len() as f64;
+    let mean = w.iter().map(|w| w.wide()).sum::<f64>() / n;
+    let var = w.iter().map(|w| (w.wide() - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, 1.0 / (var * n + eps).sqrt())
+}
+
+/// Computes the standardised weights, in the shape of `w` `[outputs, ...]`.
+pub fn forward(w: &Tensor, gain: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+    const OP: &str = "standardise::forward";
+    let ((o, n), shape) = (sizes(OP, w)?, w.shape().clone());
+    dispatch!(OP, w, T => {
+        let (w, gain) = (read::<T>(OP, "w", w, o * n)?, read_opt::<T>(OP, "gain", gain, o)?);
+        let mut out = w.to_vec();
+        let gain = gain.as_deref();
+        storage::each_chunk(&mut out, n, |o, w| {
+            let (mean, inverse) = statistics(w, eps);
+            let slope = gain.map_or(1.0, |g| g[o].wide()) * inverse;
+            w.iter_mut().for_each(|w| *w = <T as Real>::of((w.wide() - mean) * slope));
+        });
+        storage::tensor(out, shape)
+    })
+}
+
+/// Computes the gradient of the weights and, where asked for, of the gain (`true`: on top of what they held).
+///
+/// With `z = (w - mean) * r`, `r = 1 / sqrt(var * N + eps)` and `q = gain * dwhat`:
+/// `dw = r * (q - mean(q) - z * (q . z) * N / (N - 1))` and `dgain = dwhat . z`.
+pub fn backward(
+    w: &Tensor,
+    gain: Option<&Tensor>,
+    eps: f64,
+    dwhat: &Tensor,
+    into_w: &Tensor,
+    acc_w: bool,
+    into_gain: Option<(&Tensor, bool)>,
+) -> Result<()> {
+    const OP: &str = "standardise::backward";
+    let (o, n) = sizes(OP, w)?;
+    distinct(OP, ("into_w", into_w), &[("w", w), ("dwhat", dwhat)])?;
+    if let (Some(gain), Some((into, _))) = (gain, into_gain) {
+        distinct(OP, ("into_gain", into), &[("gain", gain), ("w", w), ("dwhat", dwhat)])?;
+    }
+    dispatch!(OP, w, T => {
+        let (w, dwhat) = (read::<T>(OP, "w", w, o * n)?, read::<T>(OP, "dwhat", dwhat, o * n)?);
+        let gains = read_opt::<T>(OP, "gain", gain, o)?;
+        let (w, dwhat, gains) = (&*w, &*dwhat, gains.as_deref());
+        let mut dots = vec![0.0; o];
+        write::<T, _>(OP, "into_w", into_w, o * n, |dw| {
+            let (dw, dots) = (Disjoint::new(dw), Disjoint::new(&mut dots));
+            each_task(o, o * n, |o| {
+                let (w, g, gain) = (&w[o * n..][..n], &dwhat[o * n..][..n], gains.map_or(1.0, |g| g[o].wide()));
+                let (mean, r) = statistics(w, eps);
+                let mean_g = g.iter().map(|g| g.wide()).sum::<f64>() / n as f64;
+                let dot: f64 = g.iter().zip(w).map(|(g, w)| g.wide() * (w.wide() - mean) * r).sum();
+                let bend = dot * n as f64 / (n as f64 - 1.0);
+                // SAFETY: one output channel a task, and each has its own elements.
+                let (dw, kept) = unsafe { (dw.part(o * n..(o + 1) * n), dots.part(o..o + 1)) };
+                kept[0] = dot;
+                for ((dw, g), w) in dw.iter_mut().zip(g).zip(w) {
+                    let grad = gain * r * (g.wide() - mean_g - (w.wide() - mean) * r * bend);
+                    *dw = <T as Real>::of(if acc_w { dw.wide() + grad } else { grad });
+                }
+            });
+        })?;
+        match into_gain {
+            Some((into, accumulate)) => {
+                write::<T, _>(OP, "into_gain", into, o, |into| crate::bias::store(into, &dots, accumulate))
+            }
+            None => Ok(()),
+        }
+    })
+}

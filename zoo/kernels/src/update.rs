@@ -1,0 +1,232 @@
+//! Parameter updates, in place.
+//!
+//! ```text
+//! sgd   g' = g + wd * p;  v = momentum * v + g';  p -= lr * v          (nesterov: p -= lr * (g' + momentum * v))
+//! adam  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr * (m / c1) / (sqrt(v / c2) + eps),  ci = 1 - bi^step
+//!       decoupled (AdamW): p *= 1 - lr * wd first; else g' = g + wd * p
+//! lamb  u = (m / c1) / (sqrt(v / c2) + eps) + wd * p;  p -= lr * r * u,  r = |p| / |u| (1 where either is 0)
+//! ```
+//!
+//! Semantics are those of PyTorch's SGD, Adam and AdamW and of timm's LAMB.
+
+use candle_core::Tensor;
+
+use crate::dispatch::dispatch;
+use crate::elementwise::BLOCK;
+use crate::norm::sums::span;
+use crate::real::Real;
+use crate::simd::multiversion;
+use crate::storage::{Disjoint, distinct, each_task, map_tasks, read, write};
+use crate::Result;
+
+/// Updates `p` by stochastic gradient descent; without `velocity` there is no momentum.
+///
+/// The velocity starts at zero, which makes the first step the plain gradient, as in PyTorch.
+pub fn sgd(
+    p: &Tensor,
+    g: &Tensor,
+    velocity: Option<&Tensor>,
+    lr: f64,
+    momentum: f64,
+    weight_decay: f64,
+    nesterov: bool,
+) -> Result<()> {
+    const OP: &str = "update::sgd";
+    distinct(OP, ("p", p), &[("g", g)])?;
+    dispatch!(OP, p, T => {
+        let len = p.elem_count();
+        let g = read::<T>(OP, "g", g, len)?;
+        let k = [lr, momentum, weight_decay].map(<T as Real>::of);
+        match velocity {
+            Some(velocity) => {
+                distinct(OP, ("velocity", velocity), &[("p", p)])?;
+                write::<T, _>(OP, "velocity", velocity, len, |v| {
+                    write::<T, _>(OP, "p", p, len, |p| {
+                        zip_blocks([p, v], &g, |[p, v], g| sgd_span(p, v, g, k, nesterov));
+                    })
+                })?
+            }
+            None => write::<T, _>(OP, "p", p, len, |p| {
+                zip_blocks([p], &g, |[p], g| descend_span(p, g, k[0], k[2]));
+            }),
+        }
+    })
+}
+
+/// Updates `p` by Adam, or AdamW when the decay is `decoupled`; `step` counts from 1.
+#[expect(clippy::too_many_arguments, reason = "the equation's operands")]
+pub fn adam(
+    p: &Tensor,
+    g: &Tensor,
+    m: &Tensor,
+    v: &Tensor,
+    step: u64,
+    lr: f64,
+    b1: f64,
+    b2: f64,
+    eps: f64,
+    wd: f64,
+    decoupled: bool,
+) -> Result<()> {
+    const OP: &str = "update::adam";
+    all_distinct(OP, p, g, m, v)?;
+    dispatch!(OP, p, T => {
+        let len = p.elem_count();
+        let g = read::<T>(OP, "g", g, len)?;
+        let k = Moving::<T>::new(step, b1, b2, eps);
+        let (lr_t, pull) = (<T as Real>::of(lr), <T as Real>::of(if decoupled { 0.0 } else { wd }));
+        let keep = <T as Real>::of(if decoupled { 1.0 - lr * wd } else { 1.0 });
+        write::<T, _>(OP, "v", v, len, |v| {
+            write::<T, _>(OP, "m", m, len, |m| {
+                write::<T, _>(OP, "p", p, len, |p| {
+                    zip_blocks([p, m, v], &g, |[p, m, v], g| adam_span(p, m, v, g, &k, lr_t, pull, keep));
+                })
+            })
+        })??
+    })
+}
+
+/// Updates `p` by LAMB; `trust_clip` keeps the trust ratio at most 1. `step` counts from 1.
+#[expect(clippy::too_many_arguments, reason = "the equation's operands")]
+pub fn lamb(
+    p: &Tensor,
+    g: &Tensor,
+    m: &Tensor,
+    v: &Tensor,
+    step: u64,
+    lr: f64,
+    b1: f64,
+    b2: f64,
+    eps: f64,
+    wd: f64,
+    trust_clip: bool,
+) -> Result<()> {
+    const OP: &str = "update::lamb";
+    all_distinct(OP, p, g, m, v)?;
+    dispatch!(OP, p, T => {
+        let len = p.elem_count();
+        let g = read::<T>(OP, "g", g, len)?;
+        let (k, decay) = (Moving::<T>::new(step, b1, b2, eps), <T as Real>::of(wd));
+        let mut direction = vec![<T as Real>::ZERO; len];
+        write::<T, _>(OP, "v", v, len, |v| {
+            write::<T, _>(OP, "m", m, len, |m| {
+                write::<T, _>(OP, "p", p, len, |p| {
+                    zip_blocks([&mut *p, &mut direction, m, v], &g, |[p, u, m, v], g| {
+                        lamb_span(p, u, m, v, g, &k, decay);
+                    });
+                    // timm adapts only parameters with decay: biases and norms take plain steps.
+                    let (weight, change) = (norm(p), norm(&direction));
+                    let ratio = if wd != 0.0 && weight > 0.0 && change > 0.0 { weight / change } else { 1.0 };
+                    let trust = if trust_clip { ratio.min(1.0) } else { ratio };
+                    let rate = <T as Real>::of(lr * trust);
+                    zip_blocks([p], &direction, |[p], u| descend_span(p, u, rate, T::ZERO));
+                })
+            })
+        })??
+    })
+}
+
+/// The Euclidean norm, summed in `f64` in an order fixed by the length.
+pub fn l2_norm(x: &Tensor) -> Result<f64> {
+    dispatch!("update::l2_norm", x, T => Ok(norm::<T>(&read("update::l2_norm", "x", x, x.elem_count())?)))
+}
+
+fn norm<T: Real>(x: &[T]) -> f64 {
+    let parts = map_tasks(x.len().div_ceil(BLOCK), x.len(), |i| {
+        let x = &x[i * BLOCK..x.len().min((i + 1) * BLOCK)];
+        span(x, x)[1]
+    });
+    parts.iter().sum::<f64>().sqrt()
+}
+
+fn all_distinct(op: &'static str, p: &Tensor, g: &Tensor, m: &Tensor, v: &Tensor) -> Result<()> {
+    distinct(op, ("p", p), &[("g", g), ("m", m), ("v", v)])?;
+    distinct(op, ("m", m), &[("g", g), ("v", v)])?;
+    distinct(op, ("v", v), &[("g", g)])
+}
+
+/// Runs `f` on blocks of `N` tensors that change and one that is read, in parallel.
+fn zip_blocks<T: Real, const N: usize>(
+    written: [&mut [T]; N],
+    read: &[T],
+    f: impl Fn([&mut [T]; N], &[T]) + Sync + Send,
+) {
+    let (len, written) = (read.len(), written.map(Disjoint::new));
+    each_task(len.div_ceil(BLOCK), len, |task| {
+        let at = task * BLOCK..len.min((task + 1) * BLOCK);
+        // SAFETY: each task has its own block of each tensor.
+        let parts = std::array::from_fn(|i| unsafe { written[i].part(at.clone()) });
+        f(parts, &read[at.clone()]);
+    });
+}
+
+/// The constants of the moving averages at one step.
+struct Moving<T> {
+    b1: T,
+    b2: T,
+    rest1: T,
+    rest2: T,
+    /// One over the bias corrections.
+    unbias1: T,
+    unbias2: T,
+    eps: T,
+}
+
+impl<T: Real> Moving<T> {
+    fn new(step: u64, b1: f64, b2: f64, eps: f64) -> Self {
+        let unbias = |b: f64| T::of(1.0 / (1.0 - b.powi(step.clamp(1, i32::MAX as u64) as i32)));
+        Moving {
+            b1: T::of(b1),
+            b2: T::of(b2),
+            rest1: T::of(1.0 - b1),
+            rest2: T::of(1.0 - b2),
+            unbias1: unbias(b1),
+            unbias2: unbias(b2),
+            eps: T::of(eps),
+        }
+    }
+
+    /// Moves both averages and gives the direction.
+    #[inline(always)]
+    fn step(&self, m: &mut T, v: &mut T, g: T) -> T {
+        *m = self.b1 * *m + self.rest1 * g;
+        *v = self.b2 * *v + self.rest2 * g * g;
+        (*m * self.unbias1) / ((*v * self.unbias2).sqrt() + self.eps)
+    }
+}
+
+multiversion! {
+    fn descend_span<T: Real>(p: &mut [T], g: &[T], lr: T, decay: T) {
+        for (p, g) in p.iter_mut().zip(g) {
+            *p -= lr * (*g + decay * *p);
+        }
+    }
+}
+
+multiversion! {
+    fn sgd_span<T: Real>(p: &mut [T], v: &mut [T], g: &[T], k: [T; 3], nesterov: bool) {
+        let [lr, momentum, decay] = k;
+        for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
+            let g = *g + decay * *p;
+            *v = momentum * *v + g;
+            *p -= lr * if nesterov { g + momentum * *v } else { *v };
+        }
+    }
+}
+
+multiversion! {
+    fn adam_span<T: Real>(p: &mut [T], m: &mut [T], v: &mut [T], g: &[T], k: &Moving<T>, lr: T, pull: T, keep: T) {
+        for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            let u = k.step(m, v, *g + pull * *p);
+            *p = *p * keep - lr * u;
+        }
+    }
+}
+
+multiversion! {
+    fn lamb_span<T: Real>(p: &[T], u: &mut [T], m: &mut [T], v: &mut [T], g: &[T], k: &Moving<T>, decay: T) {
+        for ((((p, u), m), v), g) in p.iter().zip(u).zip(m).zip(v).zip(g) {
+            *u = k.step(m, v, *g) + decay * *p;
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Convolutions: the fast kernels against the plain loops, adjoints, and threads.
+
+mod values;
+
+use candle_core::{DType, Tensor};
+use kernels::conv::{ConvShape, backward_input, backward_weight, forward, workspace_bytes};
+use kernels::Operand;
+use values::*;
+
+fn shape(n: usize, c: (usize, usize), hw: (usize, usize), kernel: (usize, usize), sp: (usize, usize), groups: usize) -> ConvShape {
+    ConvShape { n, c_in: c.0, h: hw.0, w: hw.1, c_out: c.1, kernel, stride: sp.0, pad: sp.1, groups }
+}
+
+/// Odd sizes on purpose: ragged tiles, single images, grouped images, every kind of path.
+fn shapes() -> Vec<ConvShape> {
+    vec![
+        shape(1, (1, 1), (1, 1), (1, 1), (1, 0), 1),
+        shape(1, (3, 5), (7, 9), (3, 3), (1, 1), 1),
+        shape(2, (5, 7), (11, 6), (3, 3), (2, 1), 1),
+        shape(3, (17, 13), (5, 5), (3, 3), (1, 1), 1),
+        shape(37, (19, 33), (4, 4), (3, 3), (1, 1), 1),
+        shape(5, (6, 10), (9, 9), (1, 1), (1, 0), 1),
+        shape(5, (6, 10), (9, 9), (1, 1), (2, 0), 1),
+        shape(2, (200, 24), (40, 41), (1, 1), (1, 0), 1),
+        shape(2, (3, 8), (33, 35), (7, 7), (2, 3), 1),
+        shape(2, (40, 9), (34, 36), (3, 3), (1, 1), 1),
+        shape(3, (8, 12), (6, 7), (3, 2), (1, 1), 4),
+        shape(3, (6, 6), (9, 10), (3, 3), (1, 1), 6),
+        shape(2, (5, 5), (17, 19), (7, 7), (1, 3), 5),
+        shape(2, (4, 4), (8, 8), (5, 5), (2, 2), 4),
+        shape(2, (4, 4), (9, 7), (2, 4), (2, 1), 4),
+        shape(2, (4, 8), (9, 7), (3, 3), (1, 1), 4),
+        shape(2, (3, 3), (2, 2), (2, 2), (1, 2), 3),
+    ]
+}
+
+struct Case {
+    x: Tensor,
+    w: Tensor,
+    b: Tensor,
+    dy: Tensor,
+}
+
+fn case(s: &ConvShape, dtype: DType) -> Case {
+    let w = [s.c_out, s.c_in / s.groups, s.kernel.0, s.kernel.1];
+    Case {
+        x: tensor(1, &[s.n, s.c_in, s.h, s.w], dtype),
+        w: tensor(2, &w, dtype),
+        b: tensor(3, &[s.c_out], dtype),
+        dy: tensor(4, &[s.n, s.c_out, s.out_h(), s.out_w()], dtype),
+    }
+}
+
+/// f32 sums of a few hundred products keep five digits; larger sums are weighed by their length.
+fn tolerance(products: usize) -> f64 {
+    2e-6 * (products as f64).sqrt().max(1.0)
+}
+
+#[test]
+fn fast_kernels_agree_with_the_plain_loops() {
+    for s in shapes() {
+        let (fast, plain) = (case(&s, DType::F32), case(&s, DType::F64));
+        let (near, far) = (tolerance(s.c_in * s.kernel.0 * s.kernel.1), tolerance(s.n * s.out_h() * s.out_w()));
+        let y = |c: &Case| forward(&s, Operand::Dense(&c.x), &c.w, Some(&c.b)).unwrap();
+        assert_near(&y(&fast), &y(&plain), near, &format!("y of {s:?}"));
+        let dx = |c: &Case| backward_input(&s, &c.dy, &c.w).unwrap();
+        assert_near(&dx(&fast), &dx(&plain), tolerance(s.weight_count()), &format!("dx of {s:?}"));
+        for accumulate in [false, true] {
+            let dw = |c: &Case| {
+                let into = tensor(5, c.w.dims(), c.w.dtype());
+                backward_weight(&s, Operand::Dense(&c.x), &c.dy, &into, accumulate).unwrap();
+                into
+            };
+            assert_near(&dw(&fast), &dw(&plain), far, &format!("dw of {s:?}"));
+        }
+    }
+}
+
+#[test]
+fn spikes_as_bits_give_the_bits_of_spikes_as_numbers() {
+    for (s, rate) in shapes().into_iter().flat_map(|s| [0.0, 0.3, 1.0].map(|rate| (s, rate))) {
+        let c = case(&s, DType::F32);
+        let x = spikes(9, &[s.n, s.c_in, s.h, s.w], rate);
+        let packed = packed(&x, s.n * s.c_in);
+        let y = |x: Operand| forward(&s, x, &c.w, None).unwrap();
+        assert_eq!(bits(&y(Operand::Spikes(&packed))), bits(&y(Operand::Dense(&x))), "y of {s:?} at {rate}");
+        let dw = |x: Operand| {
+            let into = c.w.zeros_like().unwrap();
+            backward_weight(&s, x, &c.dy, &into, false).unwrap();
+            into
+        };
+        assert_eq!(bits(&dw(Operand::Spikes(&packed))), bits(&dw(Operand::Dense(&x))), "dw of {s:?} at {rate}");
+    }
+}
+
+#[test]
+fn gradients_are_the_adjoints_of_the_forward() {
+    for s in shapes() {
+        let c = case(&s, DType::F64);
+        let y = forward(&s, Operand::Dense(&c.x), &c.w, None).unwrap();
+        let (dx, dw) = (backward_input(&s, &c.dy, &c.w).unwrap(), c.w.zeros_like().unwrap());
+        backward_weight(&s, Operand::Dense(&c.x), &c.dy, &dw, false).unwrap();
+        let energy = dot(&y, &c.dy);
+        for (what, other) in [("x", dot(&c.x, &dx)), ("w", dot(&c.w, &dw))] {
+            assert!((energy - other).abs() <= 1e-10 * (1.0 + energy.abs()), "{what} of {s:?}: {energy} {other}");
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for s in shapes().into_iter().chain([shape(9, (24, 40), (16, 15), (3, 3), (1, 1), 1)]) {
+        let c = case(&s, DType::F32);
+        same_for_any_threads(&format!("{s:?}"), || {
+            let dw = c.w.zeros_like().unwrap();
+            backward_weight(&s, Operand::Dense(&c.x), &c.dy, &dw, true).unwrap();
+            let y = forward(&s, Operand::Dense(&c.x), &c.w, Some(&c.b)).unwrap();
+            vec![y, backward_input(&s, &c.dy, &c.w).unwrap(), dw]
+        });
+    }
+}
+
+#[test]
+fn scratch_stays_in_its_budget() {
+    // 16 threads of the largest layers of the zoo stay below 64 MiB.
+    for s in [
+        shape(64, (512, 512), (7, 7), (3, 3), (1, 1), 1),
+        shape(64, (512, 512), (4, 4), (3, 3), (1, 1), 1),
+        shape(8, (64, 64), (224, 224), (3, 3), (1, 1), 1),
+        shape(8, (3, 64), (224, 224), (7, 7), (2, 3), 1),
+        shape(8, (2048, 512), (7, 7), (1, 1), (1, 0), 1),
+    ] {
+        assert!(16 * workspace_bytes(&s, DType::F32) <= 64 << 20, "{s:?}: {}", workspace_bytes(&s, DType::F32));
+    }
+}
+
+#[test]
+fn shapes_that_make_no_convolution_are_refused() {
+    let good = shape(1, (4, 4), (5, 5), (3, 3), (1, 1), 2);
+    assert!(good.check().is_ok());
+    for bad in [
+        ConvShape { stride: 0, ..good },
+        ConvShape { groups: 3, ..good },
+        ConvShape { kernel: (8, 3), ..good },
+        ConvShape { kernel: (0, 3), ..good },
+    ] {
+        assert!(bad.check().is_err(), "{bad:?}");
+    }
+    let c = case(&good, DType::F32);
+    assert!(backward_weight(&good, Operand::Dense(&c.x), &c.dy, &c.x, false).is_err(), "an alias must be refused");
+}
+
+trait WeightCount {
+    fn weight_count(&self) -> usize;
+}
+
+impl WeightCount for ConvShape {
+    fn weight_count(&self) -> usize {
+        self.c_out * self.kernel.0 * self.kernel.1
+    }
+}

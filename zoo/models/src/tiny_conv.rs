@@ -1,0 +1,40 @@
+//! `tiny-conv`: a plain convolutional network, small enough for a laptop and a test.
+//!
+//! 16C3 - 32C3s2 - 64C3s2 - GAP - FC, each convolution followed by a norm and a neuron. The read-out neither spikes
+//! nor leaks, as in OTTT (NeurIPS 2022) and SLTT (ICCV 2023). Not a published network: it stands for their family.
+
+use std::rc::Rc;
+
+use engine::Result;
+use engine::layer::{Builder, Chain};
+use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
+use engine::ops::ConvSpec;
+use engine::site::Role;
+
+pub(crate) const ENTRY: ModelEntry = ModelEntry {
+    id: "tiny-conv",
+    summary: "three convolutions, global average, read-out",
+    paper: "none: a small stand-in for the plain networks of OTTT and SLTT",
+    build,
+};
+
+fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
+    let widths = [16, 32, 64].map(|published| spec.channels(published));
+    let mut blocks: Vec<Box<dyn Block>> = Vec::new();
+    let mut channels = spec.image[0];
+    for (index, (width, stride)) in widths.into_iter().zip([1, 2, 2]).enumerate() {
+        let name = format!("layer{}", index + 1);
+        let role = if index == 0 { Role::Encoder } else { Role::Hidden };
+        blocks.push(Box::new(builder.conv(
+            &format!("{name}.conv"),
+            role,
+            ConvSpec::same(channels, width, 3, stride),
+        )?));
+        blocks.push(Box::new(builder.norm(&format!("{name}.norm"), width, spec.norm, 1.0)?));
+        blocks.push(Box::new(builder.neurons(&format!("{name}.neuron"), spec.neuron)));
+        channels = width;
+    }
+    blocks.push(Box::new(builder.global_average("pool")));
+    blocks.push(Box::new(builder.linear("readout", Role::Readout, channels, spec.classes)?));
+    Ok(Wiring::Sequence(Rc::new([Segment::Plain(Rc::new(Chain(blocks)))])))
+}

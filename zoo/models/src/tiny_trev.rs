@@ -1,0 +1,178 @@
+//! `tiny-trev`: three levels with temporally reversible turn-on neurons, everything else turned off.
+//!
+//! The form of T-RevSNN (ICML 2024; the released network): at every step t, level l computes
+//! `c_l[t] = F_l(D_l(c_{l-1}[t]) + U_l(c_{l+1}[t-1])) + alpha_l c_l[t-1]` with weights of its own for each step and
+//! one learned `alpha` a channel. D: spike - conv - norm, U: spike - conv1x1 - norm - nearest up-sampling,
+//! F: `z + norm(conv(spike(z)))`. Every spike is the stateless quantiser; the only state is `c`. Unusual: the step
+//! picks the weights, so parameters grow with T. Smaller than published: three levels, one block a level, a 3x3
+//! convolution where the paper has a depthwise pair, and a norm inside the block.
+
+use std::rc::Rc;
+
+use engine::layer::{Builder, Chain, GlobalAverage, Linear, Spiking};
+use engine::model::{Block, Levels, ModelEntry, ModelSpec, Wiring};
+use engine::neuron::Neuron;
+use engine::ops::{self, ConvSpec};
+use engine::param::{Init, ParamId, ParamKind};
+use engine::pass::Pass;
+use engine::site::{Role, Site};
+use engine::unroll::Unroll;
+use engine::value::Value;
+use engine::{Error, Result};
+
+pub(crate) const ENTRY: ModelEntry = ModelEntry {
+    id: "tiny-trev",
+    summary: "three levels of temporally reversible neurons, weights per step",
+    paper: "after T-RevSNN: ICML 2024",
+    build,
+};
+
+/// Down-sampling into each level.
+const STRIDES: [usize; 3] = [1, 2, 1];
+
+struct TinyTrev {
+    stem: Chain,
+    carries: Vec<Site>,
+    steps: Vec<Step>,
+}
+
+/// The weights of one step.
+struct Step {
+    levels: Vec<Level>,
+    top: Spiking,
+    pool: GlobalAverage,
+    readout: Linear,
+}
+
+struct Level {
+    /// From the level below: spike - conv - norm; the shallowest takes the stem as it is.
+    down: Option<Chain>,
+    /// From the next deeper level at the step before, and how far it is up-sampled; none at the first step and for
+    /// the deepest level.
+    up: Option<(Chain, usize)>,
+    /// Spike - conv - norm, added to its own input.
+    block: Chain,
+    alpha: ParamId,
+}
+
+fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
+    let quantiser = Neuron::Quantiser { smooth: spec.neuron.is_smooth() };
+    let widths = [16, 32, 64].map(|published| spec.channels(published));
+    let stem: Vec<Box<dyn Block>> = vec![
+        Box::new(builder.conv("stem.conv", Role::Encoder, ConvSpec::same(spec.image[0], widths[0], 3, 2))?),
+        Box::new(builder.norm("stem.norm", widths[0], spec.norm, 1.0)?),
+    ];
+    let carries = (0..widths.len()).map(|level| builder.site(&format!("level{level}.carry"), Role::Carry)).collect();
+    let steps = (0..spec.steps)
+        .map(|step| {
+            let name = format!("step{step}");
+            let levels = (0..widths.len())
+                .map(|level| build_level(spec, builder, quantiser, &widths, (step, level)))
+                .collect::<Result<Vec<_>>>()?;
+            Ok(Step {
+                levels,
+                top: builder.neurons(&format!("{name}.top"), quantiser),
+                pool: builder.global_average(&format!("{name}.pool")),
+                readout: builder.linear(&format!("{name}.readout"), Role::Readout, widths[2], spec.classes)?,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Wiring::Levels(Rc::new(TinyTrev { stem: Chain(stem), carries, steps })))
+}
+
+fn build_level(
+    spec: &ModelSpec,
+    builder: &mut Builder,
+    quantiser: Neuron,
+    widths: &[usize; 3],
+    (step, level): (usize, usize),
+) -> Result<Level> {
+    let name = format!("step{step}.level{level}");
+    let width = widths[level];
+    let down = match level {
+        0 => None,
+        _ => {
+            let (kernel, stride) = if STRIDES[level] == 2 { (3, 2) } else { (1, 1) };
+            let conv = ConvSpec::same(widths[level - 1], width, kernel, stride);
+            Some(spiking_conv(spec, builder, &format!("{name}.down"), quantiser, conv)?)
+        }
+    };
+    let up = if step == 0 || level + 1 == widths.len() {
+        None
+    } else {
+        let conv = ConvSpec::same(widths[level + 1], width, 1, 1);
+        Some((spiking_conv(spec, builder, &format!("{name}.up"), quantiser, conv)?, STRIDES[level + 1]))
+    };
+    let block = spiking_conv(spec, builder, &format!("{name}.block"), quantiser, ConvSpec::same(width, width, 3, 1))?;
+    let alpha = builder.param(&format!("{name}.alpha"), ParamKind::Skip, &[width], Init::Constant(0.5))?;
+    Ok(Level { down, up, block, alpha })
+}
+
+/// Spike - conv - norm.
+fn spiking_conv(
+    spec: &ModelSpec,
+    builder: &mut Builder,
+    name: &str,
+    quantiser: Neuron,
+    conv: ConvSpec,
+) -> Result<Chain> {
+    Ok(Chain(vec![
+        Box::new(builder.neurons(&format!("{name}.spike"), quantiser)),
+        Box::new(builder.conv(&format!("{name}.conv"), Role::Hidden, conv)?),
+        Box::new(builder.norm(&format!("{name}.norm"), conv.c_out, spec.norm, 1.0)?),
+    ]))
+}
+
+impl TinyTrev {
+    fn at(&self, pass: &Pass<'_>) -> Result<&Step> {
+        let step = pass.step().unwrap_or(usize::MAX);
+        self.steps.get(step).ok_or_else(|| {
+            Error::Misuse(format!("tiny-trev was built for {} steps; step {step} has no weights", self.steps.len()))
+        })
+    }
+}
+
+impl Levels for TinyTrev {
+    fn stem(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
+        let x = self.stem.forward(pass, port, x)?;
+        ops::dense(pass, &x)
+    }
+
+    fn sites(&self) -> &[Site] {
+        &self.carries
+    }
+
+    fn level(
+        &self,
+        pass: &Pass<'_>,
+        port: &mut dyn Unroll,
+        level: usize,
+        below: &Value,
+        deeper: &[Value],
+    ) -> Result<Value> {
+        let this = &self.at(pass)?.levels[level];
+        let place = self.carries[level].name();
+        let mut z = match &this.down {
+            None => below.clone(),
+            Some(down) => down.forward(pass, port, below)?,
+        };
+        if let (Some((up, factor)), Some(next)) = (&this.up, deeper.first()) {
+            let fed_back = up.forward(pass, port, next)?;
+            let fed_back = ops::upsample(pass, place, &fed_back, *factor)?;
+            z = ops::add(pass, place, &z, &fed_back)?;
+        }
+        let f = this.block.forward(pass, port, &z)?;
+        ops::add(pass, place, &z, &f)
+    }
+
+    fn skip(&self, level: usize, step: usize) -> ParamId {
+        self.steps[step].levels[level].alpha
+    }
+
+    fn head(&self, pass: &Pass<'_>, port: &mut dyn Unroll, top: &Value) -> Result<Value> {
+        let step = self.at(pass)?;
+        let spikes = step.top.forward(pass, port, top)?;
+        let features = step.pool.forward(pass, port, &spikes)?;
+        step.readout.forward(pass, port, &features)
+    }
+}
