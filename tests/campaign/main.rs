@@ -176,8 +176,9 @@ fn signals_and_allocation_failures_are_told_apart() {
     assert!(status == Status::OutOfMemory && note.contains("signal 9"), "{note}");
     let (status, note) = note_of("echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$");
     assert!(status == Status::OutOfMemory && note.contains("4096 bytes"), "{note}");
-    let (status, note) =
-        note_of("echo '{\"event\":\"failed\",\"status\":\"out-of-memory\",\"note\":\"device full\"}'; exit 1");
+    let (status, note) = note_of(
+        "echo '{\"event\":\"failed\",\"status\":\"out-of-memory\",\"note\":\"device full\"}'; exit 1",
+    );
     assert_eq!((status, note.as_str()), (Status::OutOfMemory, "device full"));
     let (status, note) = note_of("echo 'hello'; exit 0");
     assert!(status == Status::Crashed && note.contains("hello"), "{note}");

@@ -42,7 +42,10 @@ fn unknown_names_get_the_nearest_known_one() {
         }
         let said = refused(&arguments);
         let kind = &flag[2..];
-        assert!(said.contains(&format!("unknown {kind} '{slip}'; did you mean '{meant}'? Known: ")), "{said}");
+        assert!(
+            said.contains(&format!("unknown {kind} '{slip}'; did you mean '{meant}'? Known: ")),
+            "{said}"
+        );
     }
     assert!(refused(&["recipe", "tiny-con"]).contains("did you mean 'tiny-conv'?"));
     assert!(refused(&["lst"]).contains("list"));
@@ -70,7 +73,11 @@ fn a_suite_file_is_refused_with_file_and_line() {
         ("epochs = 1", "epoch = 1", "mine.toml:9: unknown key 'epoch'; did you mean 'epochs'?"),
         ("\"sltt\"", "\"slt\"", "mine.toml:10: unknown method 'slt'; did you mean 'sltt'?"),
         ("steps = 2", "steps = 0", "steps (T) must be at least 1, got 0"),
-        ("recipe = \"tiny-conv\"", "recipe = \"tiny\"", "unknown recipe 'tiny'"),
+        (
+            "recipe = \"tiny-conv\"",
+            "recipe = \"tiny-cnv\"",
+            "mine.toml:12: unknown recipe 'tiny-cnv'; did you mean 'tiny-conv'?",
+        ),
     ] {
         let wrong = suite.replacen(from, to, 1);
         assert_ne!(wrong, suite, "{from}");
@@ -100,7 +107,8 @@ fn truncated_data_is_told_before_anything_runs() {
         fs::write(data.join(format!("data_batch_{batch}.bin")), [0; 100]).unwrap();
     }
     fs::write(data.join("test_batch.bin"), [0; 100]).unwrap();
-    let said = refused(&["--suite", "cifar", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let said =
+        refused(&["--suite", "cifar", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()]);
     assert!(said.contains("data_batch_1.bin") && said.contains("100"), "{said}");
     assert!(!out.exists());
     let said = refused(&["--suite", "cifar", "--out", out.to_str().unwrap()]);

@@ -55,7 +55,8 @@ impl Trainer for TemporalRev {
         }
 
         session.ledger().enter(Phase::Backward);
-        let mut carried = Carried::last(&*levels, &stem, last_states(&forward, &mut port, &*levels)?);
+        let states = last_states(&forward, &mut port, &*levels)?;
+        let mut carried = Carried::last(&forward, &*levels, &stem, states)?;
         let mut outcome = Outcome { samples: labels.len(), correct: total.hits(labels)?, ..Outcome::default() };
         for step in (0..steps).rev() {
             let at = forward.at(step);
@@ -67,16 +68,13 @@ impl Trainer for TemporalRev {
             let (part, seed) = total.score_step(&at, &loss, &scores, labels)?;
             outcome.loss += part;
             if let Some(gradient) = tape.backward(&inner, &mut port, [(scores, seed)])?.take(&top) {
-                carried.add_top_gradient(&at, gradient)?;
+                carried.add_top_gradient(&gradient)?;
             }
             drop(top);
             carried.step_back(&at, &mut port)?;
         }
-        let stem_gradient = carried.take_stem_gradient();
-        drop(carried);
-        if let Some(gradient) = stem_gradient {
-            stem_tape.backward(&recorded, &mut port, [(stem, gradient)])?;
-        }
+        let gradient = carried.into_stem_gradient();
+        stem_tape.backward(&recorded, &mut port, [(stem, gradient)])?;
         drop(port);
         self.run.update(outcome.loss, optimizer)?;
         Ok(outcome)

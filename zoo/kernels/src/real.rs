@@ -89,10 +89,9 @@ fn exp_f32(x: f32) -> f32 {
     let n = shifted - SHIFT;
     // ln 2 in two parts: n times the first is exact.
     let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4f32;
-    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_3e-1] {
-        p = p * r + c;
-    }
+    // Written out: a loop here would keep the caller's from being vectorised.
+    let p = (1.987_569_1e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3;
+    let p = ((p * r + 4.166_579_6e-2) * r + 1.666_666_5e-1) * r + 5.000_000_3e-1;
     let power = shifted.to_bits().wrapping_sub(SHIFT.to_bits()).wrapping_add(127) << 23;
     (p * r * r + r + 1.0) * f32::from_bits(power)
 }

@@ -1,5 +1,6 @@
 //! Batch normalisation, folded into whoever reads it.
 
+use candle_core::Tensor;
 use kernels::norm::{self, Moments};
 
 use super::dense;
@@ -49,17 +50,18 @@ pub fn normalise(
         let pass = backward.pass();
         let into_gamma = pass.params().accumulator(gamma_id)?;
         let into_beta = pass.params().accumulator(beta_id)?;
-        let Some(moments) = moments else { return backward.give(x_slot, dy) };
         let own = dy.is_sole();
-        let gamma = pass.params().get(gamma_id).value().tensor()?;
-        let x = kept.value().tensor()?;
-        let run = |dy| norm::backward(&shape, x, dy, own, &moments, eps, gain, Some(gamma), into_gamma, into_beta);
+        let run = || -> Result<Option<Tensor>> {
+            let Some(moments) = &moments else { return Ok(None) };
+            let gamma = pass.params().get(gamma_id).value().tensor()?;
+            let (x, dy) = (kept.value().tensor()?, dy.tensor()?.clone());
+            Ok(Some(norm::backward(&shape, x, dy, own, moments, eps, gain, Some(gamma), into_gamma, into_beta)?))
+        };
         let dx = if own {
-            run(dy.tensor()?.clone())?;
+            run()?;
             dy
         } else {
-            let like = dy.shape().to_vec();
-            pass.gradient(&like, || Ok(run(dy.tensor()?.clone())?))?
+            pass.gradient(dy.shape(), || run()?.ok_or_else(|| Error::Misuse("a planned norm ran".into())))?
         };
         drop(kept);
         backward.give(x_slot, dx)

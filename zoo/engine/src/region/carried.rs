@@ -18,17 +18,23 @@ pub struct Carried<'l> {
     levels: &'l dyn Levels,
     stem: Value,
     states: Vec<Value>,
-    /// Gradients of the states, filled as they are met.
-    gradients: Vec<Option<Value>>,
-    stem_gradient: Option<Value>,
+    /// Gradients of the states.
+    gradients: Vec<Value>,
+    stem_gradient: Value,
 }
 
 impl<'l> Carried<'l> {
     /// Starts the walk at the last step from the states that were kept, shallowest first.
-    #[must_use]
-    pub fn last(levels: &'l dyn Levels, stem: &Value, states: Vec<Value>) -> Self {
-        let gradients = states.iter().map(|_| None).collect();
-        Self { levels, stem: stem.detached(), states, gradients, stem_gradient: None }
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub fn last(pass: &Pass<'_>, levels: &'l dyn Levels, stem: &Value, states: Vec<Value>) -> Result<Self> {
+        let gradients = states
+            .iter()
+            .map(|state| pass.session().zeros(Category::ActivationGradients, state.shape()))
+            .collect::<Result<_>>()?;
+        let stem_gradient = pass.session().zeros(Category::ActivationGradients, stem.shape())?;
+        Ok(Self { levels, stem: stem.detached(), states, gradients, stem_gradient })
     }
 
     /// The deepest level's state at the current step.
@@ -43,16 +49,17 @@ impl<'l> Carried<'l> {
     ///
     /// # Errors
     /// When a kernel fails.
-    pub fn add_top_gradient(&mut self, pass: &Pass<'_>, gradient: Value) -> Result<()> {
-        match self.gradients.last_mut() {
-            Some(slot) => add(pass, slot, gradient),
+    pub fn add_top_gradient(&mut self, gradient: &Value) -> Result<()> {
+        match self.gradients.last() {
+            Some(sum) => ops::accumulate(sum, gradient),
             None => Ok(()),
         }
     }
 
     /// The gradient of the stem, once the walk has reached the first step.
-    pub fn take_stem_gradient(&mut self) -> Option<Value> {
-        self.stem_gradient.take()
+    #[must_use]
+    pub fn into_stem_gradient(self) -> Value {
+        self.stem_gradient
     }
 
     /// Goes one step back: gradients flow through every level at `pass.step()`, and the states become those of the
@@ -65,10 +72,10 @@ impl<'l> Carried<'l> {
             return Err(Error::Misuse("levels are walked step by step".into()));
         };
         let depth = self.states.len();
-        // Gradients of the states of the step before.
-        let mut earlier: Vec<Option<Value>> = (0..depth).map(|_| None).collect();
+        // Gradients of the states of the step before, deepest first as they are found.
+        let mut earlier: Vec<Value> = Vec::with_capacity(depth);
         for level in (0..depth).rev() {
-            let Some(gradient) = self.gradients[level].take() else { continue };
+            let Some(gradient) = self.gradients.pop() else { break };
             let site = &self.levels.sites()[level];
             let tape = pass.session().tape();
             let inner = pass.on(&tape).rebuilding();
@@ -80,20 +87,21 @@ impl<'l> Carried<'l> {
             if step > 0 {
                 let alpha = self.levels.skip(level, step);
                 let before = ops::unmix(&pass.on(&Tape::off()), site.name(), &self.states[level], &f, alpha)?;
-                add(pass, &mut earlier[level], through_skip(pass, &gradient, &before, alpha)?)?;
+                earlier.push(through_skip(pass, &gradient, &before, alpha)?);
                 self.states[level] = before;
             }
             let mut gradients = tape.backward(&inner, port, [(f, gradient)])?;
             if let Some(through) = gradients.take(&below) {
-                let target = if level == 0 { &mut self.stem_gradient } else { &mut self.gradients[level - 1] };
-                add(pass, target, through)?;
+                ops::accumulate(self.gradients.last().unwrap_or(&self.stem_gradient), &through)?;
             }
             for (offset, leaf) in deeper.iter().enumerate() {
                 if let Some(through) = gradients.take(leaf) {
-                    add(pass, &mut earlier[level + 1 + offset], through)?;
+                    // `earlier` runs from the deepest level to this one; `deeper` from the next one to the deepest.
+                    ops::accumulate(&earlier[deeper.len() - 1 - offset], &through)?;
                 }
             }
         }
+        earlier.reverse();
         self.gradients = earlier;
         Ok(())
     }
@@ -110,17 +118,4 @@ fn through_skip(pass: &Pass<'_>, gradient: &Value, before: &Value, alpha: crate:
     pass.gradient(gradient.shape(), || {
         Ok(kernels::elementwise::channel_scale(gradient.tensor()?, n, c, plane, factor.tensor()?)?)
     })
-}
-
-fn add(pass: &Pass<'_>, slot: &mut Option<Value>, gradient: Value) -> Result<()> {
-    let gradient = gradient.booked_as(Category::ActivationGradients);
-    *slot = Some(match slot.take() {
-        None => gradient,
-        Some(before) if before.is_sole() => {
-            ops::accumulate(&before, &gradient)?;
-            before
-        }
-        Some(before) => ops::sum(pass, &before, &gradient)?,
-    });
-    Ok(())
 }

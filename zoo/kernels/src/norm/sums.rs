@@ -67,10 +67,13 @@ multiversion! {
         let (a_blocks, a_tail) = a.as_chunks::<LANES>();
         let (b_blocks, b_tail) = b.as_chunks::<LANES>();
         for (a, b) in a_blocks.iter().zip(b_blocks) {
-            for lane in 0..LANES {
-                let wide = a[lane].wide();
-                single[lane] += wide;
-                double[lane] += wide * b[lane].wide();
+            // Three loops, each one vector operation: as one they are not vectorised.
+            let (a, b) = (a.map(T::wide), b.map(T::wide));
+            for (sum, a) in single.iter_mut().zip(&a) {
+                *sum += *a;
+            }
+            for ((sum, a), b) in double.iter_mut().zip(&a).zip(&b) {
+                *sum += *a * *b;
             }
         }
         for (lane, (a, b)) in a_tail.iter().zip(b_tail).enumerate() {

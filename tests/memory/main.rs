@@ -1,0 +1,133 @@
+//! The memory laws, measured by the counting heap in the running binary.
+//!
+//! What a training step holds above what lives between steps (parameters, gradients, optimiser, batch), after a
+//! warm-up that fills the kernels' scratch. The heap sees every allocation of the process, so the tests take turns.
+
+use std::sync::{LazyLock, Mutex, MutexGuard};
+
+use candle_core::DType;
+use engine::model::ModelSpec;
+use engine::optim::OptimSpec;
+use kernels::heap;
+use tests::{batch, per_step, spec, trainer};
+
+#[global_allocator]
+static HEAP: heap::CountingHeap = heap::CountingHeap;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Pools of 1 and 2 threads, kept: a pool's threads give their scratch back at some later time when it is dropped.
+static POOLS: LazyLock<[rayon::ThreadPool; 2]> =
+    LazyLock::new(|| [1, 2].map(|threads| kernels::threads::pool(threads, 16 << 20).unwrap()));
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Measured {
+    /// Peak of the heap during a step, above what lived before it.
+    heap: usize,
+    /// The same of the ledger's law categories.
+    ledger: usize,
+}
+
+fn measure(method: &str, model: &str, spec: &ModelSpec, threads: usize) -> Measured {
+    POOLS[threads - 1].install(|| {
+        let mut trainer = trainer(method, model, spec, DType::F32, per_step()).unwrap();
+        let batch = batch(trainer.session(), spec, 8).unwrap();
+        let sgd = OptimSpec::Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false };
+        let mut optimizer = sgd.build(&trainer.network().params).unwrap();
+        optimizer.set_learning_rate(0.01);
+        for _ in 0..3 {
+            trainer.step(&batch, &mut *optimizer).unwrap();
+        }
+        let ledger = std::rc::Rc::clone(trainer.session().ledger());
+        ledger.restart();
+        heap::reset_peak();
+        let before = heap::live_bytes();
+        trainer.step(&batch, &mut *optimizer).unwrap();
+        Measured { heap: heap::peak_bytes() - before, ledger: ledger.peak_in_laws() }
+    })
+}
+
+fn at_steps(method: &str, model: &str, steps: [usize; 3]) -> [Measured; 3] {
+    steps.map(|steps| measure(method, model, &ModelSpec { steps, ..spec() }, 1))
+}
+
+fn flat(method: &str, model: &str) {
+    let _turn = turn();
+    let found = at_steps(method, model, [2, 4, 8]);
+    assert!(found[0].heap > 0 && found[0].ledger > 0, "{method} on {model} held nothing: {found:?}");
+    assert_eq!(found[0], found[1], "{method} on {model} grew from T = 2 to T = 4");
+    assert_eq!(found[1], found[2], "{method} on {model} grew from T = 4 to T = 8");
+}
+
+#[test]
+fn the_heap_is_counted() {
+    let _turn = turn();
+    assert!(heap::is_counting());
+    let before = heap::live_bytes();
+    let held = vec![0_u8; 1 << 20];
+    assert!(heap::live_bytes() >= before + held.len());
+}
+
+#[test]
+fn sltt_holds_no_byte_per_extra_step() {
+    flat("sltt", "tiny-conv");
+    flat("sltt", "tiny-rev");
+    flat("sltt", "tiny-trev");
+}
+
+#[test]
+fn ottt_holds_no_byte_per_extra_step() {
+    flat("ottt-a", "tiny-conv");
+    flat("ottt-a", "tiny-rev");
+    flat("ottt-o", "tiny-conv");
+}
+
+#[test]
+fn temporal_reversal_holds_no_byte_per_extra_step() {
+    flat("temporal-rev", "tiny-trev");
+}
+
+#[test]
+fn spatial_reversal_holds_no_byte_per_extra_block() {
+    let _turn = turn();
+    let found = [1, 2, 5].map(|depth| measure("spatial-rev", "tiny-rev", &ModelSpec { depth: Some(depth), ..spec() }, 1));
+    assert_eq!(found[0], found[1], "from 1 to 2 blocks a stage");
+    assert_eq!(found[1], found[2], "from 2 to 5 blocks a stage");
+    let stored = [1, 2, 5].map(|depth| measure("stbp", "tiny-rev", &ModelSpec { depth: Some(depth), ..spec() }, 1));
+    assert!(stored[1].ledger > stored[0].ledger && stored[2].ledger > stored[1].ledger, "{stored:?}");
+    assert!(found[2].heap < stored[2].heap, "rebuilding saved nothing: {found:?} against {stored:?}");
+}
+
+#[test]
+fn stbp_grows_linearly_with_steps() {
+    let _turn = turn();
+    for model in ["tiny-conv", "tiny-rev", "tiny-trev"] {
+        let found = at_steps("stbp", model, [4, 8, 12]);
+        let slopes = [found[1].ledger - found[0].ledger, found[2].ledger - found[1].ledger];
+        assert!(slopes[0] > 0, "{model}: {found:?}");
+        assert_eq!(slopes[0], slopes[1], "{model} is not linear in T: {found:?}");
+        let heap = [found[1].heap - found[0].heap, found[2].heap - found[1].heap].map(|x| x as f64);
+        let ledger = slopes[0] as f64;
+        // Beside tensors the heap holds nodes and shapes, a few hundred bytes each.
+        assert!(heap.iter().all(|slope| (slope / ledger - 1.0).abs() < 0.05), "{model}: {heap:?} against {ledger}");
+    }
+}
+
+#[test]
+fn the_laws_do_not_depend_on_threads() {
+    let _turn = turn();
+    for (method, model) in [("stbp", "tiny-conv"), ("ottt-a", "tiny-conv"), ("spatial-rev", "tiny-rev"), ("temporal-rev", "tiny-trev")] {
+        let [one, two] = [1, 2].map(|threads| measure(method, model, &spec(), threads).ledger);
+        assert_eq!(one, two, "{method} on {model}");
+    }
+}
+
+#[test]
+fn measuring_again_gives_the_same_bytes() {
+    let _turn = turn();
+    assert_eq!(measure("stbp", "tiny-rev", &spec(), 1), measure("stbp", "tiny-rev", &spec(), 1));
+}
