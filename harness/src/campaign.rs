@@ -49,8 +49,7 @@ pub struct Tally {
 
 /// The trials that are not on file yet; all of them with `again`.
 #[must_use]
-pub fn todo<'p>(plan: &'p [Planned], store: Option<&Campaign>, again: bool) -> Vec<&'p Planned> {
-    let on_file = |planned: &Planned| store.is_some_and(|store| store.finished(&planned.key, &planned.hash));
+pub fn todo(plan: &[Planned], on_file: impl Fn(&Planned) -> bool, again: bool) -> Vec<&Planned> {
     plan.iter().filter(|planned| again || !on_file(planned)).collect()
 }
 
@@ -59,7 +58,7 @@ pub fn todo<'p>(plan: &'p [Planned], store: Option<&Campaign>, again: bool) -> V
 /// # Errors
 /// When a record can't be written. A trial that goes wrong is a row, not an error.
 pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &Interrupt) -> Result<Tally> {
-    let todo = todo(plan, Some(store), setup.again);
+    let todo = todo(plan, |planned| store.finished(&planned.key, &planned.hash), setup.again);
     let mut tally = Tally { earlier: plan.len() - todo.len(), ..Tally::default() };
     let mut progress = Progress::new(plan.len(), &todo);
     for planned in todo {
@@ -70,9 +69,7 @@ pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &In
         let (began, started_utc) = (Instant::now(), utc::now());
         let mut curve = Vec::new();
         let verdict = match &planned.unsupported {
-            Some(reason) => {
-                Verdict { status: Status::Unsupported, note: reason.clone(), measured: None }
-            }
+            Some(reason) => Verdict { status: Status::Unsupported, note: reason.clone(), measured: None },
             None => attempt(planned, setup, interrupt, &mut progress, &mut curve),
         };
         let wall_seconds = planned.unsupported.is_none().then(|| began.elapsed().as_secs_f64());
@@ -172,7 +169,8 @@ fn summary(trial: &Trial) -> String {
     if trial.status != Status::Ok {
         return format!("{}  {}: {}{took}", trial.trial, trial.status, trial.note);
     }
-    let step = trial.train_step_seconds_median.map(|s| format!("  {:.1} ms/step", 1e3 * s)).unwrap_or_default();
+    let step =
+        trial.train_step_seconds_median.map(|s| format!("  {:.1} ms/step", 1e3 * s)).unwrap_or_default();
     let peak = trial.peak_step_bytes.map(|bytes| format!("  {}/step", mib(bytes))).unwrap_or_default();
     format!("{}  ok  {}{step}{peak}{took}", trial.trial, percent(trial.top1_last))
 }

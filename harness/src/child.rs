@@ -1,5 +1,6 @@
 //! A trial seen from outside: a process that is started, listened to, and always ends in a verdict.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -33,6 +34,9 @@ impl Verdict {
         Self { status, note: note.into(), measured: None }
     }
 }
+
+/// Lines of standard error that are kept: a process may complain for ever.
+const COMPLAINTS: usize = 50;
 
 /// Runs `program trial`, hands it the assignment, and passes its events to `listen`.
 ///
@@ -145,7 +149,7 @@ fn collect(pipe: impl Read + Send + 'static, sender: Sender<Line>, line: fn(Stri
 struct Talk {
     outcome: Option<Result<Measured, (Status, String)>>,
     place: Option<String>,
-    complaints: Vec<String>,
+    complaints: VecDeque<String>,
     garbled: Option<String>,
 }
 
@@ -155,7 +159,10 @@ impl Talk {
             Line::Err(line) => {
                 let words = line.trim();
                 if !words.is_empty() {
-                    self.complaints.push(words.to_owned());
+                    if self.complaints.len() == COMPLAINTS {
+                        self.complaints.pop_front();
+                    }
+                    self.complaints.push_back(words.to_owned());
                 }
                 return;
             }
@@ -184,7 +191,9 @@ impl Talk {
         let last = last_words(&self.complaints).map(|words| format!(": {words}")).unwrap_or_default();
         let place = self.place().to_owned();
         match self.outcome {
-            Some(Ok(measured)) => Verdict { status: Status::Ok, note: measured.note.clone(), measured: Some(measured) },
+            Some(Ok(measured)) => {
+                Verdict { status: Status::Ok, note: measured.note.clone(), measured: Some(measured) }
+            }
             Some(Err((status, note))) => Verdict::ended(status, note),
             None if allocation_failed(&self.complaints) => {
                 Verdict::ended(Status::OutOfMemory, format!("out of memory {place}{last}"))
@@ -194,7 +203,8 @@ impl Talk {
                 format!("killed from outside {place}, as the system does when memory runs out ({how})"),
             ),
             None => {
-                let garbled = self.garbled.map(|line| format!("; it printed a line that is no event: {line}"));
+                let garbled =
+                    self.garbled.map(|line| format!("; it printed a line that is no event: {line}"));
                 let note = format!("{how} {place}, {}{last}{}", after(began), garbled.unwrap_or_default());
                 Verdict::ended(Status::Crashed, note)
             }
@@ -207,12 +217,12 @@ fn after(began: Instant) -> String {
 }
 
 /// The words of Rust's allocation failure.
-fn allocation_failed(complaints: &[String]) -> bool {
+fn allocation_failed(complaints: &VecDeque<String>) -> bool {
     complaints.iter().any(|line| line.contains("memory allocation of") && line.contains("failed"))
 }
 
 /// The last line that says something: hints about backtraces do not.
-fn last_words(complaints: &[String]) -> Option<&str> {
+fn last_words(complaints: &VecDeque<String>) -> Option<&str> {
     let says = |line: &&String| !line.starts_with("note: ") && !line.starts_with("stack backtrace");
     complaints.iter().rev().find(says).map(String::as_str)
 }
@@ -246,10 +256,11 @@ mod tests {
 
     #[test]
     fn the_last_words_are_not_a_hint() {
-        let complaints = ["thread 'main' panicked at a.rs:1:", "index out of bounds", "note: run with `RUST_…`"];
-        let complaints = complaints.map(String::from);
+        let complaints =
+            ["thread 'main' panicked at a.rs:1:", "index out of bounds", "note: run with `RUST_…`"];
+        let complaints = complaints.map(String::from).into();
         assert_eq!(last_words(&complaints), Some("index out of bounds"));
         assert!(!allocation_failed(&complaints));
-        assert!(allocation_failed(&["memory allocation of 64 bytes failed".into()]));
+        assert!(allocation_failed(&["memory allocation of 64 bytes failed".to_owned()].into()));
     }
 }

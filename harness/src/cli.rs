@@ -15,19 +15,8 @@ use crate::select::Selection;
 use crate::trial;
 use crate::verb::{self, list::Kind};
 
-const EXAMPLES: &str = "\
-Examples:
-  harness --suite smoke                                  every method on shipped pictures, a few minutes
-  harness --suite smoke --dry-run                        what that would run
-  harness --suite smoke --method stbp,sltt --seeds 1,2,3 two methods, three seeds
-  harness --suite smoke --model tiny-trev --method ottt-a  why a method can't train a model
-  harness --suite smoke --filter '*/t4/*' --limit 500 --epochs 1 --out /tmp/try
-  harness --suite cifar --data ~/cifar10                 the same comparison on CIFAR-10
-  harness --suite ./my-suite.toml                        a suite of your own
-  harness report results/records/smoke                   the report again
-
-A campaign can be stopped with Ctrl-C at any time; the same command takes it up again.
-Exit codes: 0 all trials ended, 1 a trial failed, 2 the request can't be served, 130 stopped by Ctrl-C.";
+/// Names methods and models, and is therefore no code.
+const EXAMPLES: &str = include_str!("examples.txt");
 
 const START: &str = "\
 Compares ways of training spiking neural networks on one model zoo: accuracy, memory, time.
@@ -200,7 +189,8 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
     };
     match parsed.verb {
         None => {
-            let program = arguments.first().cloned().unwrap_or_else(|| Arguments::command().get_name().into());
+            let program =
+                arguments.first().cloned().unwrap_or_else(|| Arguments::command().get_name().into());
             verb::run::run(&parsed.run, program, output)
         }
         Some(Verb::List { kind }) => verb::list::list(kind, output).map(|()| ExitCode::SUCCESS),

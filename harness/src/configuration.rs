@@ -85,7 +85,8 @@ impl Configuration {
         let entry = registry::find(&self.method).ok_or_else(|| {
             Error::unknown(Unknown::new("method", &self.method, registry::all().map(|entry| entry.id)))
         })?;
-        (entry.build)(&self.settings.to_engine()).map_err(|source| Error::Setting { place: self.key(), source })
+        (entry.build)(&self.settings.to_engine())
+            .map_err(|source| Error::Setting { place: self.key(), source })
     }
 
     /// The network at T = `steps`, freshly initialised from the seed.

@@ -79,10 +79,13 @@ fn build() -> String {
 /// Revision of the checkout that the program was built from, and whether tracked files differ from it.
 fn revision() -> (String, bool) {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().ok()?;
+        let output =
+            Command::new("git").current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    let Some(revision) = git(&["rev-parse", "--verify", "--quiet", "HEAD"]) else { return (String::new(), false) };
+    let Some(revision) = git(&["rev-parse", "--verify", "--quiet", "HEAD"]) else {
+        return (String::new(), false);
+    };
     // Records are written into the checkout: files that git does not know say nothing about the program.
     let changes = git(&["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default();
     (revision, !changes.is_empty())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::Result;
 
 /// Exit code of a program that a person stopped.
-pub const EXIT_CODE: u8 = 130;
+pub(crate) const EXIT_CODE: u8 = 130;
 
 /// Whether somebody asked to stop.
 #[derive(Clone, Debug, Default)]

@@ -158,11 +158,10 @@ fn open(
         return Ok(Arc::clone(dataset));
     }
     let place = || format!("case {}", case.id);
-    let dataset = open_dataset(&case.dataset, selection.data.as_deref())
-        .map_err(|error| match error {
-            Error::Data { source, .. } => Error::Data { place: place(), source },
-            other => other,
-        })?;
+    let dataset = open_dataset(&case.dataset, selection.data.as_deref()).map_err(|error| match error {
+        Error::Data { source, .. } => Error::Data { place: place(), source },
+        other => other,
+    })?;
     opened.insert(case.dataset.clone(), Arc::clone(&dataset));
     Ok(dataset)
 }
@@ -201,7 +200,9 @@ impl Draft {
                 let reason = configuration.method()?.supports(&network, &configuration.run_spec(steps)).err();
                 (network.params.count(), reason.map(|reason| reason.to_string()))
             }
-            Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => (0, Some(reason.to_string())),
+            Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => {
+                (0, Some(reason.to_string()))
+            }
             Err(error) => return Err(error),
         };
         Ok(Planned {

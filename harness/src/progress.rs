@@ -33,12 +33,12 @@ struct Work {
     running: f64,
 }
 
+#[derive(Clone)]
 struct Current {
     key: String,
     work: f64,
     epochs: usize,
     batches: usize,
-    peak_bytes: usize,
 }
 
 impl Progress {
@@ -47,7 +47,8 @@ impl Progress {
     pub(crate) fn new(trials: usize, todo: &[&Planned]) -> Self {
         let bars = std::io::stderr().is_terminal().then(Bars::new);
         let work = Work { total: todo.iter().map(|planned| planned.work()).sum(), ..Work::default() };
-        let progress = Self { bars, trials, done: trials - todo.len(), began: Instant::now(), work, trial: None };
+        let progress =
+            Self { bars, trials, done: trials - todo.len(), began: Instant::now(), work, trial: None };
         progress.draw();
         progress
     }
@@ -68,52 +69,50 @@ impl Progress {
             work: planned.work(),
             epochs: planned.configuration.budget.epochs,
             batches: planned.batches,
-            peak_bytes: 0,
         });
         if let Some(bars) = &self.bars {
             bars.trial.set_length((planned.configuration.budget.epochs * planned.batches) as u64);
             bars.trial.set_position(0);
-            bars.trial.set_message(planned.key.clone());
+            bars.trial.set_prefix(planned.key.clone());
+            bars.trial.set_message("starting");
         }
         self.draw();
     }
 
     /// The running trial told something.
     pub(crate) fn hear(&mut self, event: &Event) {
-        let Some(current) = &mut self.trial else { return };
-        let (key, epochs) = (&current.key, current.epochs);
+        let Some(current) = self.trial.clone() else { return };
+        let Current { key, work, epochs, batches } = current;
         match event {
             Event::Step { epoch, step, loss, samples_per_second, peak_bytes } => {
-                current.peak_bytes = *peak_bytes;
-                let steps = (epoch - 1) * current.batches + step;
-                self.work.running = current.work * steps as f64 / (epochs * current.batches).max(1) as f64;
-                let peak = mib(*peak_bytes as u64);
+                let steps = (epoch - 1) * batches + step;
+                self.work.running = work * steps as f64 / (epochs * batches).max(1) as f64;
                 if let Some(bars) = &self.bars {
                     bars.trial.set_position(steps as u64);
                     bars.trial.set_message(format!(
-                        "{key}  epoch {epoch}/{epochs}  step {step}/{}  loss {loss:.3}  {samples_per_second:.0} samples/s  peak {peak}",
-                        current.batches
+                        "epoch {epoch}/{epochs}  step {step}/{}  loss {loss:.3}  {samples_per_second:.0} samples/s  peak {}",
+                        batches,
+                        mib(*peak_bytes as u64)
                     ));
                 }
             }
             Event::Epoch { point, samples_per_second, peak_bytes } => {
-                current.peak_bytes = *peak_bytes;
                 let line = format!(
-                    "{key}  epoch {}/{epochs}  loss {:.3}  test {}  {samples_per_second:.0} samples/s  peak {}",
+                    "epoch {}/{epochs}  loss {:.3}  test {}  {samples_per_second:.0} samples/s  peak {}",
                     point.epoch,
                     point.train_loss.unwrap_or(f64::NAN),
                     percent(point.test_top1),
                     mib(*peak_bytes as u64)
                 );
-                self.work.running = current.work * f64::from(point.epoch) / epochs.max(1) as f64;
+                self.work.running = work * f64::from(point.epoch) / epochs.max(1) as f64;
                 match &self.bars {
                     Some(bars) => bars.trial.set_message(line),
-                    None => self.say(&format!("  {line}{}", self.eta_suffix())),
+                    None => self.say(&format!("  {key}  {line}{}", self.eta_suffix())),
                 }
             }
             Event::Probe { steps } => {
                 if let Some(bars) = &self.bars {
-                    bars.trial.set_message(format!("{key}  memory of a step at T = {steps}"));
+                    bars.trial.set_message(format!("memory of a step at T = {steps}"));
                 }
             }
             Event::Finished(_) | Event::Failed { .. } => {}
@@ -169,11 +168,12 @@ impl Bars {
     fn new() -> Self {
         let screen = MultiProgress::new();
         let style = |template: &str| {
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             style.progress_chars("━╸─")
         };
-        let trial = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {wide_msg}")));
-        let overall = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {wide_msg}")));
+        let trial = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {prefix}\n  {msg}")));
+        let overall = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {msg}")));
         overall.enable_steady_tick(Duration::from_millis(500));
         Self { screen, overall, trial }
     }

@@ -48,7 +48,11 @@ impl Selection {
         }
         known("method", &self.methods, &registry::all().map(|entry| entry.id).collect::<Vec<_>>())?;
         known("model", &self.models, &models::MODELS.iter().map(|entry| entry.id).collect::<Vec<_>>())?;
-        known("dataset", &self.datasets, &datasets::DATASETS.iter().map(|entry| entry.id).collect::<Vec<_>>())?;
+        known(
+            "dataset",
+            &self.datasets,
+            &datasets::DATASETS.iter().map(|entry| entry.id).collect::<Vec<_>>(),
+        )?;
         self.device.check()
     }
 

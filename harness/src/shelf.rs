@@ -25,10 +25,10 @@ pub static SUITES: &[Shipped] = &[
 
 /// Every recipe, in the order of `list`.
 pub static RECIPES: &[Shipped] = &[
-    Shipped { id: "tiny-conv", text: include_str!("../recipes/tiny-conv.toml") },
-    Shipped { id: "tiny-conv-ann", text: include_str!("../recipes/tiny-conv-ann.toml") },
-    Shipped { id: "tiny-rev", text: include_str!("../recipes/tiny-rev.toml") },
-    Shipped { id: "tiny-trev", text: include_str!("../recipes/tiny-trev.toml") },
+    Shipped { id: "plain-lif", text: include_str!("../recipes/plain-lif.toml") },
+    Shipped { id: "plain-relu", text: include_str!("../recipes/plain-relu.toml") },
+    Shipped { id: "coupled-lif", text: include_str!("../recipes/coupled-lif.toml") },
+    Shipped { id: "levels-quantised", text: include_str!("../recipes/levels-quantised.toml") },
 ];
 
 /// A suite by its name, or by the path of its file.
@@ -64,13 +64,13 @@ fn shipped(kind: &str, shelf: &[Shipped], name: &str) -> Result<Document> {
 }
 
 /// A name that ends in `.toml` is a path.
+pub(crate) fn is_path(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "toml")
+}
+
 fn as_path(name: &str, beside: Option<&str>) -> Option<PathBuf> {
-    let path = Path::new(name);
-    if path.extension().is_none_or(|ending| ending != "toml") {
-        return None;
-    }
-    let folder = beside.and_then(|file| Path::new(file).parent());
-    Some(folder.map_or_else(|| path.to_owned(), |folder| folder.join(path)))
+    let folder = beside.and_then(|file| Path::new(file).parent()).unwrap_or(Path::new(""));
+    is_path(name).then(|| folder.join(name))
 }
 
 fn read(path: &Path) -> Result<Document> {
@@ -104,6 +104,9 @@ mod tests {
     #[test]
     fn unknown_names_come_with_a_suggestion() {
         let complaint = suite("smoek").unwrap_err().to_string();
-        assert!(complaint.starts_with("unknown suite 'smoek'; did you mean 'smoke'? Known: smoke, "), "{complaint}");
+        assert!(
+            complaint.starts_with("unknown suite 'smoek'; did you mean 'smoke'? Known: smoke, "),
+            "{complaint}"
+        );
     }
 }

@@ -26,7 +26,11 @@ impl fmt::Display for Unknown {
         } else {
             f.write_str(".")?;
         }
-        if self.known.is_empty() { f.write_str(" None is known") } else { write!(f, " Known: {}", self.known.join(", ")) }
+        if self.known.is_empty() {
+            f.write_str(" None is known")
+        } else {
+            write!(f, " Known: {}", self.known.join(", "))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use crate::document::Document;
 use crate::error::{Error, Result};
+use crate::shelf;
 use crate::suggest::Unknown;
 
 /// A suite of cases, read from one TOML file.
@@ -147,6 +148,9 @@ impl Case {
         let methods: Vec<&str> = registry::all().map(|entry| entry.id).collect();
         for method in &self.methods {
             known("method", method, methods.clone())?;
+        }
+        for recipe in self.recipes.values().chain([&self.recipe]).filter(|recipe| !shelf::is_path(recipe)) {
+            known("recipe", recipe, shelf::RECIPES.iter().map(|file| file.id).collect())?;
         }
         let listed: Vec<&str> = self.methods.iter().map(String::as_str).collect();
         if let Some(baseline) = &self.baseline {

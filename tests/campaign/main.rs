@@ -1,6 +1,7 @@
 //! Campaigns: every trial is a row, whatever happens to it, and nothing that is on file runs twice.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -195,7 +196,7 @@ fn a_program_that_can_not_start_is_a_row() {
 #[test]
 fn a_trial_that_takes_too_long_is_a_row_and_the_campaign_goes_on() {
     let bench = Bench::new();
-    let program = bench.stand_in("stbp", "sleep 600");
+    let program = bench.stand_in("stbp", "exec sleep 600");
     // Generous for the real trials, which share the machine with other tests.
     let output = bench.run(&["--trial-program", &program, "--timeout", "20", "--method", "stbp,ann"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
@@ -208,7 +209,7 @@ fn a_trial_that_takes_too_long_is_a_row_and_the_campaign_goes_on() {
 #[test]
 fn ctrl_c_keeps_finished_rows_and_the_same_command_runs_the_rest() {
     let bench = Bench::new();
-    let program = bench.stand_in("sltt", "sleep 600");
+    let program = bench.stand_in("sltt", "exec sleep 600");
     let mut campaign = bench.command(&["--trial-program", &program]).spawn().unwrap();
     wait_until(&mut campaign, || {
         // The first trial is on file, so the second is running or about to.

@@ -1,5 +1,7 @@
 //! The command line: what it refuses, how it says so, and what it leaves alone.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -47,7 +49,7 @@ fn unknown_names_get_the_nearest_known_one() {
             "{said}"
         );
     }
-    assert!(refused(&["recipe", "tiny-con"]).contains("did you mean 'tiny-conv'?"));
+    assert!(refused(&["recipe", "plain-lf"]).contains("did you mean 'plain-lif'?"));
     assert!(refused(&["lst"]).contains("list"));
 }
 
@@ -74,9 +76,9 @@ fn a_suite_file_is_refused_with_file_and_line() {
         ("\"sltt\"", "\"slt\"", "mine.toml:10: unknown method 'slt'; did you mean 'sltt'?"),
         ("steps = 2", "steps = 0", "steps (T) must be at least 1, got 0"),
         (
-            "recipe = \"tiny-conv\"",
-            "recipe = \"tiny-cnv\"",
-            "mine.toml:12: unknown recipe 'tiny-cnv'; did you mean 'tiny-conv'?",
+            "recipe = \"plain-lif\"",
+            "recipe = \"plain-lfi\"",
+            "mine.toml:12: unknown recipe 'plain-lfi'; did you mean 'plain-lif'?",
         ),
     ] {
         let wrong = suite.replacen(from, to, 1);
@@ -96,6 +98,13 @@ fn an_unwritable_output_folder_is_told_before_anything_runs() {
     let out = file.join("records");
     let said = refused(&["--suite", "smoke", "--out", out.to_str().unwrap()]);
     assert!(said.contains("--out") && said.contains(out.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_report_needs_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(&["report", folder.path().to_str().unwrap()]);
+    assert!(said.contains("no records here") && said.contains("trials.csv"), "{said}");
 }
 
 #[test]
@@ -163,7 +172,7 @@ fn help_teaches_and_lists_are_complete() {
 fn a_printed_recipe_is_a_recipe() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("copy.toml");
-    let recipe = printed(&["recipe", "tiny-rev"]);
+    let recipe = printed(&["recipe", "coupled-lif"]);
     fs::write(&path, &recipe).unwrap();
     assert_eq!(printed(&["recipe", path.to_str().unwrap()]), recipe);
 }

@@ -102,7 +102,7 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
     ] {
         let run = |threads: usize| {
             kernels::threads::pool(threads, 16 << 20).unwrap().install(|| {
-                let spec = ModelSpec { image: [2, 16, 16], width: 1.0, ..spec() };
+                let spec = ModelSpec { image: [2, 20, 20], width: 1.0, ..spec() };
                 let mut trainer = trainer(method, model, &spec, DType::F32, per_step()).unwrap();
                 let batch = batch(trainer.session(), &spec, 24).unwrap();
                 let mut optimizer =

@@ -41,11 +41,11 @@ pub fn neuron() -> Neuron {
     }
 }
 
-/// A small specification: 8x8 images of two channels, four classes, T = 4.
+/// A small specification: 12x12 images of two channels, four classes, T = 4.
 #[must_use]
 pub fn spec() -> ModelSpec {
     ModelSpec {
-        image: [2, 8, 8],
+        image: [2, 12, 12],
         classes: 4,
         steps: 4,
         width: 0.25,

@@ -11,8 +11,9 @@ pub(super) fn read(steps: &[f64], train_seconds: f64, eval_seconds: f64) -> Cloc
     let median = median(timed);
     Clock {
         step_seconds_median: median,
-        step_seconds_mad: median
-            .and_then(|middle| self::median(&timed.iter().map(|step| (step - middle).abs()).collect::<Vec<_>>())),
+        step_seconds_mad: median.and_then(|middle| {
+            self::median(&timed.iter().map(|step| (step - middle).abs()).collect::<Vec<_>>())
+        }),
         step_seconds_min: timed.iter().copied().min_by(f64::total_cmp),
         timed_steps: timed.len() as u64,
         train_seconds,

@@ -19,7 +19,11 @@ pub(super) struct Learner {
 
 impl Learner {
     /// The trial's network at T = `steps`, at its initial values.
-    pub(super) fn new(configuration: &Configuration, session: Session, steps: usize) -> Result<Self, Failure> {
+    pub(super) fn new(
+        configuration: &Configuration,
+        session: Session,
+        steps: usize,
+    ) -> Result<Self, Failure> {
         let session = Rc::new(session);
         let network = configuration.network(Rc::clone(&session), steps)?;
         let (method, run) = (configuration.method()?, configuration.run_spec(steps));

@@ -35,7 +35,8 @@ pub(super) fn probe<W: Write>(
     let Some(batch) = loader.epoch(0).next().transpose()? else { return Ok(()) };
     let (own, method) = (configuration.network.steps, configuration.method()?);
     // A method without time runs at a T of its own, whatever is asked for.
-    let asked: BTreeSet<usize> = configuration.memory_probe.iter().map(|&steps| method.steps(steps)).collect();
+    let asked: BTreeSet<usize> =
+        configuration.memory_probe.iter().map(|&steps| method.steps(steps)).collect();
     for &steps in std::iter::once(&own).chain(asked.iter().filter(|&&steps| steps != own)) {
         reporter.tell(&Event::Probe { steps })?;
         let found = match step(configuration, loader, &batch, steps) {

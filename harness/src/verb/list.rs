@@ -27,7 +27,8 @@ pub(crate) fn list(kind: Option<Kind>, output: &mut dyn Write) -> Result<()> {
     for (place, kind) in kinds.iter().enumerate() {
         if kinds.len() > 1 {
             let gap = if place > 0 { "\n" } else { "" };
-            let heading = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+            let heading =
+                kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
             writeln!(output, "{gap}{heading}")?;
         }
         let rows = rows(*kind)?;
@@ -46,7 +47,8 @@ fn rows(kind: Kind) -> Result<Vec<(String, String)>> {
             .iter()
             .map(|file| {
                 let suite = shelf::suite(file.id)?;
-                let trials: usize = suite.cases.iter().map(|case| case.methods.len() * case.seeds.len()).sum();
+                let trials: usize =
+                    suite.cases.iter().map(|case| case.methods.len() * case.seeds.len()).sum();
                 Ok((suite.id, format!("{} ({trials} trials)", suite.title)))
             })
             .collect::<Result<_>>()?,
@@ -54,9 +56,9 @@ fn rows(kind: Kind) -> Result<Vec<(String, String)>> {
             .iter()
             .map(|file| Ok((file.id.to_owned(), shelf::recipe(file.id, None)?.title)))
             .collect::<Result<_>>()?,
-        Kind::Methods => {
-            registry::all().map(|entry| (entry.id.to_owned(), with_paper(entry.summary, entry.paper))).collect()
-        }
+        Kind::Methods => registry::all()
+            .map(|entry| (entry.id.to_owned(), with_paper(entry.summary, entry.paper)))
+            .collect(),
         Kind::Models => {
             let entries = models::MODELS.iter();
             entries.map(|entry| (entry.id.to_owned(), with_paper(entry.summary, entry.paper))).collect()

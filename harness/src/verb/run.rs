@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use results::Campaign;
+use results::{Campaign, Trial};
 
 use crate::campaign::{self, Setup, Tally};
 use crate::cli::RunArguments;
@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::interrupt::{self, Interrupt};
 use crate::plan::{Planned, plan};
 use crate::shelf;
-use crate::suggest::Unknown;
 
 use super::report::report;
 
@@ -27,9 +26,6 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
         return Err(Error::value("--suite", format!("given, one of {known} or a file"), "nothing"));
     };
     let suite = shelf::suite(name)?;
-    if suite.id.is_empty() {
-        return Err(Error::unknown(Unknown::new("suite", name, shelf::SUITES.iter().map(|suite| suite.id))));
-    }
     let plan = plan(&suite, &selection)?;
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
     if arguments.dry_run {
@@ -48,7 +44,8 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
     let mut store = Campaign::open(&out).map_err(Error::Out)?;
     store.set_environment(&setup.environment).map_err(Error::Out)?;
     let interrupt = Interrupt::listen()?;
-    let left = campaign::todo(&plan, Some(&store), setup.again).len();
+    let left =
+        campaign::todo(&plan, |planned| store.finished(&planned.key, &planned.hash), setup.again).len();
     tell(&match (plan.len() - left, left) {
         (0, _) => format!("{}: {} trials, records in {}", suite.title, plan.len(), out.display()),
         (done, 0) => format!("{done} of {} done already; --again runs them once more", plan.len()),
@@ -71,7 +68,10 @@ fn verdict(tally: &Tally, trials: usize) -> ExitCode {
     if tally.failed == 0 {
         return ExitCode::SUCCESS;
     }
-    tell(&format!("{} of {trials} trials did not come to their end; the status column says why", tally.failed));
+    tell(&format!(
+        "{} of {trials} trials did not come to their end; the status column says why",
+        tally.failed
+    ));
     ExitCode::FAILURE
 }
 
@@ -85,14 +85,23 @@ fn tell(line: &str) {
 fn default_out(suite: &str) -> PathBuf {
     let records = Path::new("results").join("records");
     let here = std::env::current_dir().unwrap_or_default();
-    let checkout = here.ancestors().find(|folder| folder.join("Cargo.toml").is_file() && folder.join(&records).is_dir());
+    let checkout =
+        here.ancestors().find(|folder| folder.join("Cargo.toml").is_file() && folder.join(&records).is_dir());
     checkout.unwrap_or(&here).join(records).join(suite)
 }
 
 fn dry_run(plan: &[Planned], out: &Path, again: bool, output: &mut dyn Write) -> Result<()> {
-    // Opening a campaign creates its folder, and a dry run leaves no trace.
-    let store = if out.is_dir() { Some(Campaign::open(out).map_err(Error::Out)?) } else { None };
-    let todo = campaign::todo(plan, store.as_ref(), again);
+    // Read, not opened: opening a campaign creates its files, and a dry run leaves no trace.
+    let rows = match results::read(out) {
+        Ok(records) => records.trials,
+        Err(results::Error::NoRecords { .. }) => Vec::new(),
+        Err(error) => return Err(Error::Out(error)),
+    };
+    let on_file = |planned: &Planned| {
+        let settled = |row: &&Trial| row.config_hash == planned.hash && row.status.is_settled();
+        rows.iter().filter(|row| row.trial == planned.key).any(|row| settled(&row))
+    };
+    let todo = campaign::todo(plan, on_file, again);
     let width = plan.iter().map(|planned| planned.key.chars().count()).max().unwrap_or(0);
     writeln!(output, "{:<width$}  {:>10}  {:>6}  {:>7}  would", "trial", "parameters", "epochs", "updates")?;
     for planned in plan {
@@ -109,6 +118,12 @@ fn dry_run(plan: &[Planned], out: &Path, again: bool, output: &mut dyn Write) ->
             planned.key, planned.parameters, budget.epochs
         )?;
     }
-    writeln!(output, "\n{} of {} trials to run; records would go to {}", todo.len(), plan.len(), out.display())?;
+    writeln!(
+        output,
+        "\n{} of {} trials to run; records would go to {}",
+        todo.len(),
+        plan.len(),
+        out.display()
+    )?;
     Ok(())
 }

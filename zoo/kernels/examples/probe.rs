@@ -1,23 +1,43 @@
-#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, missing_docs, clippy::all, clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    missing_docs,
+    clippy::all,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
 use candle_core::{DType, Device, Tensor};
-use kernels::conv::{ConvShape, forward, backward_input, backward_weight};
-use kernels::lif::{LifShape, Cell, Current, Surrogate, Reset, ResetGrad};
-use kernels::norm::{NormShape, moments, affine, fold};
+use kernels::conv::{ConvShape, backward_input, backward_weight, forward};
+use kernels::lif::{Cell, Current, LifShape, Reset, ResetGrad, Surrogate};
+use kernels::norm::{NormShape, affine, fold, moments};
 use kernels::{Bits, Operand};
 #[repr(C)]
-struct Spec { s: i64, n: i64 }
-unsafe extern "C" { fn clock_gettime(id: i32, t: *mut Spec) -> i32; }
+struct Spec {
+    s: i64,
+    n: i64,
+}
+unsafe extern "C" {
+    fn clock_gettime(id: i32, t: *mut Spec) -> i32;
+}
 fn cpu() -> f64 {
     let mut t = Spec { s: 0, n: 0 };
     unsafe { clock_gettime(3, &mut t) };
     t.s as f64 * 1e3 + t.n as f64 * 1e-6
 }
 fn time<R>(mut f: impl FnMut() -> R) -> f64 {
-    let mut v: Vec<f64> = (0..9).map(|_| { let a = cpu(); std::hint::black_box(f()); cpu() - a }).collect();
+    let mut v: Vec<f64> = (0..9)
+        .map(|_| {
+            let a = cpu();
+            std::hint::black_box(f());
+            cpu() - a
+        })
+        .collect();
     v.sort_by(|a, b| a.total_cmp(b));
     v[1]
 }
-fn rnd(shape: &[usize]) -> Tensor { Tensor::randn(0f32, 1f32, shape, &Device::Cpu).unwrap() }
+fn rnd(shape: &[usize]) -> Tensor {
+    Tensor::randn(0f32, 1f32, shape, &Device::Cpu).unwrap()
+}
 fn main() {
     let which = std::env::args().nth(1).unwrap_or_default();
     kernels::threads::pool(1, 0).unwrap().install(|| {

@@ -11,7 +11,14 @@ use crate::storage::{distinct, read, write};
 /// Sums `dy` `[n, c, plane]` over images and places into `into` `[c]`, over what it held or on top.
 ///
 /// Sums are taken in `f64`, in an order fixed by the shape.
-pub fn gradient(dy: &Tensor, n: usize, c: usize, plane: usize, into: &Tensor, accumulate: bool) -> Result<()> {
+pub fn gradient(
+    dy: &Tensor,
+    n: usize,
+    c: usize,
+    plane: usize,
+    into: &Tensor,
+    accumulate: bool,
+) -> Result<()> {
     const OP: &str = "bias::gradient";
     distinct(OP, ("into", into), &[("dy", dy)])?;
     dispatch!(OP, dy, T => {

@@ -126,9 +126,12 @@ impl Bits {
     /// The rows of all parts, one part after the other.
     pub fn concat(parts: &[Bits]) -> Result<Bits> {
         let plane = parts.first().map_or(0, |part| part.plane);
-        ensure(!parts.is_empty() && parts.iter().all(|p| p.plane == plane), "bits::concat", "parts must share one plane", || {
-            format!("{:?}", parts.iter().map(|p| p.plane).collect::<Vec<_>>())
-        })?;
+        ensure(
+            !parts.is_empty() && parts.iter().all(|p| p.plane == plane),
+            "bits::concat",
+            "parts must share one plane",
+            || format!("{:?}", parts.iter().map(|p| p.plane).collect::<Vec<_>>()),
+        )?;
         let rows = parts.iter().map(|p| p.rows).sum();
         let mut packed = Vec::with_capacity(Bits::bytes_for(rows, plane));
         for part in parts {

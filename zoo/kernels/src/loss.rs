@@ -9,11 +9,11 @@
 
 use candle_core::Tensor;
 
+use crate::Result;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::storage::{self, read};
-use crate::Result;
 
 /// What a mean squared error compares with.
 #[derive(Clone, Copy, Debug)]

@@ -51,7 +51,9 @@ impl PoolShape {
 
     fn check(&self, op: &'static str) -> Result<()> {
         let holds = self.stride > 0 && self.kernel > 0 && 2 * self.pad <= self.kernel && self.out() > 0;
-        ensure(holds && self.n_c > 0, op, "a window must fit and its half cover the padding", || format!("{self:?}"))
+        ensure(holds && self.n_c > 0, op, "a window must fit and its half cover the padding", || {
+            format!("{self:?}")
+        })
     }
 
     fn plane(&self) -> usize {
@@ -77,6 +79,18 @@ impl PoolShape {
             let rows = self.window(i, self.h);
             for j in 0..wo {
                 f(i * wo + j, rows.clone(), self.window(j, self.w));
+            }
+        }
+    }
+
+    /// Calls `f(output index, place of the first value)` for each window of `K` by `K`, without padding.
+    #[inline(always)]
+    fn each_whole_window<const K: usize>(&self, mut f: impl FnMut(usize, usize)) {
+        debug_assert!(self.pad == 0 && self.kernel == K);
+        let wo = self.out_w();
+        for i in 0..self.out_h() {
+            for j in 0..wo {
+                f(i * wo + j, i * self.stride * self.w + j * self.stride);
             }
         }
     }
@@ -136,6 +150,11 @@ pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> 
 }
 
 fn average<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], count_pad: bool) {
+    match (s.kernel, s.pad) {
+        (2, 0) => return average_whole::<T, 2>(s, x, y),
+        (3, 0) => return average_whole::<T, 3>(s, x, y),
+        _ => {}
+    }
     s.each_window(|o, rows, columns| {
         let count = s.count(rows.len() * columns.len(), count_pad);
         let mut sum = T::ZERO;
@@ -145,6 +164,18 @@ fn average<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], count_pad: bool) {
             }
         }
         y[o] = sum / T::of(count as f64);
+    });
+}
+
+/// The same without padding, for a window whose size the compiler knows.
+fn average_whole<T: Real, const K: usize>(s: &PoolShape, x: &[T], y: &mut [T]) {
+    let count = T::of((K * K) as f64);
+    s.each_whole_window::<K>(|o, corner| {
+        let mut sum = T::ZERO;
+        for line in x[corner..].chunks(s.w).take(K) {
+            line[..K].iter().for_each(|x| sum += *x);
+        }
+        y[o] = sum / count;
     });
 }
 
@@ -166,24 +197,66 @@ pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tenso
     })
 }
 
-/// Place of the first maximum of a window.
+/// Calls `f(output index, place of the first maximum)` for each window.
 #[inline(always)]
-fn first_maximum<T: Real>(
-    s: &PoolShape,
-    x: &[T],
-    rows: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
-) -> usize {
-    let mut best = rows.start * s.w + columns.start;
-    for i in rows {
-        for at in i * s.w + columns.start..i * s.w + columns.end {
-            // A NaN is kept once found, so that it shows.
-            if x[at] > x[best] || (x[at] != x[at] && x[best] == x[best]) {
-                best = at;
+fn each_maximum<T: Real>(s: &PoolShape, x: &[T], mut f: impl FnMut(usize, usize)) {
+    match (s.kernel, s.pad) {
+        (2, 0) => s.each_whole_window::<2>(|o, corner| f(o, first_maximum_of::<T, 2>(s, x, corner))),
+        (3, 0) => s.each_whole_window::<3>(|o, corner| f(o, first_maximum_of::<T, 3>(s, x, corner))),
+        _ => s.each_window(|o, rows, columns| {
+            let mut best = rows.start * s.w + columns.start;
+            for i in rows {
+                for at in i * s.w + columns.start..i * s.w + columns.end {
+                    best = if beats(x[at], x[best]) { at } else { best };
+                }
             }
+            f(o, best);
+        }),
+    }
+}
+
+/// Whether a later value takes the place of the best so far; a NaN does and stays, so that it shows.
+#[inline(always)]
+fn beats<T: Real>(x: T, best: T) -> bool {
+    (x > best) | (x.is_nan() & !best.is_nan())
+}
+
+/// Writes the maximum of each window.
+fn maxima<T: Real>(s: &PoolShape, x: &[T], y: &mut [T]) {
+    match (s.kernel, s.pad) {
+        (2, 0) => maxima_whole::<T, 2>(s, x, y),
+        (3, 0) => maxima_whole::<T, 3>(s, x, y),
+        _ => each_maximum(s, x, |o, at| y[o] = x[at]),
+    }
+}
+
+/// The same without padding: whole lines first, so that the compiler can take many columns at once.
+fn maxima_whole<T: Real, const K: usize>(s: &PoolShape, x: &[T], y: &mut [T]) {
+    let larger = |a: T, b: T| if beats(b, a) { b } else { a };
+    let mut line = vec![T::ZERO; s.w];
+    for (i, y) in y.chunks_mut(s.out_w()).enumerate() {
+        let lines = &x[i * s.stride * s.w..];
+        line.copy_from_slice(&lines[..s.w]);
+        for next in lines.chunks(s.w).take(K).skip(1) {
+            line.iter_mut().zip(next).for_each(|(a, b)| *a = larger(*a, *b));
+        }
+        for (y, window) in y.iter_mut().zip(line.windows(K).step_by(s.stride)) {
+            *y = window[1..].iter().fold(window[0], |a, b| larger(a, *b));
         }
     }
-    best
+}
+
+#[inline(always)]
+fn first_maximum_of<T: Real, const K: usize>(s: &PoolShape, x: &[T], corner: usize) -> usize {
+    let (mut best, mut place) = (x[corner], corner);
+    for p in 0..K {
+        let at = corner + p * s.w;
+        for (q, x) in x[at..at + K].iter().enumerate() {
+            let wins = beats(*x, best);
+            (best, place) = if wins { (*x, at + q) } else { (best, place) };
+        }
+    }
+    place
 }
 
 /// Computes maxima `[n_c, h_out * w_out]`; `dtype` is that of the result for spikes.
@@ -193,7 +266,7 @@ pub fn max_forward(s: &PoolShape, x: Operand, dtype: DType) -> Result<Tensor> {
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
         let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| {
-            s.each_window(|o, rows, columns| y[o] = x[first_maximum(s, x, rows, columns)]);
+            maxima(s, x, y);
         });
         storage::tensor(y, (s.n_c, s.out()))
     })
@@ -212,7 +285,8 @@ pub fn max_bits(s: &PoolShape, x: &Bits) -> Result<Bits> {
             for (k, out) in out.chunks_mut(width).enumerate() {
                 let x = source.row(task * per_task + k, s.plane(), &mut plane);
                 s.each_window(|o, mut rows, columns| {
-                    let any = |i: usize| x[i * s.w + columns.start..i * s.w + columns.end].iter().any(|x| *x > 0.0);
+                    let any =
+                        |i: usize| x[i * s.w + columns.start..i * s.w + columns.end].iter().any(|x| *x > 0.0);
                     flags[o] = rows.any(any) as u8;
                 });
                 pack_flags(&flags, out);
@@ -235,7 +309,7 @@ pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
             for (k, dx) in dx.chunks_mut(s.plane()).enumerate() {
                 let row = task * per_task + k;
                 let (x, dy) = (source.row(row, s.plane(), &mut expanded), &dy[row * s.out()..(row + 1) * s.out()]);
-                s.each_window(|o, rows, columns| dx[first_maximum(s, x, rows, columns)] += dy[o]);
+                each_maximum(s, x, |o, at| dx[at] += dy[o]);
             }
         });
         storage::tensor(dx, (s.n_c, s.plane()))

@@ -12,6 +12,7 @@ pub(crate) trait Real: WithDType + std::ops::Neg<Output = Self> + Default {
     fn wide(self) -> f64;
     fn sqrt(self) -> Self;
     fn abs(self) -> Self;
+    fn is_nan(self) -> bool;
     fn exp(self) -> Self;
     fn atan(self) -> Self;
     /// Rounds to the nearest whole number, ties to even.
@@ -40,6 +41,10 @@ macro_rules! real {
             #[inline(always)]
             fn abs(self) -> Self {
                 $T::abs(self)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $T::is_nan(self)
             }
             #[inline(always)]
             fn exp(self) -> Self {

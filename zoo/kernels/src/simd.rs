@@ -2,7 +2,8 @@
 //!
 //! The crate is built for baseline x86-64 (SSE2). [`multiversion!`] compiles the body of a hot loop three
 //! times and picks the widest that the machine has. All three compute the same bits: Rust never contracts
-//! `a * b + c`, and every reduction has a fixed number of lanes.
+//! `a * b + c`, and every reduction has a fixed number of lanes. The wide versions are never inlined into each
+//! other: at a function's border the compiler knows that the slices do not overlap, and vectorises.
 
 /// Makes `fn name(args)` a dispatcher over an `#[inline(always)]` body compiled for AVX-512, AVX2 and baseline.
 ///
@@ -16,8 +17,10 @@ macro_rules! multiversion {
 
             #[cfg(target_arch = "x86_64")]
             {
+                #[inline(never)]
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt")]
                 fn wide<const $K: usize>($($arg: $ty),*) { body::<$K>($($arg),*) }
+                #[inline(never)]
                 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
                 fn middle<const $K: usize>($($arg: $ty),*) { body::<$K>($($arg),*) }
                 match $crate::simd::level() {
@@ -41,9 +44,11 @@ macro_rules! multiversion {
 
             #[cfg(target_arch = "x86_64")]
             {
+                #[inline(never)]
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt")]
                 #[allow(clippy::too_many_arguments, reason = "a hot loop names its operands")]
                 fn wide $(<$($G: $B),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                #[inline(never)]
                 #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt")]
                 #[allow(clippy::too_many_arguments, reason = "a hot loop names its operands")]
                 fn middle $(<$($G: $B),+>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }

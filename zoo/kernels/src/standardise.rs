@@ -8,11 +8,11 @@
 
 use candle_core::Tensor;
 
+use crate::Result;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::storage::{self, Disjoint, distinct, each_task, read, read_opt, write};
-use crate::Result;
 
 /// Sizes `[outputs, fan-in]` of a weight.
 fn sizes(op: &'static str, w: &Tensor) -> Result<(usize, usize)> {

@@ -79,7 +79,11 @@ pub fn write<T: WithDType, R>(
 }
 
 /// Refuses when `written` and one of `read` share their storage.
-pub fn distinct(op: &'static str, written: (&'static str, &Tensor), read: &[(&'static str, &Tensor)]) -> Result<()> {
+pub fn distinct(
+    op: &'static str,
+    written: (&'static str, &Tensor),
+    read: &[(&'static str, &Tensor)],
+) -> Result<()> {
     for (with, t) in read {
         if shares(written.1, t) {
             return Err(Error::Aliased { op, what: written.0, with });
@@ -240,7 +244,11 @@ pub(crate) fn each_task(tasks: usize, elements: usize, f: impl Fn(usize) + Sync 
 }
 
 /// Maps `f` over `tasks` and keeps the order.
-pub(crate) fn map_tasks<R: Send>(tasks: usize, elements: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+pub(crate) fn map_tasks<R: Send>(
+    tasks: usize,
+    elements: usize,
+    f: impl Fn(usize) -> R + Sync + Send,
+) -> Vec<R> {
     if elements < SERIAL_BELOW || tasks < 2 {
         (0..tasks).map(f).collect()
     } else {

@@ -11,13 +11,13 @@
 
 use candle_core::Tensor;
 
+use crate::Result;
 use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
 use crate::norm::sums::span;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{Disjoint, distinct, each_task, map_tasks, read, write};
-use crate::Result;
 
 /// Updates `p` by stochastic gradient descent; without `velocity` there is no momentum.
 ///

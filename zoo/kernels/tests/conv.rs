@@ -1,13 +1,21 @@
 //! Convolutions: the fast kernels against the plain loops, adjoints, and threads.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where something is wrong")]
 
 mod values;
 
 use candle_core::{DType, Tensor};
-use kernels::conv::{ConvShape, backward_input, backward_weight, forward, workspace_bytes};
 use kernels::Operand;
+use kernels::conv::{ConvShape, backward_input, backward_weight, forward, workspace_bytes};
 use values::*;
 
-fn shape(n: usize, c: (usize, usize), hw: (usize, usize), kernel: (usize, usize), sp: (usize, usize), groups: usize) -> ConvShape {
+fn shape(
+    n: usize,
+    c: (usize, usize),
+    hw: (usize, usize),
+    kernel: (usize, usize),
+    sp: (usize, usize),
+    groups: usize,
+) -> ConvShape {
     ConvShape { n, c_in: c.0, h: hw.0, w: hw.1, c_out: c.1, kernel, stride: sp.0, pad: sp.1, groups }
 }
 
@@ -60,7 +68,8 @@ fn tolerance(products: usize) -> f64 {
 fn fast_kernels_agree_with_the_plain_loops() {
     for s in shapes() {
         let (fast, plain) = (case(&s, DType::F32), case(&s, DType::F64));
-        let (near, far) = (tolerance(s.c_in * s.kernel.0 * s.kernel.1), tolerance(s.n * s.out_h() * s.out_w()));
+        let (near, far) =
+            (tolerance(s.c_in * s.kernel.0 * s.kernel.1), tolerance(s.n * s.out_h() * s.out_w()));
         let y = |c: &Case| forward(&s, Operand::Dense(&c.x), &c.w, Some(&c.b)).unwrap();
         assert_near(&y(&fast), &y(&plain), near, &format!("y of {s:?}"));
         let dx = |c: &Case| backward_input(&s, &c.dy, &c.w).unwrap();
@@ -89,7 +98,11 @@ fn spikes_as_bits_give_the_bits_of_spikes_as_numbers() {
             backward_weight(&s, x, &c.dy, &into, false).unwrap();
             into
         };
-        assert_eq!(bits(&dw(Operand::Spikes(&packed))), bits(&dw(Operand::Dense(&x))), "dw of {s:?} at {rate}");
+        assert_eq!(
+            bits(&dw(Operand::Spikes(&packed))),
+            bits(&dw(Operand::Dense(&x))),
+            "dw of {s:?} at {rate}"
+        );
     }
 }
 
@@ -102,7 +115,10 @@ fn gradients_are_the_adjoints_of_the_forward() {
         backward_weight(&s, Operand::Dense(&c.x), &c.dy, &dw, false).unwrap();
         let energy = dot(&y, &c.dy);
         for (what, other) in [("x", dot(&c.x, &dx)), ("w", dot(&c.w, &dw))] {
-            assert!((energy - other).abs() <= 1e-10 * (1.0 + energy.abs()), "{what} of {s:?}: {energy} {other}");
+            assert!(
+                (energy - other).abs() <= 1e-10 * (1.0 + energy.abs()),
+                "{what} of {s:?}: {energy} {other}"
+            );
         }
     }
 }
@@ -130,7 +146,11 @@ fn scratch_stays_in_its_budget() {
         shape(8, (3, 64), (224, 224), (7, 7), (2, 3), 1),
         shape(8, (2048, 512), (7, 7), (1, 1), (1, 0), 1),
     ] {
-        assert!(16 * workspace_bytes(&s, DType::F32) <= 64 << 20, "{s:?}: {}", workspace_bytes(&s, DType::F32));
+        assert!(
+            16 * workspace_bytes(&s, DType::F32) <= 64 << 20,
+            "{s:?}: {}",
+            workspace_bytes(&s, DType::F32)
+        );
     }
 }
 
@@ -147,7 +167,10 @@ fn shapes_that_make_no_convolution_are_refused() {
         assert!(bad.check().is_err(), "{bad:?}");
     }
     let c = case(&good, DType::F32);
-    assert!(backward_weight(&good, Operand::Dense(&c.x), &c.dy, &c.x, false).is_err(), "an alias must be refused");
+    assert!(
+        backward_weight(&good, Operand::Dense(&c.x), &c.dy, &c.x, false).is_err(),
+        "an alias must be refused"
+    );
 }
 
 trait WeightCount {

@@ -1,4 +1,5 @@
 //! Linear maps, biases and norms: fast against plain, adjoints, finite differences, and threads.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where something is wrong")]
 
 mod values;
 
@@ -91,7 +92,14 @@ const GAIN: f64 = 1.5;
 
 fn norm_shapes() -> Vec<NormShape> {
     let shape = |groups, n, c, plane| NormShape { groups, n, c, plane };
-    vec![shape(1, 2, 1, 1), shape(2, 3, 5, 1), shape(1, 4, 3, 7), shape(3, 2, 4, 50), shape(2, 40, 7, 196), shape(1, 512, 70, 1)]
+    vec![
+        shape(1, 2, 1, 1),
+        shape(2, 3, 5, 1),
+        shape(1, 4, 3, 7),
+        shape(3, 2, 4, 50),
+        shape(2, 40, 7, 196),
+        shape(1, 512, 70, 1),
+    ]
 }
 
 struct Case {
@@ -156,7 +164,9 @@ fn a_norms_gradient_is_that_of_finite_differences() {
             let (dy, gamma, beta) = (c.dy.clone(), gamma.clone(), beta.clone());
             dot(&normalise(&s, x, &Case { x: x.clone(), dy, gamma, beta }).0, &c.dy)
         };
-        for (which, (start, expected)) in [(&c.x, dx), (&c.gamma, dgamma), (&c.beta, dbeta)].into_iter().enumerate() {
+        for (which, (start, expected)) in
+            [(&c.x, dx), (&c.gamma, dgamma), (&c.beta, dbeta)].into_iter().enumerate()
+        {
             for (i, expected) in list(&expected).into_iter().enumerate() {
                 let moved = |by: f64| {
                     let mut values = list(start);
@@ -167,7 +177,10 @@ fn a_norms_gradient_is_that_of_finite_differences() {
                     energy(operands[0], operands[1], operands[2])
                 };
                 let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
-                assert!((slope - expected).abs() < 1e-6 * (1.0 + slope.abs()), "operand {which}, {i}: {slope} {expected}");
+                assert!(
+                    (slope - expected).abs() < 1e-6 * (1.0 + slope.abs()),
+                    "operand {which}, {i}: {slope} {expected}"
+                );
             }
         }
     }
@@ -196,7 +209,10 @@ fn running_statistics_move_towards_the_unbiased_batch() {
     norm::update_running(&mean, &var, &m, 1, 15, 0.1).unwrap();
     for ch in 0..2 {
         let at = 2 + ch;
-        let expected = (0.9 * mean0[ch] + 0.1 * list(&m.mean)[at], 0.9 * var0[ch] + 0.1 * list(&m.var)[at] * 15.0 / 14.0);
+        let expected = (
+            0.9 * mean0[ch] + 0.1 * list(&m.mean)[at],
+            0.9 * var0[ch] + 0.1 * list(&m.var)[at] * 15.0 / 14.0,
+        );
         assert!((list(&mean)[ch] - expected.0).abs() < 1e-6 && (list(&var)[ch] - expected.1).abs() < 1e-6);
     }
 }

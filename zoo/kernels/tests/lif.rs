@@ -1,4 +1,5 @@
 //! Integrate-and-fire: blocks against the plain loops, the gradient against finite differences, and threads.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where something is wrong")]
 
 mod values;
 
@@ -22,7 +23,16 @@ fn cells() -> Vec<Cell> {
             for reset_grad in [ResetGrad::Through, ResetGrad::Detached] {
                 let (decay, input_gain, threshold) = (0.6, 1.4, 0.5);
                 let strict = i % 2 == 0;
-                cells.push(Cell { decay, input_gain, threshold, reset, reset_grad, surrogate, strict, smooth: false });
+                cells.push(Cell {
+                    decay,
+                    input_gain,
+                    threshold,
+                    reset,
+                    reset_grad,
+                    surrogate,
+                    strict,
+                    smooth: false,
+                });
             }
         }
     }
@@ -30,7 +40,13 @@ fn cells() -> Vec<Cell> {
 }
 
 fn shapes() -> Vec<LifShape> {
-    let shape = |steps, rows, plane, channels, current_steps| LifShape { steps, rows, plane, channels, current_steps };
+    let shape = |steps, rows, plane, channels, current_steps| LifShape {
+        steps,
+        rows,
+        plane,
+        channels,
+        current_steps,
+    };
     vec![
         shape(1, 1, 1, 1, 1),
         shape(4, 6, 7, 3, 4),
@@ -81,7 +97,8 @@ impl Case {
             Fired::Smooth(values) => values,
         };
         let (di, dv0) =
-            backward(s, cell, &self.current(), Some(&self.v0), &self.ds, Some(&self.dlast), true, false).unwrap();
+            backward(s, cell, &self.current(), Some(&self.v0), &self.ds, Some(&self.dlast), true, false)
+                .unwrap();
         [spikes, last.unwrap(), di, dv0.unwrap()]
     }
 }
@@ -152,7 +169,11 @@ fn check_gradient(x: &Tensor, expected: &[f64], f: impl Fn(&Tensor) -> f64, what
             f(&Tensor::from_vec(values, x.shape(), x.device()).unwrap())
         };
         let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
-        assert!((slope - expected[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{what}: {i}: {slope} {}", expected[i]);
+        assert!(
+            (slope - expected[i]).abs() < 1e-5 * (1.0 + slope.abs()),
+            "{what}: {i}: {slope} {}",
+            expected[i]
+        );
     }
 }
 
@@ -169,7 +190,10 @@ fn any_number_of_threads_gives_the_same_bits() {
 fn a_neuron_at_the_threshold_fires_unless_strict() {
     let s = LifShape { steps: 1, rows: 1, plane: 3, channels: 1, current_steps: 1 };
     for dtype in [DType::F32, DType::F64] {
-        let x = Tensor::new(&[0.5f64, 0.499999, 0.500001], &candle_core::Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let x = Tensor::new(&[0.5f64, 0.499999, 0.500001], &candle_core::Device::Cpu)
+            .unwrap()
+            .to_dtype(dtype)
+            .unwrap();
         for (strict, first) in [(false, 1.0), (true, 0.0)] {
             let cell = Cell { input_gain: 1.0, strict, ..cells()[0] };
             let (fired, last) = forward(&s, &cell, &Current { x: &x, affine: None }, None, false).unwrap();

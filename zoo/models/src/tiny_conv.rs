@@ -1,19 +1,19 @@
 //! `tiny-conv`: a plain convolutional network, small enough for a laptop and a test.
 //!
-//! 16C3 - 32C3s2 - 64C3s2 - GAP - FC, each convolution followed by a norm and a neuron. The read-out neither spikes
+//! 16C3 - 32C3s2 - 64C3s2 - AP3s2 - FC, each convolution followed by a norm and a neuron. The read-out neither spikes
 //! nor leaks, as in OTTT (NeurIPS 2022) and SLTT (ICCV 2023). Not a published network: it stands for their family.
 
 use std::rc::Rc;
 
-use engine::Result;
 use engine::layer::{Builder, Chain};
 use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
-use engine::ops::ConvSpec;
+use engine::ops::{ConvSpec, PoolKind, PoolSpec};
 use engine::site::Role;
+use engine::{Error, Result};
 
 pub(crate) const ENTRY: ModelEntry = ModelEntry {
     id: "tiny-conv",
-    summary: "three convolutions, global average, read-out",
+    summary: "three convolutions, average pool, read-out",
     paper: "none: a small stand-in for the plain networks of OTTT and SLTT",
     build,
 };
@@ -34,7 +34,18 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
         blocks.push(Box::new(builder.neurons(&format!("{name}.neuron"), spec.neuron)));
         channels = width;
     }
-    blocks.push(Box::new(builder.global_average("pool")));
-    blocks.push(Box::new(builder.linear("readout", Role::Readout, channels, spec.classes)?));
+    let pool = PoolSpec { kind: PoolKind::Average, kernel: 3, stride: 2, pad: 0 };
+    let [h, w] = [spec.image[1], spec.image[2]].map(|side| pooled(side.div_ceil(2).div_ceil(2), &pool));
+    if h == 0 || w == 0 {
+        return Err(Error::setting("model.image", "at least 9 pixels a side for tiny-conv", spec.image[1].min(spec.image[2])));
+    }
+    blocks.push(Box::new(builder.pool("pool", pool)));
+    blocks.push(Box::new(builder.flatten("flat")));
+    blocks.push(Box::new(builder.linear("readout", Role::Readout, channels * h * w, spec.classes)?));
     Ok(Wiring::Sequence(Rc::new([Segment::Plain(Rc::new(Chain(blocks)))])))
+}
+
+/// Windows that fit along a side.
+fn pooled(side: usize, pool: &PoolSpec) -> usize {
+    if side < pool.kernel { 0 } else { (side - pool.kernel) / pool.stride + 1 }
 }

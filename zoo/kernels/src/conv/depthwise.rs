@@ -195,11 +195,10 @@ fn correlate_lines(grid: &Grid, kw: usize, padded: &[f32], w: &[f32], out: &mut 
             for p in 0..grid.kernel.0 {
                 let at: [usize; LINES] = std::array::from_fn(|line| (top + line + p) * grid.line + left);
                 let w = &w[p * kw..(p + 1) * kw];
-                for q in 0..kw {
-                    for line in 0..LINES {
-                        let x = lanes(padded, at[line] + q);
-                        for lane in 0..LANES {
-                            sums[line][lane] += w[q] * x[lane];
+                for (q, w) in w.iter().enumerate() {
+                    for (sums, at) in sums.iter_mut().zip(at) {
+                        for (sum, x) in sums.iter_mut().zip(lanes(padded, at + q)) {
+                            *sum += *w * *x;
                         }
                     }
                 }
@@ -226,14 +225,21 @@ multiversion! {
 
 /// For one line of the filter at a time, the sums stay in registers over the whole plane.
 #[inline(always)]
-fn add_line_products(grid: &Grid, padded: &[f32], dy: &[f32], stride: usize, p: usize, sums: &mut [[f32; LANES]]) {
+fn add_line_products(
+    grid: &Grid,
+    padded: &[f32],
+    dy: &[f32],
+    stride: usize,
+    p: usize,
+    sums: &mut [[f32; LANES]],
+) {
     for i in (0..grid.out.0).step_by(stride) {
         for left in (0..grid.out_line).step_by(LANES) {
             let g = lanes(dy, i * grid.out_line + left);
             for (q, sum) in sums.iter_mut().enumerate() {
                 let x = lanes(padded, (i + p) * grid.line + left + q);
-                for lane in 0..LANES {
-                    sum[lane] += g[lane] * x[lane];
+                for ((sum, g), x) in sum.iter_mut().zip(g).zip(x) {
+                    *sum += *g * *x;
                 }
             }
         }

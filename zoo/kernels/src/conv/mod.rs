@@ -116,7 +116,13 @@ pub fn backward_input(s: &ConvShape, dy: &Tensor, weight: &Tensor) -> Result<Ten
 }
 
 /// Computes the gradient of the weights into `into` `[c_out, c_in/groups, kh, kw]`, over what it held or on top.
-pub fn backward_weight(s: &ConvShape, x: Operand, dy: &Tensor, into: &Tensor, accumulate: bool) -> Result<()> {
+pub fn backward_weight(
+    s: &ConvShape,
+    x: Operand,
+    dy: &Tensor,
+    into: &Tensor,
+    accumulate: bool,
+) -> Result<()> {
     const OP: &str = "conv::backward_weight";
     s.check()?;
     let seen = if let Operand::Dense(x) = x { x } else { dy };
@@ -156,7 +162,11 @@ impl Arm for f32 {
     }
 
     fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
-        if s.is_depthwise() { depthwise::backward_input(s, dy, w) } else { unfolded::backward_input(s, dy, w) }
+        if s.is_depthwise() {
+            depthwise::backward_input(s, dy, w)
+        } else {
+            unfolded::backward_input(s, dy, w)
+        }
     }
 
     fn backward_weight(s: &ConvShape, x: Source<f32>, dy: &[f32], dw: &mut [f32], accumulate: bool) {

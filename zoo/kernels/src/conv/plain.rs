@@ -27,8 +27,7 @@ fn each_product(s: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
 /// See [`super::forward`].
 pub(crate) fn forward<T: Real>(s: &ConvShape, x: &[T], w: &[T], b: Option<&[T]>) -> Vec<T> {
     let plane = s.out_h() * s.out_w();
-    let mut y: Vec<T> =
-        (0..s.output_len()).map(|i| b.map_or(T::ZERO, |b| b[i / plane % s.c_out])).collect();
+    let mut y: Vec<T> = (0..s.output_len()).map(|i| b.map_or(T::ZERO, |b| b[i / plane % s.c_out])).collect();
     each_product(s, |yi, wi, xi| y[yi] += w[wi] * x[xi]);
     y
 }

@@ -137,7 +137,9 @@ pub(super) fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]
                         let at = first * plane + tile.rows.start * s.out_w();
                         let out = Target { first: y.pointer().cast::<f32>().add(at), row: plane, add: false };
                         multiply(co, pixels, k, out, w, columns);
-                        for (o, b) in b.iter().flat_map(|b| b[group * co..(group + 1) * co].iter().enumerate()) {
+                        for (o, b) in
+                            b.iter().flat_map(|b| b[group * co..(group + 1) * co].iter().enumerate())
+                        {
                             let row = y.part(at + o * plane..at + o * plane + pixels);
                             // The product has just written this row.
                             row.iter_mut().for_each(|y| *y.assume_init_mut() += *b);

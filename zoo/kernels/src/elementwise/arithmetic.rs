@@ -142,10 +142,10 @@ multiversion! {
         for block in x.chunks(16) {
             for (lane, x) in lanes.iter_mut().zip(block) {
                 // Written so that a NaN wins and stays.
-                *lane = if *lane >= x.abs() || *lane != *lane { *lane } else { x.abs() };
+                *lane = if *lane >= x.abs() || lane.is_nan() { *lane } else { x.abs() };
             }
         }
-        lanes.into_iter().fold(T::ZERO, |most, x| if most >= x || most != most { most } else { x })
+        lanes.into_iter().fold(T::ZERO, |most, x| if most >= x || most.is_nan() { most } else { x })
     }
 }
 

@@ -16,7 +16,13 @@ use crate::{Operand, Result};
 /// Computes `x * scale + shift + other`: a residual sum with the norm folded in.
 ///
 /// `x` and `other` are `[groups * n, c, plane]`, `scale` and `shift` `[groups, c]` or `[1, c]`.
-pub fn add_affine(s: &NormShape, x: &Tensor, scale: &Tensor, shift: &Tensor, other: Operand) -> Result<Tensor> {
+pub fn add_affine(
+    s: &NormShape,
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    other: Operand,
+) -> Result<Tensor> {
     const OP: &str = "elementwise::add_affine";
     let (shape, own) = (x.shape().clone(), if scale.elem_count() == s.c { 1 } else { s.groups });
     dispatch!(OP, x, T => {
@@ -73,7 +79,13 @@ pub fn channel_dot(
 }
 
 /// Parts `x` `[n, c, plane]` into its first channels and the rest.
-pub fn split_channels(x: &Tensor, n: usize, c: usize, plane: usize, first: usize) -> Result<(Tensor, Tensor)> {
+pub fn split_channels(
+    x: &Tensor,
+    n: usize,
+    c: usize,
+    plane: usize,
+    first: usize,
+) -> Result<(Tensor, Tensor)> {
     const OP: &str = "elementwise::split_channels";
     crate::error::ensure(first <= c, OP, "no more channels than there are", || format!("{first} of {c}"))?;
     dispatch!(OP, x, T => {
@@ -94,7 +106,14 @@ pub fn split_channels(x: &Tensor, n: usize, c: usize, plane: usize, first: usize
 }
 
 /// Puts `a` `[n, ca, plane]` and `b` `[n, cb, plane]` together as `[n, ca + cb, plane]`.
-pub fn concat_channels(a: &Tensor, ca: usize, b: &Tensor, cb: usize, n: usize, plane: usize) -> Result<Tensor> {
+pub fn concat_channels(
+    a: &Tensor,
+    ca: usize,
+    b: &Tensor,
+    cb: usize,
+    n: usize,
+    plane: usize,
+) -> Result<Tensor> {
     const OP: &str = "elementwise::concat_channels";
     dispatch!(OP, a, T => {
         let (wa, wb) = (ca * plane, cb * plane);

@@ -13,12 +13,12 @@ use std::mem::MaybeUninit;
 use candle_core::Tensor;
 
 use super::BLOCK;
+use crate::Result;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, filled_chunks, read};
-use crate::Result;
 
 /// Rounds to multiples of `2^-exponent`, ties to even.
 pub fn round_to_grid(x: &Tensor, exponent: i32) -> Result<Tensor> {
@@ -73,7 +73,8 @@ fn by_channel<T: Real>(
     f: ChannelSpan<T>,
 ) -> Result<Tensor> {
     let (shape, len) = (a.shape().clone(), n * ch * plane);
-    let (a, b, alpha) = (read::<T>(op, "a", a, len)?, read::<T>(op, "b", b, len)?, read::<T>(op, "alpha", alpha, ch)?);
+    let (a, b, alpha) =
+        (read::<T>(op, "a", a, len)?, read::<T>(op, "b", b, len)?, read::<T>(op, "alpha", alpha, ch)?);
     let (a, b, alpha) = (&*a, &*b, &*alpha);
     let rows = (BLOCK / plane.max(1)).max(1);
     // SAFETY: rows cover the chunk, and `f` writes each element of its row.

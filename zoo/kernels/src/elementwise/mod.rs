@@ -11,8 +11,8 @@ mod resize;
 mod steps;
 
 pub use arithmetic::{add, add_assign, all_finite, max_abs, mul, scale, scale_assign};
-pub use copy::copy;
 pub use channels::{add_affine, channel_dot, channel_scale, concat_channels, split_channels};
+pub use copy::copy;
 pub use grid::{add_rounded, mix, round_to_grid, unmix};
 pub use resize::{upsample_backward, upsample_nearest};
 pub use steps::{mask_mul, sum_steps};

@@ -19,6 +19,9 @@ const BLOCK: usize = 1024;
 /// Membranes of a block over all steps, backward.
 const MEMBRANES: usize = 8192;
 
+/// Neurons that are walked back together.
+const LANES: usize = 16;
+
 /// Neurons of a task.
 const TASK: usize = 1 << 13;
 
@@ -88,7 +91,9 @@ fn rows_per_task(s: &LifShape) -> usize {
 /// Runs `f` on the rows of each task.
 fn each_rows(s: &LifShape, f: impl Fn(Range<usize>) + Sync + Send) {
     let rows = rows_per_task(s);
-    each_task(s.rows.div_ceil(rows), s.steps * s.frame(), |task| f(task * rows..s.rows.min((task + 1) * rows)));
+    each_task(s.rows.div_ceil(rows), s.steps * s.frame(), |task| {
+        f(task * rows..s.rows.min((task + 1) * rows))
+    });
 }
 
 /// A vector of `len` values that `fill` writes, or none; `fill` gets an empty buffer when none is wanted.
@@ -102,7 +107,12 @@ unsafe fn optional(wanted: bool, len: usize, fill: impl FnOnce(&mut [MaybeUninit
 }
 
 /// Packed spikes of `steps * rows` rows, and the last membrane when it is to be kept.
-pub(super) fn forward(s: &LifShape, cell: &Cell, input: &Input<f32>, keep: bool) -> (Vec<u8>, Option<Vec<f32>>) {
+pub(super) fn forward(
+    s: &LifShape,
+    cell: &Cell,
+    input: &Input<f32>,
+    keep: bool,
+) -> (Vec<u8>, Option<Vec<f32>>) {
     let (k, mut last) = (Constants::of(cell), None);
     // SAFETY: tasks are blocks of rows; together they write every byte of every row at every step, and every
     // value of the last membrane.
@@ -269,16 +279,41 @@ multiversion! {
 
 /// One step back: turns the spikes' gradient into the current's, and moves the membrane's a step earlier.
 ///
-/// Apart, and with the constants by value, so that the loop is vectorised.
+/// Lanes are copied out and back, which tells the compiler that the buffers do not overlap; its own check at run
+/// time picks the scalar loop for neighbours in scratch.
 #[inline(always)]
 fn walk_back<H: Slope<f32>>(k: Constants, h: H, gs: &mut [f32], gv: &mut [f32], u: &[f32]) {
+    let (gs, gs_tail) = gs.as_chunks_mut::<LANES>();
+    let (gv, gv_tail) = gv.as_chunks_mut::<LANES>();
+    let (u, u_tail) = u.as_chunks::<LANES>();
     for ((gs, gv), u) in gs.iter_mut().zip(gv).zip(u) {
-        let slope = h.at(*u, *u - k.threshold);
-        let cut = if k.fires(*u) { k.cut } else { 0.0 };
-        let gu = *gs * slope + *gv * ((1.0 - cut) + (k.level - k.slant * *u) * slope);
-        *gv = k.decay * gu;
-        *gs = k.gain * gu;
+        (*gs, *gv) = lanes_back(k, h, *gs, *gv, *u);
     }
+    if !u_tail.is_empty() {
+        let padded = |tail: &[f32]| std::array::from_fn(|lane| tail.get(lane).copied().unwrap_or(0.0));
+        let (s, v) = lanes_back(k, h, padded(gs_tail), padded(gv_tail), padded(u_tail));
+        gs_tail.copy_from_slice(&s[..u_tail.len()]);
+        gv_tail.copy_from_slice(&v[..u_tail.len()]);
+    }
+}
+
+#[inline(always)]
+fn lanes_back<H: Slope<f32>>(
+    k: Constants,
+    h: H,
+    mut gs: [f32; LANES],
+    mut gv: [f32; LANES],
+    u: [f32; LANES],
+) -> ([f32; LANES], [f32; LANES]) {
+    for lane in 0..LANES {
+        let u = u[lane];
+        let slope = h.at(u, u - k.threshold);
+        let cut = if k.fires(u) { k.cut } else { 0.0 };
+        let gu = gs[lane] * slope + gv[lane] * ((1.0 - cut) + (k.level - k.slant * u) * slope);
+        gv[lane] = k.decay * gu;
+        gs[lane] = k.gain * gu;
+    }
+    (gs, gv)
 }
 
 /// Computes the membranes before the reset of the neurons from `at` on, one line a step.

@@ -41,12 +41,12 @@ mod surrogate;
 
 use candle_core::Tensor;
 
+use crate::Result;
 use crate::bits::{Bits, Source};
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::storage::{self, each_chunk, read, read_opt, shares, write};
-use crate::Result;
 
 pub use relu::{relu_backward, relu_forward};
 pub use surrogate::Surrogate;
@@ -241,7 +241,12 @@ pub(crate) struct Backward<'a, T> {
 
 /// The kernels of one number type.
 trait Arm: Real {
-    fn forward(s: &LifShape, cell: &Cell, input: &Input<Self>, keep: bool) -> Result<(Fired, Option<Vec<Self>>)> {
+    fn forward(
+        s: &LifShape,
+        cell: &Cell,
+        input: &Input<Self>,
+        keep: bool,
+    ) -> Result<(Fired, Option<Vec<Self>>)> {
         plain_forward(s, cell, input, keep)
     }
 
@@ -259,7 +264,12 @@ trait Arm: Real {
 impl Arm for f64 {}
 
 impl Arm for f32 {
-    fn forward(s: &LifShape, cell: &Cell, input: &Input<f32>, keep: bool) -> Result<(Fired, Option<Vec<f32>>)> {
+    fn forward(
+        s: &LifShape,
+        cell: &Cell,
+        input: &Input<f32>,
+        keep: bool,
+    ) -> Result<(Fired, Option<Vec<f32>>)> {
         if cell.smooth {
             return plain_forward(s, cell, input, keep);
         }
@@ -281,7 +291,12 @@ impl Arm for f32 {
     }
 }
 
-fn plain_forward<T: Real>(s: &LifShape, cell: &Cell, input: &Input<T>, keep: bool) -> Result<(Fired, Option<Vec<T>>)> {
+fn plain_forward<T: Real>(
+    s: &LifShape,
+    cell: &Cell,
+    input: &Input<T>,
+    keep: bool,
+) -> Result<(Fired, Option<Vec<T>>)> {
     let (spikes, last) = plain::forward(s, cell, input);
     let spikes = storage::tensor(spikes, (s.steps, s.rows, s.plane))?;
     let fired = if cell.smooth {

@@ -28,7 +28,13 @@ fn reset<T: Real>(cell: &Cell, at: Step<T>) -> T {
     match cell.reset {
         Reset::Soft => at.u - T::of(cell.threshold) * at.s,
         // A whole spike puts the membrane on the value itself, not near it.
-        Reset::Hard(v) if !cell.smooth => if at.s == T::ONE { T::of(v) } else { at.u },
+        Reset::Hard(v) if !cell.smooth => {
+            if at.s == T::ONE {
+                T::of(v)
+            } else {
+                at.u
+            }
+        }
         Reset::Hard(v) => (T::ONE - at.s) * at.u + at.s * T::of(v),
         Reset::None => at.u,
     }

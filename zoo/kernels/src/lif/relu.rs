@@ -7,13 +7,13 @@
 use candle_core::Tensor;
 
 use super::{Current, Input, LifShape};
+use crate::Result;
 use crate::bits::{Bits, expand_span, pack_flags};
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, Disjoint, each_task, filled, read, read_opt};
-use crate::Result;
 
 /// Elements of one piece of work.
 const BLOCK: usize = 1 << 14;

@@ -60,7 +60,13 @@ impl<T: Real, const CLOSED: bool> Slope<T> for Rectangle<T, CLOSED> {
     }
 
     fn primitive(self, _u: T, x: T) -> T {
-        let inside = if x < -self.half { -self.half } else if x > self.half { self.half } else { x };
+        let inside = if x < -self.half {
+            -self.half
+        } else if x > self.half {
+            self.half
+        } else {
+            x
+        };
         self.height * (inside + self.half)
     }
 }

@@ -18,13 +18,13 @@ pub(crate) mod sums;
 
 use candle_core::Tensor;
 
+use crate::Result;
 use crate::bias::store;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, Disjoint, distinct, each_task, filled_chunks, read, read_opt, shares, write};
-use crate::Result;
 
 /// Sizes of a normalisation: `x` is `[groups * n, c, plane]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +205,8 @@ fn coefficients<T: Real>(
     gain: f64,
     gamma: Option<&Tensor>,
 ) -> Result<Vec<Coefficients>> {
-    let (mean, var) = (read::<T>(op, "mean", &m.mean, groups * c)?, read::<T>(op, "var", &m.var, groups * c)?);
+    let (mean, var) =
+        (read::<T>(op, "mean", &m.mean, groups * c)?, read::<T>(op, "var", &m.var, groups * c)?);
     let gamma = read_opt::<T>(op, "gamma", gamma, c)?;
     Ok((0..groups * c)
         .map(|i| {
@@ -252,7 +253,13 @@ impl Arm for f32 {
             storage::each_chunk(dy, s.c, |i, dy| {
                 let g = i / s.n * s.c;
                 for (ch, (dy, x)) in dy.iter_mut().zip(&x[i * s.c..]).enumerate() {
-                    slope_span(std::slice::from_mut(dy), std::slice::from_ref(x), &k[g + ch], all[g + ch], count);
+                    slope_span(
+                        std::slice::from_mut(dy),
+                        std::slice::from_ref(x),
+                        &k[g + ch],
+                        all[g + ch],
+                        count,
+                    );
                 }
             });
             return all;
@@ -280,7 +287,11 @@ impl Arm for f32 {
 
 /// Rows of `plane` that one task handles: about 16 thousand elements.
 pub(crate) fn rows_per_task(s: &NormShape) -> usize {
-    ((1 << 14) / s.plane.max(1)).clamp(1, s.groups * s.n * s.c).next_multiple_of(if s.plane == 1 { s.c } else { 1 })
+    ((1 << 14) / s.plane.max(1)).clamp(1, s.groups * s.n * s.c).next_multiple_of(if s.plane == 1 {
+        s.c
+    } else {
+        1
+    })
 }
 
 multiversion! {

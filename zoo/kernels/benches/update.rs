@@ -1,0 +1,31 @@
+//! Losses and parameter updates of four million parameters, on one thread.
+#![allow(clippy::expect_used, reason = "a benchmark stops where something is wrong")]
+
+mod inputs;
+
+use criterion::Criterion;
+use kernels::{loss, update};
+
+fn benches(c: &mut Criterion) {
+    let [p, g, m, v] = [0; 4].map(|_| inputs::tensor(&[1 << 22]));
+    let v = v.sqr().expect("squares");
+    let mut group = c.benchmark_group("update");
+    group.bench_function("sgd", |b| b.iter(|| update::sgd(&p, &g, Some(&m), 1e-6, 0.9, 1e-4, false)));
+    group.bench_function("adamw", |b| {
+        b.iter(|| update::adam(&p, &g, &m, &v, 10, 1e-6, 0.9, 0.999, 1e-8, 0.05, true));
+    });
+    group.bench_function("lamb", |b| {
+        b.iter(|| update::lamb(&p, &g, &m, &v, 10, 1e-6, 0.9, 0.999, 1e-6, 0.05, false));
+    });
+    group.bench_function("l2_norm", |b| b.iter(|| update::l2_norm(&g)));
+    group.finish();
+
+    let (logits, labels) = (inputs::tensor(&[256, 1000]), vec![7; 256]);
+    c.bench_function("loss/softmax_cross_entropy-256x1000", |b| {
+        b.iter(|| loss::softmax_cross_entropy(&logits, &labels, 0.1));
+    });
+}
+
+fn main() {
+    inputs::on_one_thread(benches);
+}

@@ -1,0 +1,340 @@
+//! Bits, pooling, elementwise ops, losses, updates and weight standardisation against their equations.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where something is wrong")]
+
+mod values;
+
+use candle_core::{DType, Device, Tensor};
+use kernels::loss::{Target, argmax, mse, softmax_cross_entropy};
+use kernels::norm::NormShape;
+use kernels::pool::*;
+use kernels::{Bits, Error, Operand, elementwise, standardise, update};
+use values::*;
+
+fn of(values: &[f32]) -> Tensor {
+    Tensor::new(values, &Device::Cpu).unwrap()
+}
+
+#[test]
+fn bits_survive_packing() {
+    for (rows, plane) in [(1, 1), (3, 8), (5, 13), (130, 64), (2, 1500)] {
+        for rate in [0.0, 0.3, 1.0] {
+            let x = spikes(1, &[rows, plane], rate);
+            let bits = packed(&x, rows);
+            assert_eq!(bits.bytes(), rows * plane.div_ceil(8));
+            assert_eq!(list(&bits.unpack(DType::F32).unwrap()), list(&x));
+            assert_eq!(list(&bits.unpack(DType::F64).unwrap()), list(&x));
+            assert_eq!(bits.count_ones().unwrap() as f64, list(&x).iter().sum::<f64>(), "padding bits are 0");
+            assert_eq!(list(&packed(&wide(&x), rows).unpack(DType::F32).unwrap()), list(&x));
+            let parts: Vec<Bits> = (0..rows).map(|r| bits.narrow(r, 1).unwrap()).collect();
+            assert_eq!(list(&Bits::concat(&parts).unwrap().unpack(DType::F32).unwrap()), list(&x));
+            assert!(bits.narrow(rows, 1).is_err());
+        }
+    }
+}
+
+/// The pooled values of one plane by the definition, and which input each maximum is.
+fn pooled(s: &PoolShape, x: &[f64], count_pad: bool) -> (Vec<f64>, Vec<f64>, Vec<usize>) {
+    let (mut mean, mut most, mut place) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, j) in (0..s.out_h()).flat_map(|i| (0..s.out_w()).map(move |j| (i, j))) {
+        let (mut sum, mut count, mut best) = (0.0, 0, None::<usize>);
+        for (p, q) in (0..s.kernel).flat_map(|p| (0..s.kernel).map(move |q| (p, q))) {
+            let (row, column) = (i * s.stride + p, j * s.stride + q);
+            if row < s.pad || column < s.pad || row - s.pad >= s.h || column - s.pad >= s.w {
+                continue;
+            }
+            let at = (row - s.pad) * s.w + column - s.pad;
+            (sum, count) = (sum + x[at], count + 1);
+            best = if best.is_none_or(|b| x[at] > x[b]) { Some(at) } else { best };
+        }
+        mean.push(sum / if count_pad { s.kernel * s.kernel } else { count } as f64);
+        most.push(x[best.unwrap()]);
+        place.push(best.unwrap());
+    }
+    (mean, most, place)
+}
+
+#[test]
+fn pooling_is_its_definition_for_numbers_and_spikes() {
+    for (n_c, h, w, kernel, stride, pad) in [
+        (1, 1, 1, 1, 1, 0),
+        (3, 8, 8, 2, 2, 0),
+        (5, 7, 9, 3, 2, 1),
+        (70, 11, 10, 2, 2, 0),
+        (2, 5, 6, 3, 1, 1),
+        (4, 6, 6, 2, 3, 1),
+    ] {
+        let s = PoolShape { n_c, h, w, kernel, stride, pad };
+        let out = s.out_h() * s.out_w();
+        for x in [tensor(1, &[n_c, h * w], DType::F32), spikes(1, &[n_c, h * w], 0.4)] {
+            let dy = tensor(2, &[n_c, out], DType::F32);
+            let (values, g) = (list(&x), list(&dy));
+            let (mut means, mut mosts, mut max_dx) = (vec![], vec![], vec![0.0; values.len()]);
+            for (r, plane) in values.chunks(h * w).enumerate() {
+                let (mean, most, place) = pooled(&s, plane, r % 2 == 0);
+                place.iter().enumerate().for_each(|(o, at)| max_dx[r * h * w + at] += g[r * out + o]);
+                means.push(mean);
+                mosts.extend(most);
+            }
+            for (count_pad, parity) in [(true, 0), (false, 1)] {
+                let y = avg_forward(&s, Operand::Dense(&x), DType::F32, count_pad).unwrap();
+                for r in (parity..n_c).step_by(2) {
+                    assert_near(
+                        &y.get(r).unwrap(),
+                        &Tensor::new(means[r].as_slice(), &Device::Cpu).unwrap(),
+                        1e-6,
+                        "mean",
+                    );
+                }
+                let dx = avg_backward(&s, &dy, count_pad).unwrap();
+                let y = avg_forward(&s, Operand::Dense(&wide(&x)), DType::F64, count_pad).unwrap();
+                assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-4 * (1.0 + dot(&y, &dy).abs()), "adjoint");
+            }
+            assert_eq!(list(&max_forward(&s, Operand::Dense(&x), DType::F32).unwrap()), mosts);
+            let dx = max_backward(&s, Operand::Dense(&x), &dy).unwrap();
+            assert_near(&dx, &Tensor::new(max_dx.as_slice(), &Device::Cpu).unwrap(), 1e-6, "max gradient");
+        }
+        let x = spikes(1, &[n_c, h * w], 0.4);
+        let (bits, dense, dy) = (packed(&x, n_c), Operand::Dense(&x), tensor(2, &[n_c, out], DType::F32));
+        let both =
+            |f: &dyn Fn(Operand) -> Tensor| assert_eq!(list(&f(Operand::Spikes(&bits))), list(&f(dense)));
+        both(&|x| avg_forward(&s, x, DType::F32, false).unwrap());
+        both(&|x| max_forward(&s, x, DType::F32).unwrap());
+        both(&|x| max_backward(&s, x, &dy).unwrap());
+        both(&|x| global_avg_forward(n_c, h * w, x, DType::F32).unwrap());
+        let most = max_forward(&s, dense, DType::F32).unwrap();
+        assert_eq!(list(&max_bits(&s, &bits).unwrap().unpack(DType::F32).unwrap()), list(&most));
+    }
+}
+
+#[test]
+fn a_global_average_and_its_gradient_are_adjoint() {
+    for (rows, plane) in [(1, 1), (7, 5), (300, 196)] {
+        let (x, dy) = (tensor(1, &[rows, plane], DType::F64), tensor(2, &[rows], DType::F64));
+        let y = global_avg_forward(rows, plane, Operand::Dense(&x), DType::F64).unwrap();
+        assert_near(&y, &x.mean(1).unwrap(), 1e-12, "mean");
+        let dx = global_avg_backward(rows, plane, &dy).unwrap();
+        assert!((dot(&x, &dx) - dot(&y, &dy)).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn elementwise_ops_are_their_equations() {
+    for len in [1usize, 17, 40_001] {
+        let (a, b) = (tensor(1, &[len], DType::F32), tensor(2, &[len], DType::F32));
+        assert_eq!(bits(&elementwise::add(&a, &b).unwrap()), bits(&(&a + &b).unwrap()));
+        assert_eq!(bits(&elementwise::mul(&a, &b).unwrap()), bits(&(&a * &b).unwrap()));
+        assert_eq!(bits(&elementwise::scale(&a, 0.3).unwrap()), bits(&(&a * 0.3).unwrap()));
+        let dst = a.copy().unwrap();
+        elementwise::add_assign(&dst, &b, -2.0).unwrap();
+        assert_eq!(bits(&dst), bits(&(&a - (&b * 2.0).unwrap()).unwrap()));
+        elementwise::scale_assign(&dst, 0.5).unwrap();
+        assert_eq!(bits(&dst), bits(&((&a - (&b * 2.0).unwrap()).unwrap() * 0.5).unwrap()));
+        let most = list(&a).iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        assert_eq!(elementwise::max_abs(&a).unwrap(), most);
+        assert!(elementwise::all_finite(&a).unwrap());
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = a.to_vec1::<f32>().unwrap();
+            values[len - 1] = bad;
+            assert!(!elementwise::all_finite(&of(&values)).unwrap());
+            let most = elementwise::max_abs(&of(&values)).unwrap();
+            assert!(if bad.is_nan() { most.is_nan() } else { most == f64::INFINITY });
+        }
+    }
+    let x = tensor(1, &[5, 700], DType::F32);
+    assert_near(&elementwise::sum_steps(&x, 5).unwrap(), &x.sum(0).unwrap(), 1e-6, "sum over steps");
+    let mask = spikes(2, &[700], 0.5);
+    assert_eq!(bits(&elementwise::mask_mul(&x, &mask, 5).unwrap()), bits(&x.broadcast_mul(&mask).unwrap()));
+}
+
+#[test]
+fn a_tensor_that_is_written_may_not_be_read() {
+    let x = tensor(1, &[10], DType::F32);
+    assert!(matches!(elementwise::add_assign(&x, &x, 1.0), Err(Error::Aliased { .. })));
+    let half = x.narrow(0, 0, 5).unwrap();
+    assert!(matches!(
+        elementwise::add_assign(&half, &x.narrow(0, 5, 5).unwrap(), 1.0),
+        Err(Error::Aliased { .. })
+    ));
+    elementwise::add_assign(&half, &Tensor::ones(5, DType::F32, &Device::Cpu).unwrap(), 1.0).unwrap();
+    assert_eq!(list(&x)[5], value(1, 5) as f32 as f64, "a view is written inside its bounds");
+    assert_eq!(list(&x)[4], (value(1, 4) as f32 + 1.0) as f64, "and its storage is the one written");
+    let turned = tensor(1, &[3, 4], DType::F32).t().unwrap();
+    assert!(matches!(elementwise::scale(&turned, 1.0), Err(Error::Layout { .. })));
+    assert!(matches!(elementwise::add(&x, &wide(&x)), Err(Error::DType { .. })));
+    assert!(matches!(elementwise::add(&x, &half), Err(Error::Length { .. })));
+}
+
+#[test]
+fn channel_ops_are_their_equations() {
+    let (n, c, plane) = (6, 5, 33);
+    let t = |seed, shape: &[usize]| tensor(seed, shape, DType::F32);
+    let (x, y, alpha) = (t(1, &[n, c, plane]), t(2, &[n, c, plane]), (t(3, &[c]) + 2.0).unwrap());
+    let spread = alpha.reshape((1, c, 1)).unwrap();
+    let scaled = elementwise::channel_scale(&x, n, c, plane, &alpha).unwrap();
+    assert_near(&scaled, &x.broadcast_mul(&spread).unwrap(), 1e-7, "scale");
+    let into = Tensor::zeros(c, DType::F32, &Device::Cpu).unwrap();
+    elementwise::channel_dot(&x, &y, n, c, plane, &into, true).unwrap();
+    assert_near(&into, &wide(&x).mul(&wide(&y)).unwrap().sum((0, 2)).unwrap(), 1e-6, "dot");
+    let (a, b) = elementwise::split_channels(&x, n, c, plane, 2).unwrap();
+    assert_eq!(list(&a), list(&x.narrow(1, 0, 2).unwrap().contiguous().unwrap()));
+    assert_eq!(list(&elementwise::concat_channels(&a, 2, &b, 3, n, plane).unwrap()), list(&x));
+    let mixed = elementwise::mix(&x, &y, &alpha, n, c, plane).unwrap();
+    assert_near(&mixed, &(&x + y.broadcast_mul(&spread).unwrap()).unwrap(), 1e-6, "mix");
+    assert_near(&elementwise::unmix(&mixed, &x, &alpha, n, c, plane).unwrap(), &y, 1e-6, "unmix");
+    let s = NormShape { groups: 2, n: 3, c, plane };
+    let (scale, shift) = (t(4, &[2, c]), t(5, &[2, c]));
+    let fired = spikes(6, &[n, c, plane], 0.3);
+    let dense = elementwise::add_affine(&s, &x, &scale, &shift, Operand::Dense(&fired)).unwrap();
+    let bits_too =
+        elementwise::add_affine(&s, &x, &scale, &shift, Operand::Spikes(&packed(&fired, n * c))).unwrap();
+    assert_eq!(bits(&dense), bits(&bits_too));
+    let plain = kernels::norm::affine(&s, &x, &scale, &shift).unwrap();
+    assert_eq!(bits(&dense), bits(&(plain + fired).unwrap()));
+}
+
+#[test]
+fn what_is_added_on_the_grid_is_taken_away_to_the_bit() {
+    let (x, f) = (tensor(1, &[40_000], DType::F32), tensor(2, &[40_000], DType::F32));
+    let x = elementwise::round_to_grid(&x, 20).unwrap();
+    assert_eq!(bits(&x), bits(&elementwise::round_to_grid(&x, 20).unwrap()));
+    let sum = elementwise::add_rounded(&x, &f, 20, 1).unwrap();
+    assert_eq!(bits(&elementwise::add_rounded(&sum, &f, 20, -1).unwrap()), bits(&x));
+    let ties = elementwise::round_to_grid(&of(&[0.5, 1.5, 2.5, -0.5, -1.5, 0.75]), 0).unwrap();
+    assert_eq!(list(&ties), [0.0, 2.0, 2.0, 0.0, -2.0, 1.0]);
+    assert!(elementwise::add_rounded(&x, &f, 20, 2).is_err());
+}
+
+#[test]
+fn upsampling_and_its_gradient_are_adjoint() {
+    for (rows, h, w, factor) in [(1, 1, 1, 1), (3, 2, 5, 2), (70, 9, 7, 3)] {
+        let x = tensor(1, &[rows, h, w], DType::F64);
+        let dy = tensor(2, &[rows, h * factor, w * factor], DType::F64);
+        let y = elementwise::upsample_nearest(&x, rows, h, w, factor).unwrap();
+        let first = x.unsqueeze(0).unwrap().upsample_nearest2d(h * factor, w * factor).unwrap();
+        assert_eq!(list(&y), list(&first));
+        let dx = elementwise::upsample_backward(&dy, rows, h, w, factor).unwrap();
+        assert!((dot(&y, &dy) - dot(&x, &dx)).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn losses_gradients_are_those_of_finite_differences() {
+    let (b, k) = (3, 5);
+    let (z, labels) = (tensor(1, &[b, k], DType::F64), [4u32, 0, 2]);
+    type Loss<'a> = &'a dyn Fn(&Tensor) -> (f64, Tensor);
+    let losses: [Loss; 4] = [
+        &|z| softmax_cross_entropy(z, &labels, 0.0).unwrap(),
+        &|z| softmax_cross_entropy(z, &labels, 0.1).unwrap(),
+        &|z| mse(z, Target::OneHot(&labels)).unwrap(),
+        &|z| mse(z, Target::Ones).unwrap(),
+    ];
+    for loss in losses {
+        let grad = list(&loss(&z).1);
+        for i in 0..b * k {
+            let moved = |by: f64| {
+                let mut values = list(&z);
+                values[i] += by;
+                loss(&Tensor::from_vec(values, (b, k), &Device::Cpu).unwrap()).0
+            };
+            assert!(((moved(1e-6) - moved(-1e-6)) / 2e-6 - grad[i]).abs() < 1e-8);
+        }
+    }
+    let even = Tensor::zeros((2, 10), DType::F32, &Device::Cpu).unwrap();
+    assert!((softmax_cross_entropy(&even, &[1, 2], 0.0).unwrap().0 - 10f64.ln()).abs() < 1e-12);
+    assert!(softmax_cross_entropy(&even, &[1, 10], 0.0).is_err());
+    assert!(softmax_cross_entropy(&even, &[1], 0.0).is_err());
+    assert_eq!(argmax(&of(&[1.0, 3.0, 3.0, -1.0]).reshape((2, 2)).unwrap()).unwrap(), [1, 0]);
+    assert_eq!(argmax(&of(&[2.0, 2.0]).reshape((1, 2)).unwrap()).unwrap(), [0], "the first wins a tie");
+}
+
+#[test]
+fn weight_standardisation_has_the_right_gradient() {
+    let (w, gain, g) =
+        (tensor(1, &[3, 2, 2], DType::F64), tensor(2, &[3], DType::F64), tensor(3, &[3, 2, 2], DType::F64));
+    let what = standardise::forward(&w, Some(&gain), 1e-4).unwrap();
+    for (row, gain) in list(&what).chunks(4).zip(list(&gain)) {
+        assert!(row.iter().sum::<f64>().abs() < 1e-12);
+        // Squares sum to (N - 1) / N of gain^2: the variance is unbiased.
+        assert!((row.iter().map(|x| x * x).sum::<f64>() / (gain * gain) - 0.75).abs() < 1e-3);
+    }
+    let (dw, dgain) = (w.zeros_like().unwrap(), gain.zeros_like().unwrap());
+    standardise::backward(&w, Some(&gain), 1e-4, &g, &dw, false, Some((&dgain, false))).unwrap();
+    let energy = |w: &Tensor, gain: &Tensor| dot(&standardise::forward(w, Some(gain), 1e-4).unwrap(), &g);
+    let moved = |x: &Tensor, i: usize, by: f64| {
+        let mut values = list(x);
+        values[i] += by;
+        Tensor::from_vec(values, x.shape(), &Device::Cpu).unwrap()
+    };
+    for i in 0..12 {
+        let slope = (energy(&moved(&w, i, 1e-6), &gain) - energy(&moved(&w, i, -1e-6), &gain)) / 2e-6;
+        assert!((slope - list(&dw)[i]).abs() < 1e-7, "w {i}");
+    }
+    for i in 0..3 {
+        let slope = (energy(&w, &moved(&gain, i, 1e-6)) - energy(&w, &moved(&gain, i, -1e-6))) / 2e-6;
+        assert!((slope - list(&dgain)[i]).abs() < 1e-7, "gain {i}");
+    }
+    let twice = dw.copy().unwrap();
+    standardise::backward(&w, Some(&gain), 1e-4, &g, &twice, true, None).unwrap();
+    assert_near(&twice, &(dw * 2.0).unwrap(), 1e-12, "on top");
+}
+
+#[test]
+fn updates_are_their_equations() {
+    let len = 40_003;
+    let fresh = |dtype| [1, 2, 3, 4].map(|seed| tensor(seed, &[len], dtype));
+    for dtype in [DType::F32, DType::F64] {
+        let [p, g, m, v] = fresh(dtype);
+        let [p0, g0, m0, v0] = [&p, &g, &m, &v].map(list);
+        update::sgd(&p, &g, Some(&m), 0.1, 0.9, 0.01, true).unwrap();
+        for i in [0, 7, len - 1] {
+            let gi = g0[i] + 0.01 * p0[i];
+            let vi = 0.9 * m0[i] + gi;
+            assert!(
+                (list(&m)[i] - vi).abs() < 1e-6
+                    && (list(&p)[i] - (p0[i] - 0.1 * (gi + 0.9 * vi))).abs() < 1e-6
+            );
+        }
+        let _ = v0;
+        for decoupled in [false, true] {
+            let [p, g, m, v] = fresh(dtype);
+            let v = v.sqr().unwrap();
+            let [p0, g0, m0, v0] = [&p, &g, &m, &v].map(list);
+            update::adam(&p, &g, &m, &v, 3, 0.01, 0.9, 0.99, 1e-8, 0.1, decoupled).unwrap();
+            for i in [0, 9, len - 1] {
+                let (gi, pi) =
+                    if decoupled { (g0[i], p0[i] * (1.0 - 0.001)) } else { (g0[i] + 0.1 * p0[i], p0[i]) };
+                let (mi, vi) = (0.9 * m0[i] + 0.1 * gi, 0.99 * v0[i] + 0.01 * gi * gi);
+                let expected = pi
+                    - 0.01 * (mi / (1.0 - 0.9f64.powi(3))) / ((vi / (1.0 - 0.99f64.powi(3))).sqrt() + 1e-8);
+                assert!((list(&p)[i] - expected).abs() < 1e-5, "{} {expected}", list(&p)[i]);
+            }
+        }
+        for clip in [false, true] {
+            let [p, g, m, v] = fresh(dtype);
+            let (p, v) = ((p * 100.0).unwrap(), v.sqr().unwrap());
+            let [p0, g0, m0, v0] = [&p, &g, &m, &v].map(list);
+            update::lamb(&p, &g, &m, &v, 2, 0.01, 0.9, 0.99, 1e-6, 0.01, clip).unwrap();
+            let u: Vec<f64> = (0..len)
+                .map(|i| {
+                    let (mi, vi) = (0.9 * m0[i] + 0.1 * g0[i], 0.99 * v0[i] + 0.01 * g0[i] * g0[i]);
+                    mi / 0.19 / ((vi / (1.0 - 0.9801)).sqrt() + 1e-6) + 0.01 * p0[i]
+                })
+                .collect();
+            let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let ratio = norm(&p0) / norm(&u);
+            assert!(ratio > 1.0);
+            let rate = 0.01 * if clip { 1.0 } else { ratio };
+            for i in [0, 11, len - 1] {
+                assert!((list(&p)[i] - (p0[i] - rate * u[i])).abs() < 1e-4);
+            }
+        }
+    }
+    let [p, g, ..] = fresh(DType::F32);
+    assert!((update::l2_norm(&p).unwrap() - dot(&p, &p).sqrt()).abs() < 1e-9);
+    same_for_any_threads("update", || {
+        let [p, _, m, v] = fresh(DType::F32);
+        let v = v.sqr().unwrap();
+        update::lamb(&p, &g, &m, &v, 2, 0.01, 0.9, 0.99, 1e-6, 0.01, false).unwrap();
+        vec![p, m, v]
+    });
+}
