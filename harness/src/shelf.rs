@@ -26,7 +26,6 @@ pub static SUITES: &[Shipped] = &[
 /// Every recipe, in the order of `list`.
 pub static RECIPES: &[Shipped] = &[
     Shipped { id: "plain-lif", text: include_str!("../recipes/plain-lif.toml") },
-    Shipped { id: "plain-relu", text: include_str!("../recipes/plain-relu.toml") },
     Shipped { id: "coupled-lif", text: include_str!("../recipes/coupled-lif.toml") },
     Shipped { id: "levels-quantised", text: include_str!("../recipes/levels-quantised.toml") },
 ];

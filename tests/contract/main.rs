@@ -56,7 +56,10 @@ fn every_supported_pair_learns_one_batch_and_moves_every_parameter() {
         optimizer.set_learning_rate(0.05);
         let numbers = |trainer: &dyn engine::method::Trainer| -> Vec<(String, Vec<f32>)> {
             let all = trainer.network().params.iter();
-            all.map(|p| (p.name().into(), p.value().tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap())).collect()
+            all.map(|p| {
+                (p.name().into(), p.value().tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap())
+            })
+            .collect()
         };
         let before = numbers(&*trainer);
         let first = trainer.step(&batch, &mut *optimizer).unwrap().loss;
@@ -66,10 +69,17 @@ fn every_supported_pair_learns_one_batch_and_moves_every_parameter() {
         }
         assert!(last < 0.98 * first, "{pair}: the loss went from {first} to {last}");
         let moved = before.iter().zip(numbers(&*trainer)).filter(|(a, b)| a.1 != b.1).count();
-        let still: Vec<_> =
-            before.iter().zip(numbers(&*trainer)).filter(|(a, b)| a.1 == b.1).map(|(a, _)| a.0.clone()).collect();
+        let still: Vec<_> = before
+            .iter()
+            .zip(numbers(&*trainer))
+            .filter(|(a, b)| a.1 == b.1)
+            .map(|(a, _)| a.0.clone())
+            .collect();
         if method == "frozen" {
-            assert!(moved > 0 && still.iter().all(|name| !name.contains("readout")), "{pair}: {still:?} stood still");
+            assert!(
+                moved > 0 && still.iter().all(|name| !name.contains("readout")),
+                "{pair}: {still:?} stood still"
+            );
         } else {
             // The first step has no previous value for its shortcut to scale, so that shortcut has no gradient.
             let expected = |name: &String| name.starts_with("step0.") && name.ends_with(".alpha");
@@ -102,7 +112,7 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
     ] {
         let run = |threads: usize| {
             kernels::threads::pool(threads, 16 << 20).unwrap().install(|| {
-                let spec = ModelSpec { image: [2, 20, 20], width: 1.0, ..spec() };
+                let spec = ModelSpec { image: [2, 16, 16], width: 1.0, ..spec() };
                 let mut trainer = trainer(method, model, &spec, DType::F32, per_step()).unwrap();
                 let batch = batch(trainer.session(), &spec, 24).unwrap();
                 let mut optimizer =
@@ -131,7 +141,8 @@ fn a_plan_holds_what_the_run_holds() {
         let peak = |planned: bool| {
             let method = (registry::find(id).unwrap().build)(&Settings::default()).unwrap();
             let spec = ModelSpec { steps: method.steps(3), ..spec() };
-            let session = if planned { Session::plan(DType::F32) } else { Session::new(Device::Cpu, DType::F32) };
+            let session =
+                if planned { Session::plan(DType::F32) } else { Session::new(Device::Cpu, DType::F32) };
             let network = network(models::find(model).unwrap(), &spec, session);
             let run = RunSpec { steps: spec.steps, loss: per_step(), key: Key::new(1) };
             let mut trainer = method.trainer(network, run).unwrap();

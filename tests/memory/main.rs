@@ -94,10 +94,12 @@ fn temporal_reversal_holds_no_byte_per_extra_step() {
 #[test]
 fn spatial_reversal_holds_no_byte_per_extra_block() {
     let _turn = turn();
-    let found = [1, 2, 5].map(|depth| measure("spatial-rev", "tiny-rev", &ModelSpec { depth: Some(depth), ..spec() }, 1));
+    let found = [1, 2, 5]
+        .map(|depth| measure("spatial-rev", "tiny-rev", &ModelSpec { depth: Some(depth), ..spec() }, 1));
     assert_eq!(found[0], found[1], "from 1 to 2 blocks a stage");
     assert_eq!(found[1], found[2], "from 2 to 5 blocks a stage");
-    let stored = [1, 2, 5].map(|depth| measure("stbp", "tiny-rev", &ModelSpec { depth: Some(depth), ..spec() }, 1));
+    let stored =
+        [1, 2, 5].map(|depth| measure("stbp", "tiny-rev", &ModelSpec { depth: Some(depth), ..spec() }, 1));
     assert!(stored[1].ledger > stored[0].ledger && stored[2].ledger > stored[1].ledger, "{stored:?}");
     assert!(found[2].heap < stored[2].heap, "rebuilding saved nothing: {found:?} against {stored:?}");
 }
@@ -113,14 +115,22 @@ fn stbp_grows_linearly_with_steps() {
         let heap = [found[1].heap - found[0].heap, found[2].heap - found[1].heap].map(|x| x as f64);
         let ledger = slopes[0] as f64;
         // Beside tensors the heap holds nodes and shapes, a few hundred bytes each.
-        assert!(heap.iter().all(|slope| (slope / ledger - 1.0).abs() < 0.05), "{model}: {heap:?} against {ledger}");
+        assert!(
+            heap.iter().all(|slope| (slope / ledger - 1.0).abs() < 0.05),
+            "{model}: {heap:?} against {ledger}"
+        );
     }
 }
 
 #[test]
 fn the_laws_do_not_depend_on_threads() {
     let _turn = turn();
-    for (method, model) in [("stbp", "tiny-conv"), ("ottt-a", "tiny-conv"), ("spatial-rev", "tiny-rev"), ("temporal-rev", "tiny-trev")] {
+    for (method, model) in [
+        ("stbp", "tiny-conv"),
+        ("ottt-a", "tiny-conv"),
+        ("spatial-rev", "tiny-rev"),
+        ("temporal-rev", "tiny-trev"),
+    ] {
         let [one, two] = [1, 2].map(|threads| measure(method, model, &spec(), threads).ledger);
         assert_eq!(one, two, "{method} on {model}");
     }

@@ -51,7 +51,11 @@ fn check(mut trainer: Box<dyn Trainer>, spec: &ModelSpec, place: &str) {
             let numeric = (loss(step) - loss(-step)) / (2.0 * step);
             loss(0.0);
             let off = (numeric - gradient[at]).abs();
-            assert!(off <= 2e-7 + 2e-5 * numeric.abs(), "{place} {name}[{at}]: {} against {numeric}", gradient[at]);
+            assert!(
+                off <= 2e-7 + 2e-5 * numeric.abs(),
+                "{place} {name}[{at}]: {} against {numeric}",
+                gradient[at]
+            );
             moved += usize::from(numeric.abs() > 1e-6);
         }
     }
@@ -60,10 +64,9 @@ fn check(mut trainer: Box<dyn Trainer>, spec: &ModelSpec, place: &str) {
 
 #[test]
 fn tiny_networks() {
-    for (reset, surrogate, decay) in [
-        (Reset::Soft, Surrogate::Sigmoid, InputDecay::Off),
-        (Reset::Hard, Surrogate::Arctan, InputDecay::On),
-    ] {
+    for (reset, surrogate, decay) in
+        [(Reset::Soft, Surrogate::Sigmoid, InputDecay::Off), (Reset::Hard, Surrogate::Arctan, InputDecay::On)]
+    {
         for over in [NormOver::Step, NormOver::Time] {
             let mut spec = spec();
             spec.neuron = smooth(reset, surrogate, decay);
@@ -93,7 +96,11 @@ fn reversible_methods_and_the_reference_rows() {
     spec.grid = None;
     spec.steps = 3;
     check(trainer("spatial-rev", "tiny-rev", &spec, DType::F64, per_step()).unwrap(), &spec, "spatial-rev");
-    check(trainer("temporal-rev", "tiny-trev", &spec, DType::F64, per_step()).unwrap(), &spec, "temporal-rev");
+    check(
+        trainer("temporal-rev", "tiny-trev", &spec, DType::F64, per_step()).unwrap(),
+        &spec,
+        "temporal-rev",
+    );
     let mut one = spec.clone();
     one.steps = 1;
     check(trainer("ann", "tiny-conv", &one, DType::F64, per_step()).unwrap(), &one, "ann");

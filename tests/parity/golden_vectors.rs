@@ -94,7 +94,11 @@ fn stbp_through_the_reset() {
     if let Neuron::Lif { reset_gradient, .. } = &mut through {
         *reset_gradient = ResetGradient::Through;
     }
-    let expected = [[0.005_385, -0.004_853, -0.085_430, -0.097_716], [0.055_928, 0.036_000, -0.114_759, -0.114_374], READOUT];
+    let expected = [
+        [0.005_385, -0.004_853, -0.085_430, -0.097_716],
+        [0.055_928, 0.036_000, -0.114_759, -0.114_374],
+        READOUT,
+    ];
     expect("stbp", through, expected);
 }
 

@@ -15,7 +15,10 @@ fn compare(model: &str, steps: usize, methods: [&str; 2], tolerance: f64) {
         })
         .collect();
     let (first, second) = (&all[0], &all[1]);
-    assert!((first.0.loss - second.0.loss).abs() <= 1e-12 * second.0.loss.abs(), "loss of {methods:?} on {model}");
+    assert!(
+        (first.0.loss - second.0.loss).abs() <= 1e-12 * second.0.loss.abs(),
+        "loss of {methods:?} on {model}"
+    );
     assert!(second.1.iter().any(|(_, g)| g.iter().any(|x| *x != 0.0)), "no gradient at all on {model}");
     for ((name, a), (_, b)) in first.1.iter().zip(&second.1) {
         let off = relative_difference(a, b);
@@ -42,7 +45,11 @@ fn sltt_k_at_every_step_is_sltt() {
         let session = std::rc::Rc::new(engine::pass::Session::new(candle_core::Device::Cpu, DType::F64));
         let params = engine::param::Params::new(session, keys::Key::new(7).fork("init"));
         let network = models::find("tiny-conv").unwrap().network(&spec, params).unwrap();
-        let run = engine::method::RunSpec { steps: spec.steps, loss: per_step(), key: keys::Key::new(7).fork("run") };
+        let run = engine::method::RunSpec {
+            steps: spec.steps,
+            loss: per_step(),
+            key: keys::Key::new(7).fork("run"),
+        };
         let mut trainer = method.trainer(network, run).unwrap();
         let batch = batch(trainer.session(), &spec, 5).unwrap();
         gradients(&mut *trainer, &batch).unwrap()

@@ -41,11 +41,11 @@ pub fn neuron() -> Neuron {
     }
 }
 
-/// A small specification: 12x12 images of two channels, four classes, T = 4.
+/// A small specification: 8x8 images of two channels, four classes, T = 4.
 #[must_use]
 pub fn spec() -> ModelSpec {
     ModelSpec {
-        image: [2, 12, 12],
+        image: [2, 8, 8],
         classes: 4,
         steps: 4,
         width: 0.25,
@@ -66,7 +66,13 @@ pub fn per_step() -> Loss {
 ///
 /// # Errors
 /// When the ids are unknown or the pair is not supported.
-pub fn trainer(method: &str, model: &str, spec: &ModelSpec, dtype: DType, loss: Loss) -> Result<Box<dyn Trainer>> {
+pub fn trainer(
+    method: &str,
+    model: &str,
+    spec: &ModelSpec,
+    dtype: DType,
+    loss: Loss,
+) -> Result<Box<dyn Trainer>> {
     let entry = models::find(model).ok_or_else(|| Error::setting("model", "one of the zoo", model))?;
     trainer_of(method, entry, spec, dtype, loss)
 }
@@ -82,7 +88,8 @@ pub fn trainer_of(
     dtype: DType,
     loss: Loss,
 ) -> Result<Box<dyn Trainer>> {
-    let method = registry::find(method).ok_or_else(|| Error::setting("method", "one of the registry", method))?;
+    let method =
+        registry::find(method).ok_or_else(|| Error::setting("method", "one of the registry", method))?;
     let method = (method.build)(&Settings::default())?;
     let session = Rc::new(Session::new(Device::Cpu, dtype));
     let params = Params::new(session, Key::new(7).fork("init"));

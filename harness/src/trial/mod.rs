@@ -79,8 +79,9 @@ pub fn run(mut input: impl Read, output: impl Write + Send) -> ExitCode {
 }
 
 fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -> Result<Measured, Failure> {
+    kernels::heap::keep_pages();
     if let Some(bytes) = assignment.memory_limit {
-        limit_heap(bytes)?;
+        kernels::heap::set_limit(bytes);
     }
     let configuration = &assignment.configuration;
     let dataset = plan::open_dataset(&configuration.dataset, assignment.data.as_deref())?;
@@ -100,9 +101,4 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
         probe::probe(configuration, &train, reporter, &mut measured)?;
         Ok(measured)
     })
-}
-
-/// Makes allocations beyond so many bytes fail, which ends the process with Rust's own words.
-fn limit_heap(bytes: usize) -> Result<(), Failure> {
-    Err(Failure::because(format!("a heap limit ({bytes} bytes, --memory-limit) is not in this build")))
 }

@@ -68,9 +68,10 @@ impl Method for Online {
             )));
         }
         match self.backward_steps {
-            Some(k) if k > run.steps => {
-                Err(Unsupported::because(format!("{name} can't go backward at k = {k} of T = {} steps", run.steps)))
-            }
+            Some(k) if k > run.steps => Err(Unsupported::because(format!(
+                "{name} can't go backward at k = {k} of T = {} steps",
+                run.steps
+            ))),
             _ => Ok(()),
         }
     }

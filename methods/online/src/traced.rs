@@ -21,7 +21,11 @@ pub(crate) struct Traced<'s> {
 
 impl<'s> Traced<'s> {
     pub(crate) fn new(statistics: &'s mut Statistics) -> Self {
-        Self { inner: Through::new(statistics, TimeGradient::Cut), traces: Vec::new(), companions: Vec::new() }
+        Self {
+            inner: Through::new(statistics, TimeGradient::Cut),
+            traces: Vec::new(),
+            companions: Vec::new(),
+        }
     }
 
     /// Forgets which trace belongs to which value; the traces themselves stay.

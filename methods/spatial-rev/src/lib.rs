@@ -23,7 +23,9 @@ struct SpatialRev;
 impl Method for SpatialRev {
     fn supports(&self, network: &Network, _run: &RunSpec) -> Result<(), Unsupported> {
         match &network.wiring {
-            Wiring::Sequence(segments) if segments.iter().any(|part| matches!(part, Segment::Coupled(_))) => Ok(()),
+            Wiring::Sequence(segments) if segments.iter().any(|part| matches!(part, Segment::Coupled(_))) => {
+                Ok(())
+            }
             _ => Err(Unsupported::because(format!(
                 "{} has no coupled blocks y1 = x1 + F(x2), y2 = x2 + G(y1), so its activations can't be rebuilt from a \
                  stage's output",

@@ -37,7 +37,11 @@ impl Trainer for TemporalRev {
         let params = &self.run.network.params;
         let (steps, loss, labels) = (self.run.spec.steps, self.run.spec.loss, &batch.labels);
         if batch.images.steps() != 1 {
-            return Err(Error::shape("temporal reversal", "[1, B, C, H, W]: one image for all steps", batch.images.shape()));
+            return Err(Error::shape(
+                "temporal reversal",
+                "[1, B, C, H, W]: one image for all steps",
+                batch.images.shape(),
+            ));
         }
         let mut port = Through::new(&mut self.run.statistics, TimeGradient::Cut);
 
@@ -57,7 +61,8 @@ impl Trainer for TemporalRev {
         session.ledger().enter(Phase::Backward);
         let states = last_states(&forward, &mut port, &*levels)?;
         let mut carried = Carried::last(&forward, &*levels, &stem, states)?;
-        let mut outcome = Outcome { samples: labels.len(), correct: total.hits(labels)?, ..Outcome::default() };
+        let mut outcome =
+            Outcome { samples: labels.len(), correct: total.hits(labels)?, ..Outcome::default() };
         for step in (0..steps).rev() {
             let at = forward.at(step);
             // The head of this step, rebuilt from the state that the walk has reached.

@@ -20,7 +20,13 @@ pub type Graph = dyn Fn(&[Tensor]) -> candle_core::Result<Tensor>;
 ///
 /// # Errors
 /// When the graph fails or gives another shape.
-pub fn bridge(pass: &Pass<'_>, place: &str, shape: &[usize], graph: Rc<Graph>, inputs: &[&Value]) -> Result<Value> {
+pub fn bridge(
+    pass: &Pass<'_>,
+    place: &str,
+    shape: &[usize],
+    graph: Rc<Graph>,
+    inputs: &[&Value],
+) -> Result<Value> {
     let inputs = inputs.iter().map(|input| dense(pass, input)).collect::<Result<Vec<_>>>()?;
     let y = pass.passing(shape, || {
         let tensors = inputs.iter().map(|input| input.tensor().cloned()).collect::<Result<Vec<_>>>()?;
@@ -54,9 +60,11 @@ pub fn bridge(pass: &Pass<'_>, place: &str, shape: &[usize], graph: Rc<Graph>, i
         }
         for (index, (slot, kept)) in slots.into_iter().zip(kept).enumerate() {
             let shape = kept.value().shape().to_vec();
-            let dx = backward.pass().gradient(&shape, || match gradients.get_mut(index).and_then(Option::take) {
-                Some(gradient) => Ok(gradient.contiguous()?),
-                None => Ok(kept.value().tensor()?.zeros_like()?),
+            let dx = backward.pass().gradient(&shape, || {
+                match gradients.get_mut(index).and_then(Option::take) {
+                    Some(gradient) => Ok(gradient.contiguous()?),
+                    None => Ok(kept.value().tensor()?.zeros_like()?),
+                }
             })?;
             backward.give(slot, dx)?;
         }

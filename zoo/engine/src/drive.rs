@@ -68,7 +68,12 @@ pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Val
 ///
 /// # Errors
 /// When a shape does not fit.
-pub fn level_step(pass: &Pass<'_>, port: &mut dyn Unroll, levels: &dyn Levels, stem: &Value) -> Result<Value> {
+pub fn level_step(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    levels: &dyn Levels,
+    stem: &Value,
+) -> Result<Value> {
     let step = pass.step().unwrap_or(0);
     let sites = levels.sites();
     let mut below = stem.clone();

@@ -66,10 +66,7 @@ impl Category {
     /// optimiser and the batch.
     #[must_use]
     pub fn in_laws(self) -> bool {
-        matches!(
-            self,
-            Self::Saved | Self::State | Self::Traces | Self::Passing | Self::ActivationGradients
-        )
+        matches!(self, Self::Saved | Self::State | Self::Traces | Self::Passing | Self::ActivationGradients)
     }
 }
 

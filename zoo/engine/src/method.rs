@@ -176,7 +176,9 @@ impl Settings {
         match self.find(key) {
             None => Ok(default),
             Some(Setting::Flag(flag)) => Ok(*flag),
-            Some(other) => Err(Error::setting(format!("method.{key}"), "true or false", format!("{other:?}"))),
+            Some(other) => {
+                Err(Error::setting(format!("method.{key}"), "true or false", format!("{other:?}")))
+            }
         }
     }
 
@@ -188,9 +190,11 @@ impl Settings {
         match self.find(key) {
             None => Ok(None),
             Some(Setting::Integer(n)) if *n >= 1 => Ok(Some(*n as usize)),
-            Some(other) => {
-                Err(Error::setting(format!("method.{key}"), "a whole number of at least 1", format!("{other:?}")))
-            }
+            Some(other) => Err(Error::setting(
+                format!("method.{key}"),
+                "a whole number of at least 1",
+                format!("{other:?}"),
+            )),
         }
     }
 

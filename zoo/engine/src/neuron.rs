@@ -141,7 +141,9 @@ impl Neuron {
                     ResetGradient::Through => ResetGrad::Through,
                 },
                 surrogate: match surrogate {
-                    Surrogate::Rectangle => SurrogateRule::Rectangle { width: 1.0, height: 1.0, closed: false },
+                    Surrogate::Rectangle => {
+                        SurrogateRule::Rectangle { width: 1.0, height: 1.0, closed: false }
+                    }
                     Surrogate::Triangle => SurrogateRule::Triangle { alpha: 1.0 },
                     Surrogate::Sigmoid => SurrogateRule::Sigmoid { alpha: 4.0 },
                     Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },

@@ -220,10 +220,12 @@ fn draw(key: Key, shape: &[usize], init: Init) -> Vec<f64> {
         Init::KaimingNormalFanOut => Box::new(move || (2.0 / fan_out).sqrt() * stream.normal()),
         Init::LecunUniform => Box::new(move || (3.0 / fan_in).sqrt() * (2.0 * stream.uniform() - 1.0)),
         Init::Normal(deviation) => Box::new(move || deviation * stream.normal()),
-        Init::TruncatedNormal(deviation) => Box::new(move || loop {
-            let draw = stream.normal();
-            if draw.abs() <= 2.0 {
-                return deviation * draw;
+        Init::TruncatedNormal(deviation) => Box::new(move || {
+            loop {
+                let draw = stream.normal();
+                if draw.abs() <= 2.0 {
+                    return deviation * draw;
+                }
             }
         }),
     };

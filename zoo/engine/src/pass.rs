@@ -119,7 +119,9 @@ impl Session {
     /// # Errors
     /// When the tensor does not have the shape.
     pub fn constant(&self, category: Category, shape: &[usize], tensor: &Tensor) -> Result<Value> {
-        self.dense(category, shape, || Ok(tensor.to_dtype(self.dtype)?.to_device(&self.device)?.contiguous()?))
+        self.dense(category, shape, || {
+            Ok(tensor.to_dtype(self.dtype)?.to_device(&self.device)?.contiguous()?)
+        })
     }
 
     /// Zeros of a shape.
@@ -147,7 +149,14 @@ pub struct Pass<'a> {
 impl<'a> Pass<'a> {
     /// A pass over `steps` time steps, all at once.
     #[must_use]
-    pub fn new(session: &'a Session, params: &'a Params, tape: &'a Tape, mode: Mode, steps: usize, key: Key) -> Self {
+    pub fn new(
+        session: &'a Session,
+        params: &'a Params,
+        tape: &'a Tape,
+        mode: Mode,
+        steps: usize,
+        key: Key,
+    ) -> Self {
         Self { session, params, tape, mode, norm_updates: NormUpdates::Move, steps, step: None, key }
     }
 

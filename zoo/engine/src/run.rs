@@ -169,7 +169,13 @@ impl Total {
     ///
     /// # Errors
     /// When a kernel fails, or the loss needs scores that were not added yet.
-    pub fn score_step(&self, pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &[u32]) -> Result<(f64, Value)> {
+    pub fn score_step(
+        &self,
+        pass: &Pass<'_>,
+        loss: &Loss,
+        scores: &Value,
+        labels: &[u32],
+    ) -> Result<(f64, Value)> {
         let step = pass.step().unwrap_or(0);
         let mut part = 0.0;
         let seed = pass.session().dense(Category::ActivationGradients, scores.shape(), || {

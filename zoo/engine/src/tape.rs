@@ -151,8 +151,12 @@ impl Tape {
         let mut backward = Backward { pass, port, tape: self.id, slots };
         for (value, gradient) in seeds {
             match value.slot {
-                Some(slot @ Slot::Value { tape, .. }) if tape == self.id => backward.give(Some(slot), gradient)?,
-                _ => return Err(Error::Misuse("a seed gradient was given for a value of another tape".into())),
+                Some(slot @ Slot::Value { tape, .. }) if tape == self.id => {
+                    backward.give(Some(slot), gradient)?
+                }
+                _ => {
+                    return Err(Error::Misuse("a seed gradient was given for a value of another tape".into()));
+                }
             }
         }
         loop {

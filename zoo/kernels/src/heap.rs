@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 static COUNTING: AtomicBool = AtomicBool::new(false);
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// The system's allocator with a count of live and peak bytes.
 #[derive(Debug, Default)]
@@ -23,9 +24,18 @@ fn grow(bytes: usize) {
     }
 }
 
-// SAFETY: every call is passed on to `System` unchanged; the counters allocate nothing.
+/// Whether so many bytes more stay within the limit. Two threads that ask at once may pass it by what they ask for.
+fn fits(bytes: usize) -> bool {
+    LIVE.load(Relaxed).saturating_add(bytes) <= LIMIT.load(Relaxed)
+}
+
+// SAFETY: every call is passed on to `System` unchanged or refused by a null pointer, as the trait allows; the
+// counters allocate nothing.
 unsafe impl GlobalAlloc for CountingHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !fits(layout.size()) {
+            return std::ptr::null_mut();
+        }
         // SAFETY: the caller's contract is `System`'s.
         let p = unsafe { System.alloc(layout) };
         if !p.is_null() {
@@ -35,6 +45,9 @@ unsafe impl GlobalAlloc for CountingHeap {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !fits(layout.size()) {
+            return std::ptr::null_mut();
+        }
         // Passed on as such: fresh pages are zero already, and the default would touch them all.
         // SAFETY: the caller's contract is `System`'s.
         let p = unsafe { System.alloc_zeroed(layout) };
@@ -51,6 +64,9 @@ unsafe impl GlobalAlloc for CountingHeap {
     }
 
     unsafe fn realloc(&self, p: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if !fits(new_size.saturating_sub(layout.size())) {
+            return std::ptr::null_mut();
+        }
         // SAFETY: the caller's contract is `System`'s.
         let q = unsafe { System.realloc(p, layout, new_size) };
         if !q.is_null() {
@@ -75,6 +91,31 @@ pub fn peak_bytes() -> usize {
 /// Starts a new measurement: the peak is what is live now.
 pub fn reset_peak() {
     PEAK.store(LIVE.load(Relaxed), Relaxed);
+}
+
+/// Refuses every allocation that would bring the live bytes above `bytes`. A refused allocation ends the process with
+/// Rust's own words, "memory allocation of N bytes failed".
+pub fn set_limit(bytes: usize) {
+    LIMIT.store(bytes, Relaxed);
+}
+
+/// Asks the C library's heap to keep freed pages instead of giving them back to the system. A tensor of some megabytes
+/// is otherwise a fresh mapping each time, and its page faults cost more than many kernels. Call it once, at the start
+/// of a process; where the C library has no such switch it does nothing.
+pub fn keep_pages() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const TRIM_THRESHOLD: i32 = -1;
+        const TOP_PAD: i32 = -2;
+        const MMAP_MAX: i32 = -4;
+        unsafe extern "C" {
+            fn mallopt(parameter: i32, value: i32) -> i32;
+        }
+        for (parameter, value) in [(MMAP_MAX, 0), (TRIM_THRESHOLD, i32::MAX), (TOP_PAD, 64 << 20)] {
+            // SAFETY: `mallopt` of glibc takes any pair of ints and answers 0 for those it does not know.
+            unsafe { mallopt(parameter, value) };
+        }
+    }
 }
 
 /// Whether the counting heap is the one in use; when not, the counts are zero and mean nothing.

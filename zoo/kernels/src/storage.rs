@@ -2,7 +2,7 @@
 //!
 //! Writing in place keeps the storage: parameters, gradients and traces are updated where they are, and every
 //! alias of the tensor sees the new values. New tensors take over the buffer that a kernel filled, without a
-//! copy. [`Disjoint`] lets parallel tasks fill separate parts of one buffer.
+//! copy. `Disjoint` lets parallel tasks fill separate parts of one buffer.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

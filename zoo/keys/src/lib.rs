@@ -38,9 +38,9 @@ impl Key {
     #[must_use]
     pub fn fork(self, purpose: &str) -> Self {
         // FNV-1a of the name; Philox does the mixing.
-        let name = purpose
-            .bytes()
-            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+        let name = purpose.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
         Self(philox::mix(self.0, name))
     }
 

@@ -2,8 +2,9 @@
 //!
 //! The form of RevSResNet (Zhang & Zhang, AAAI 2024, section 4; `../../../docs/METHODOLOGY.md`): stem convolution,
 //! stages of blocks `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` with F and G = neuron - conv3x3 - norm, and a down-sampling
-//! unit neuron - average pool - conv1x1 - norm between stages. Smaller than published in three ways: one
-//! convolution a branch instead of two, a stem with stride 2, two stages instead of four.
+//! unit neuron - average pool - conv1x1 - norm between stages. Smaller than published in four ways: one
+//! convolution a branch instead of two, a stem with stride 2, two stages instead of four, and a read-out of all pixels
+//! instead of their mean.
 
 use std::rc::Rc;
 
@@ -24,7 +25,7 @@ const BLOCKS: usize = 2;
 
 fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     // Half of a stage's stream, so that any width splits evenly.
-    let halves = [16, 32].map(|published| spec.channels(published));
+    let halves = [8, 16].map(|published| spec.channels(published));
     let depth = spec.depth.unwrap_or(BLOCKS);
     let mut segments = Vec::new();
     let stem: Vec<Box<dyn Block>> = vec![
@@ -39,7 +40,13 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     for (index, half) in halves.into_iter().enumerate() {
         let name = format!("stage{}", index + 1);
         if index > 0 {
-            segments.push(Segment::Plain(Rc::new(down(spec, builder, &name, 2 * halves[index - 1], 2 * half)?)));
+            segments.push(Segment::Plain(Rc::new(down(
+                spec,
+                builder,
+                &name,
+                2 * halves[index - 1],
+                2 * half,
+            )?)));
         }
         let blocks = (0..depth)
             .map(|block| {
@@ -52,10 +59,13 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
             .collect::<Result<Vec<_>>>()?;
         segments.push(Segment::Coupled(Rc::new(Stage { name, blocks, grid: spec.grid })));
     }
+    // The stem and the unit between the stages halve the image, rounding up.
+    let pixels = |side: usize| side.div_ceil(2).div_ceil(2);
+    let features = 2 * halves[1] * pixels(spec.image[1]) * pixels(spec.image[2]);
     let tail: Vec<Box<dyn Block>> = vec![
         Box::new(builder.neurons("tail.neuron", spec.neuron)),
-        Box::new(builder.global_average("tail.pool")),
-        Box::new(builder.linear("readout", Role::Readout, 2 * halves[1], spec.classes)?),
+        Box::new(builder.flatten("tail.flat")),
+        Box::new(builder.linear("readout", Role::Readout, features, spec.classes)?),
     ];
     segments.push(Segment::Plain(Rc::new(Chain(tail))));
     Ok(Wiring::Sequence(segments.into()))
@@ -65,7 +75,11 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
 fn branch(spec: &ModelSpec, builder: &mut Builder, name: &str, channels: usize) -> Result<Chain> {
     Ok(Chain(vec![
         Box::new(builder.neurons(&format!("{name}.neuron"), spec.neuron)),
-        Box::new(builder.conv(&format!("{name}.conv"), Role::Hidden, ConvSpec::same(channels, channels, 3, 1))?),
+        Box::new(builder.conv(
+            &format!("{name}.conv"),
+            Role::Hidden,
+            ConvSpec::same(channels, channels, 3, 1),
+        )?),
         Box::new(builder.norm(&format!("{name}.norm"), channels, spec.norm, 1.0)?),
     ]))
 }

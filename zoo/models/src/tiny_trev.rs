@@ -5,11 +5,11 @@
 //! one learned `alpha` a channel. D: spike - conv - norm, U: spike - conv1x1 - norm - nearest up-sampling,
 //! F: `z + norm(conv(spike(z)))`. Every spike is the stateless quantiser; the only state is `c`. Unusual: the step
 //! picks the weights, so parameters grow with T. Smaller than published: three levels, one block a level, a 3x3
-//! convolution where the paper has a depthwise pair, and a norm inside the block.
+//! convolution where the paper has a depthwise pair, a norm inside the block, and a read-out of all pixels.
 
 use std::rc::Rc;
 
-use engine::layer::{Builder, Chain, GlobalAverage, Linear, Spiking};
+use engine::layer::{Builder, Chain, Flatten, Linear, Spiking};
 use engine::model::{Block, Levels, ModelEntry, ModelSpec, Wiring};
 use engine::neuron::Neuron;
 use engine::ops::{self, ConvSpec};
@@ -40,7 +40,7 @@ struct TinyTrev {
 struct Step {
     levels: Vec<Level>,
     top: Spiking,
-    pool: GlobalAverage,
+    flat: Flatten,
     readout: Linear,
 }
 
@@ -57,12 +57,16 @@ struct Level {
 
 fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     let quantiser = Neuron::Quantiser { smooth: spec.neuron.is_smooth() };
-    let widths = [16, 32, 64].map(|published| spec.channels(published));
+    let widths = [16, 32, 32].map(|published| spec.channels(published));
     let stem: Vec<Box<dyn Block>> = vec![
         Box::new(builder.conv("stem.conv", Role::Encoder, ConvSpec::same(spec.image[0], widths[0], 3, 2))?),
         Box::new(builder.norm("stem.norm", widths[0], spec.norm, 1.0)?),
     ];
-    let carries = (0..widths.len()).map(|level| builder.site(&format!("level{level}.carry"), Role::Carry)).collect();
+    // The stem and the second level halve the image, rounding up.
+    let pixels = |side: usize| side.div_ceil(2).div_ceil(2);
+    let features = widths[2] * pixels(spec.image[1]) * pixels(spec.image[2]);
+    let carries =
+        (0..widths.len()).map(|level| builder.site(&format!("level{level}.carry"), Role::Carry)).collect();
     let steps = (0..spec.steps)
         .map(|step| {
             let name = format!("step{step}");
@@ -72,8 +76,8 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
             Ok(Step {
                 levels,
                 top: builder.neurons(&format!("{name}.top"), quantiser),
-                pool: builder.global_average(&format!("{name}.pool")),
-                readout: builder.linear(&format!("{name}.readout"), Role::Readout, widths[2], spec.classes)?,
+                flat: builder.flatten(&format!("{name}.flat")),
+                readout: builder.linear(&format!("{name}.readout"), Role::Readout, features, spec.classes)?,
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -103,7 +107,8 @@ fn build_level(
         let conv = ConvSpec::same(widths[level + 1], width, 1, 1);
         Some((spiking_conv(spec, builder, &format!("{name}.up"), quantiser, conv)?, STRIDES[level + 1]))
     };
-    let block = spiking_conv(spec, builder, &format!("{name}.block"), quantiser, ConvSpec::same(width, width, 3, 1))?;
+    let block =
+        spiking_conv(spec, builder, &format!("{name}.block"), quantiser, ConvSpec::same(width, width, 3, 1))?;
     let alpha = builder.param(&format!("{name}.alpha"), ParamKind::Skip, &[width], Init::Constant(0.5))?;
     Ok(Level { down, up, block, alpha })
 }
@@ -127,7 +132,10 @@ impl TinyTrev {
     fn at(&self, pass: &Pass<'_>) -> Result<&Step> {
         let step = pass.step().unwrap_or(usize::MAX);
         self.steps.get(step).ok_or_else(|| {
-            Error::Misuse(format!("tiny-trev was built for {} steps; step {step} has no weights", self.steps.len()))
+            Error::Misuse(format!(
+                "tiny-trev was built for {} steps; step {step} has no weights",
+                self.steps.len()
+            ))
         })
     }
 }
@@ -172,7 +180,7 @@ impl Levels for TinyTrev {
     fn head(&self, pass: &Pass<'_>, port: &mut dyn Unroll, top: &Value) -> Result<Value> {
         let step = self.at(pass)?;
         let spikes = step.top.forward(pass, port, top)?;
-        let features = step.pool.forward(pass, port, &spikes)?;
+        let features = step.flat.forward(pass, port, &spikes)?;
         step.readout.forward(pass, port, &features)
     }
 }

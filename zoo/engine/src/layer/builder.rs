@@ -46,8 +46,12 @@ impl Builder {
     /// # Errors
     /// When the name is taken.
     pub fn conv(&mut self, name: &str, role: Role, spec: ConvSpec) -> Result<Conv> {
-        let weight =
-            self.param(&format!("{name}.weight"), ParamKind::Weight, &spec.weight_shape(), Init::KaimingNormalFanOut)?;
+        let weight = self.param(
+            &format!("{name}.weight"),
+            ParamKind::Weight,
+            &spec.weight_shape(),
+            Init::KaimingNormalFanOut,
+        )?;
         Ok(Conv { site: self.site(name, role), spec, weight, bias: None, standardised: None })
     }
 
@@ -58,7 +62,8 @@ impl Builder {
     pub fn standardised_conv(&mut self, name: &str, role: Role, spec: ConvSpec) -> Result<Conv> {
         let mut conv = self.conv(name, role, spec)?;
         let channels = [spec.c_out];
-        conv.bias = Some(self.param(&format!("{name}.bias"), ParamKind::Bias, &channels, Init::Constant(0.0))?);
+        conv.bias =
+            Some(self.param(&format!("{name}.bias"), ParamKind::Bias, &channels, Init::Constant(0.0))?);
         let gain = self.param(&format!("{name}.gain"), ParamKind::Gain, &channels, Init::Constant(1.0))?;
         conv.standardised = Some(Standardised { gain: Some(gain), eps: 1e-4 });
         Ok(conv)

@@ -23,8 +23,10 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
     let other = if other.is_spikes() { other.clone() } else { dense(pass, other)? };
     let y = match folded {
         Some(folded) => pass.passing(a.shape(), || {
-            let (scale, shift) =
-                folded.affine.as_ref().ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
+            let (scale, shift) = folded
+                .affine
+                .as_ref()
+                .ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
             let shape = folded.x.norm_shape(folded.groups);
             Ok(elementwise::add_affine(&shape, folded.x.tensor()?, scale, shift, other.operand()?)?)
         })?,

@@ -55,7 +55,9 @@ pub fn fire(
     } else {
         session.spikes(&out, || match run()? {
             Fired::Spikes(bits) => Ok(bits),
-            Fired::Smooth(_) => Err(Error::Misuse(format!("{place}: the kernel gave real values for spikes"))),
+            Fired::Smooth(_) => {
+                Err(Error::Misuse(format!("{place}: the kernel gave real values for spikes")))
+            }
         })?
     };
     let last = if keep_last {

@@ -44,7 +44,9 @@ pub fn linear(
     let x_slot = x.slot.filter(|_| to_x);
     let (weight_slot, weight_kept) = (weight.slot, Saved::new(weight));
     Ok(tape.record("linear", y, move |backward, dy| {
-        if let Some((into, add)) = bias.map(|id| backward.pass().params().accumulator(id)).transpose()?.flatten() {
+        if let Some((into, add)) =
+            bias.map(|id| backward.pass().params().accumulator(id)).transpose()?.flatten()
+        {
             kernels::bias::gradient(dy.tensor()?, rows, outputs, 1, into, add)?;
         }
         if let Some(kept) = kept {
@@ -54,9 +56,9 @@ pub fn linear(
         }
         if to_x {
             let weight = weight_kept.value();
-            let dx = backward
-                .pass()
-                .gradient(&[steps, batch, inputs], || Ok(kernel::backward_input(dy.tensor()?, weight.tensor()?)?))?;
+            let dx = backward.pass().gradient(&[steps, batch, inputs], || {
+                Ok(kernel::backward_input(dy.tensor()?, weight.tensor()?)?)
+            })?;
             backward.give(x_slot, dx)?;
         }
         Ok(())

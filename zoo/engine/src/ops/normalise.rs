@@ -55,7 +55,18 @@ pub fn normalise(
             let Some(moments) = &moments else { return Ok(None) };
             let gamma = pass.params().get(gamma_id).value().tensor()?;
             let (x, dy) = (kept.value().tensor()?, dy.tensor()?.clone());
-            Ok(Some(norm::backward(&shape, x, dy, own, moments, eps, gain, Some(gamma), into_gamma, into_beta)?))
+            Ok(Some(norm::backward(
+                &shape,
+                x,
+                dy,
+                own,
+                moments,
+                eps,
+                gain,
+                Some(gamma),
+                into_gamma,
+                into_beta,
+            )?))
         };
         let dx = if own {
             run()?;
@@ -72,9 +83,17 @@ pub fn normalise(
 ///
 /// # Errors
 /// When the shape does not fit, or the tape records (evaluation has no backward).
-pub fn normalise_running(pass: &Pass<'_>, place: &str, norm: &Norm, x: &Value, running: &Moments) -> Result<Value> {
+pub fn normalise_running(
+    pass: &Pass<'_>,
+    place: &str,
+    norm: &Norm,
+    x: &Value,
+    running: &Moments,
+) -> Result<Value> {
     if pass.tape().is_recording() {
-        return Err(Error::Misuse(format!("{place}: running statistics were asked for while the tape records")));
+        return Err(Error::Misuse(format!(
+            "{place}: running statistics were asked for while the tape records"
+        )));
     }
     let x = dense(pass, x)?;
     check(place, norm, &x)?;

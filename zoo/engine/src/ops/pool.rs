@@ -40,8 +40,14 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
     let &[steps, batch, channels, h, w] = x.shape() else {
         return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
     };
-    let shape =
-        PoolShape { n_c: steps * batch * channels, h, w, kernel: spec.kernel, stride: spec.stride, pad: spec.pad };
+    let shape = PoolShape {
+        n_c: steps * batch * channels,
+        h,
+        w,
+        kernel: spec.kernel,
+        stride: spec.stride,
+        pad: spec.pad,
+    };
     if h + 2 * spec.pad < spec.kernel || w + 2 * spec.pad < spec.kernel {
         return Err(Error::shape(place, format!("at least {0} x {0} pixels", spec.kernel), x.shape()));
     }
@@ -49,7 +55,9 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
     let dtype = x.dtype();
     let session = pass.session();
     let y = match spec.kind {
-        PoolKind::Average => pass.passing(&out, || Ok(kernel::avg_forward(&shape, x.operand()?, dtype, true)?))?,
+        PoolKind::Average => {
+            pass.passing(&out, || Ok(kernel::avg_forward(&shape, x.operand()?, dtype, true)?))?
+        }
         PoolKind::Max if x.is_spikes() => session.spikes(&out, || match x.bits() {
             Some(bits) => Ok(kernel::max_bits(&shape, bits)?),
             None => Err(Error::Misuse(format!("{place}: spikes without bits"))),

@@ -26,13 +26,17 @@ pub fn relu(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     if !tape.tracks(&x) {
         return Ok(y);
     }
-    let kept = Saved::new(&pass.session().spikes(&shape, || {
-        sign.ok_or_else(|| crate::error::Error::Misuse("relu kept no signs".into()))
-    })?);
+    let kept =
+        Saved::new(&pass.session().spikes(&shape, || {
+            sign.ok_or_else(|| crate::error::Error::Misuse("relu kept no signs".into()))
+        })?);
     let slot = x.slot;
     Ok(tape.record("relu", y, move |backward, dy| {
         let dx = backward.pass().gradient(&shape, || {
-            let bits = kept.value().bits().ok_or_else(|| crate::error::Error::Misuse("relu lost its signs".into()))?;
+            let bits = kept
+                .value()
+                .bits()
+                .ok_or_else(|| crate::error::Error::Misuse("relu lost its signs".into()))?;
             Ok(kernels::lif::relu_backward(dy.tensor()?, bits)?)
         })?;
         backward.give(slot, dx)

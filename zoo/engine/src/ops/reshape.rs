@@ -15,8 +15,10 @@ use crate::value::Value;
 pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     if let Some(folded) = x.folded() {
         let mut y = pass.passing(x.shape(), || {
-            let (scale, shift) =
-                folded.affine.as_ref().ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
+            let (scale, shift) = folded
+                .affine
+                .as_ref()
+                .ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
             Ok(norm::affine(&folded.x.norm_shape(folded.groups), folded.x.tensor()?, scale, shift)?)
         })?;
         y.slot = x.slot;

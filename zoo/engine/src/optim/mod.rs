@@ -99,7 +99,9 @@ impl OptimSpec {
         let state = params
             .iter()
             .map(|param| {
-                (0..moments).map(|_| session.zeros(Category::Optimiser, param.shape())).collect::<Result<Vec<_>>>()
+                (0..moments)
+                    .map(|_| session.zeros(Category::Optimiser, param.shape()))
+                    .collect::<Result<Vec<_>>>()
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(Box::new(Stateful { spec: *self, rate: 0.0, updates: 0, state }))
@@ -146,11 +148,35 @@ impl Stateful {
             (OptimSpec::Adam { weight_decay } | OptimSpec::AdamW { weight_decay }, [m, v]) => {
                 let decoupled = matches!(self.spec, OptimSpec::AdamW { .. });
                 let (m, v) = (m.tensor()?, v.tensor()?);
-                update::adam(p, g, m, v, self.updates, rate, BETAS.0, BETAS.1, 1e-8, weight_decay, decoupled)?;
+                update::adam(
+                    p,
+                    g,
+                    m,
+                    v,
+                    self.updates,
+                    rate,
+                    BETAS.0,
+                    BETAS.1,
+                    1e-8,
+                    weight_decay,
+                    decoupled,
+                )?;
             }
             (OptimSpec::Lamb { weight_decay, trust_clip }, [m, v]) => {
                 let (m, v) = (m.tensor()?, v.tensor()?);
-                update::lamb(p, g, m, v, self.updates, rate, BETAS.0, BETAS.1, 1e-6, weight_decay, trust_clip)?;
+                update::lamb(
+                    p,
+                    g,
+                    m,
+                    v,
+                    self.updates,
+                    rate,
+                    BETAS.0,
+                    BETAS.1,
+                    1e-6,
+                    weight_decay,
+                    trust_clip,
+                )?;
             }
             _ => return Err(Error::Misuse("an adaptive optimiser lost its moments".into())),
         }

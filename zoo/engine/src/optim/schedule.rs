@@ -68,7 +68,8 @@ impl Schedule {
                 floor + (rate - floor) * epoch / warmup_epochs
             }
             Self::Cosine { rate, floor, warmup_epochs } => {
-                let progress = ((epoch - warmup_epochs) / (epochs - warmup_epochs).max(f64::MIN_POSITIVE)).min(1.0);
+                let progress =
+                    ((epoch - warmup_epochs) / (epochs - warmup_epochs).max(f64::MIN_POSITIVE)).min(1.0);
                 floor + (rate - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
             }
             Self::Steps { rate, factor, milestones } => {

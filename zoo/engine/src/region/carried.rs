@@ -81,8 +81,11 @@ impl<'l> Carried<'l> {
             let inner = pass.on(&tape).rebuilding();
             let below = tape.leaf(if level == 0 { &self.stem } else { &self.states[level - 1] });
             // Deeper levels have been inverted already: these are their states of the step before.
-            let deeper: Vec<Value> =
-                if step == 0 { Vec::new() } else { self.states[level + 1..].iter().map(|c| tape.leaf(c)).collect() };
+            let deeper: Vec<Value> = if step == 0 {
+                Vec::new()
+            } else {
+                self.states[level + 1..].iter().map(|c| tape.leaf(c)).collect()
+            };
             let f = self.levels.level(&inner, port, level, &below, &deeper)?;
             if step > 0 {
                 let alpha = self.levels.skip(level, step);
@@ -108,7 +111,12 @@ impl<'l> Carried<'l> {
 }
 
 /// Through `alpha * before`: the gradient of alpha goes to its accumulator, that of `before` is returned.
-fn through_skip(pass: &Pass<'_>, gradient: &Value, before: &Value, alpha: crate::param::ParamId) -> Result<Value> {
+fn through_skip(
+    pass: &Pass<'_>,
+    gradient: &Value,
+    before: &Value,
+    alpha: crate::param::ParamId,
+) -> Result<Value> {
     let (n, c) = (gradient.steps() * gradient.batch(), gradient.channels());
     let plane = gradient.shape()[3..].iter().product();
     if let Some((into, add)) = pass.params().accumulator(alpha)? {

@@ -39,6 +39,10 @@ impl Grid {
         let limit = f64::from(self.range).exp2();
         let found = kernels::elementwise::max_abs(tensor)?;
         // Written so that a NaN fails too.
-        if found < limit { Ok(()) } else { Err(Error::StreamRange { place: place.to_string(), found, limit }) }
+        if found < limit {
+            Ok(())
+        } else {
+            Err(Error::StreamRange { place: place.to_string(), found, limit })
+        }
     }
 }

@@ -73,15 +73,19 @@ impl Unroll for Through<'_> {
                 // A value that is constant in time still counts once a step, as it would step by step.
                 let repeats = if pass.step().is_none() && x.steps() == 1 { pass.steps() } else { 1 };
                 let statistics = &mut *self.statistics;
-                ops::normalise(pass, site.name(), norm, x, |moments, groups, count| match pass.norm_updates() {
-                    NormUpdates::Keep => Ok(()),
-                    NormUpdates::Move => {
-                        let repeats = if norm.over == crate::norm::NormOver::Step { repeats } else { 1 };
-                        statistics.update(session, site, moments, (groups, repeats), count, norm.momentum)
+                ops::normalise(pass, site.name(), norm, x, |moments, groups, count| {
+                    match pass.norm_updates() {
+                        NormUpdates::Keep => Ok(()),
+                        NormUpdates::Move => {
+                            let repeats = if norm.over == crate::norm::NormOver::Step { repeats } else { 1 };
+                            statistics.update(session, site, moments, (groups, repeats), count, norm.momentum)
+                        }
                     }
                 })
             }
-            Mode::Eval if session.is_planned() => ops::normalise(pass, site.name(), norm, x, |_, _, _| Ok(())),
+            Mode::Eval if session.is_planned() => {
+                ops::normalise(pass, site.name(), norm, x, |_, _, _| Ok(()))
+            }
             Mode::Eval => {
                 let running = self.statistics.moments(session, site, norm.channels)?;
                 ops::normalise_running(pass, site.name(), norm, x, &running)

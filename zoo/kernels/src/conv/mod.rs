@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `f32` unfolds patches tile by tile into the thread's scratch, expanding spikes on the way, and multiplies
-//! matrices ([`unfolded`]); depthwise convolutions run direct loops ([`depthwise`]). `f64` runs the plain loops
-//! ([`plain`]), which are the oracle of the tests.
+//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`). `f64` runs the plain loops
+//! (`plain`), which are the oracle of the tests.
 
 mod depthwise;
 mod plain;
