@@ -2,6 +2,7 @@
 //!
 //! What a training step holds above what lives between steps (parameters, gradients, optimiser, batch), after a
 //! warm-up that fills the kernels' scratch. The heap sees every allocation of the process, so the tests take turns.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
 use std::sync::{LazyLock, Mutex, MutexGuard};
 

@@ -1,4 +1,5 @@
 //! Every method computes the gradient it claims to.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
 mod finite_differences;
 mod golden_vectors;

@@ -114,11 +114,14 @@ pub fn batch(session: &Session, spec: &ModelSpec, size: usize) -> Result<Batch> 
     })
 }
 
+/// Gradients by parameter name, in declaration order.
+pub type Gradients = Vec<(String, Vec<f64>)>;
+
 /// One step without an update, and the gradients it left, by parameter name in declaration order.
 ///
 /// # Errors
 /// When the step fails.
-pub fn gradients(trainer: &mut dyn Trainer, batch: &Batch) -> Result<(Outcome, Vec<(String, Vec<f64>)>)> {
+pub fn gradients(trainer: &mut dyn Trainer, batch: &Batch) -> Result<(Outcome, Gradients)> {
     let outcome = trainer.step(batch, &mut Hold)?;
     let mut all = Vec::new();
     for param in trainer.network().params.iter() {

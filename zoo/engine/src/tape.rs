@@ -155,7 +155,9 @@ impl Tape {
                     backward.give(Some(slot), gradient)?
                 }
                 _ => {
-                    return Err(Error::Misuse("a seed gradient was given for a value of another tape".into()));
+                    return Err(Error::Misuse(
+                        "a seed gradient was given for a value of another tape".into(),
+                    ));
                 }
             }
         }

@@ -49,7 +49,7 @@ impl Schedule {
             Self::Cosine { floor, .. } if !(0.0..=*rate).contains(floor) => {
                 Err(Error::setting("schedule.floor", format!("in [0, {rate}]"), floor))
             }
-            Self::Cosine { warmup_epochs, .. } if !(*warmup_epochs >= 0.0) => {
+            Self::Cosine { warmup_epochs, .. } if warmup_epochs.is_nan() || *warmup_epochs < 0.0 => {
                 Err(Error::setting("schedule.warmup-epochs", "at least 0", warmup_epochs))
             }
             Self::Steps { milestones, .. } if !milestones.is_sorted() => {
