@@ -25,6 +25,9 @@ fn turn() -> MutexGuard<'static, ()> {
 static POOLS: LazyLock<[rayon::ThreadPool; 2]> =
     LazyLock::new(|| [1, 2].map(|threads| kernels::threads::pool(threads, 16 << 20).unwrap()));
 
+/// The most that a matrix product packs on one thread: workspace, freed when the product ends.
+const PANELS: usize = 512 << 10;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Measured {
     /// Peak of the heap during a step, above what lived before it.
@@ -109,17 +112,21 @@ fn spatial_reversal_holds_no_byte_per_extra_block() {
 fn stbp_grows_linearly_with_steps() {
     let _turn = turn();
     for model in ["tiny-conv", "tiny-rev", "tiny-trev"] {
-        let found = at_steps("stbp", model, [4, 8, 12]);
+        // Large enough that what the heap holds beside tensors is small.
+        let spec = ModelSpec { image: [2, 16, 16], width: 1.0, ..spec() };
+        let found = [4, 8, 12].map(|steps| measure("stbp", model, &ModelSpec { steps, ..spec.clone() }, 1));
         let slopes = [found[1].ledger - found[0].ledger, found[2].ledger - found[1].ledger];
         assert!(slopes[0] > 0, "{model}: {found:?}");
         assert_eq!(slopes[0], slopes[1], "{model} is not linear in T: {found:?}");
-        let heap = [found[1].heap - found[0].heap, found[2].heap - found[1].heap].map(|x| x as f64);
-        let ledger = slopes[0] as f64;
-        // Beside tensors the heap holds nodes and shapes, a few hundred bytes each.
-        assert!(
-            heap.iter().all(|slope| (slope / ledger - 1.0).abs() < 0.05),
-            "{model}: {heap:?} against {ledger}"
-        );
+        // Beside tensors the heap holds nodes, shapes, and while a matrix product runs its packed panels.
+        for found in found {
+            assert!(found.heap >= found.ledger, "{model}: the ledger counts what is not there: {found:?}");
+            let allowed = PANELS + found.ledger / 10;
+            assert!(
+                found.heap - found.ledger < allowed,
+                "{model}: the heap holds what the ledger misses: {found:?}"
+            );
+        }
     }
 }
 

@@ -255,10 +255,9 @@ impl Value {
         let data = match (&self.data, fits) {
             (Data::Dense(Some(tensor)), true) => Data::Dense(Some(tensor.reshape(shape)?)),
             (Data::Dense(None), true) => Data::Dense(None),
-            (Data::Spikes(bits), true) if rows_and_plane(shape) == rows_and_plane(&self.shape) => {
-                Data::Spikes(bits.clone())
-            }
-            _ => return Err(Error::shape("view", format!("{shape:?} over the same rows"), &self.shape)),
+            // The bits keep their own rows: kernels go by the number of values.
+            (Data::Spikes(bits), true) => Data::Spikes(bits.clone()),
+            _ => return Err(Error::shape("view", format!("as many values as {shape:?}"), &self.shape)),
         };
         Ok(Self { shape: shape.into(), data, ..self.clone() })
     }

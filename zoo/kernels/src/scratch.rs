@@ -19,9 +19,11 @@ pub(crate) enum Slot {
     Gathered,
     /// The membrane over all steps of a block of neurons.
     Membrane,
+    /// Partial sums of a weight gradient.
+    Sums,
 }
 
-const SLOTS: usize = 4;
+const SLOTS: usize = 5;
 
 thread_local! {
     static SINGLE: RefCell<[Vec<f32>; SLOTS]> = const { RefCell::new([const { Vec::new() }; SLOTS]) };

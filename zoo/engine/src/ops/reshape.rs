@@ -35,7 +35,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     Ok(x.clone())
 }
 
-/// `[T, B, C, H, W]` to `[T, B, C * H * W]`.
+/// `[T, B, C, H, W]` to `[T, B, C * H * W]`: a view, of spikes too.
 ///
 /// # Errors
 /// When there are fewer than three axes.
@@ -44,7 +44,7 @@ pub fn flatten(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
         return Err(Error::shape(place, "[T, B, ...]", x.shape()));
     }
     let shape = [x.steps(), x.batch(), x.shape()[2..].iter().product()];
-    let x = dense(pass, x)?;
+    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
     let y = x.viewed(&shape)?.detached();
     let tape = pass.tape();
     if !tape.tracks(&x) {

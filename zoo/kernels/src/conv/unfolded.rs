@@ -221,39 +221,45 @@ pub(super) fn backward_weight(s: &ConvShape, x: Source<f32>, dy: &[f32], dw: &mu
     let wanted = if s.weight_len() <= FEW_WEIGHTS { TASKS.div_ceil(blocks * s.groups) } else { 1 };
     let per_part = s.n.div_ceil(wanted.min(s.n).max(1)).next_multiple_of(cut.images).max(1);
     let parts = s.n.div_ceil(per_part).max(1);
-    let mut sums = vec![0.0; if parts > 1 { parts * s.weight_len() } else { 0 }];
-    let out = if parts > 1 { Disjoint::new(&mut sums) } else { Disjoint::new(&mut *dw) };
-    let add_first = accumulate && parts == 1;
-    each_task(parts * s.groups * blocks, s.output_len() * k, |task| {
-        let (part, group, which) = (task / blocks / s.groups, task / blocks % s.groups, task % blocks);
-        let channels = Channels { group, range: which * block..ci.min((which + 1) * block) };
-        let (from, columns_of_w) = (channels.range.start * area, channels.range.len() * area);
-        let first = part * s.weight_len() + group * co * k + from;
-        let mut add = add_first;
-        cut.each_tile(s, part * per_part..s.n.min((part + 1) * per_part), |tile| {
-            let pixels = tile.pixels(s);
-            gather(s, dy, &tile, group, |dy, dy_row| {
-                unfold(s, x, &tile, &channels, |columns, row| {
-                    // SAFETY: each task has its own part, group and columns of the weights, in bounds.
-                    unsafe {
-                        let out = Target { first: out.pointer().add(first), row: k, add };
-                        let columns = View::turned(columns, row);
-                        multiply(co, columns_of_w, pixels, out, View::rows(dy, dy_row), columns);
-                    }
+    let each_part = |into: &Disjoint<f32>| {
+        let add_first = accumulate && parts == 1;
+        each_task(parts * s.groups * blocks, s.output_len() * k, |task| {
+            let (part, group, which) = (task / blocks / s.groups, task / blocks % s.groups, task % blocks);
+            let channels = Channels { group, range: which * block..ci.min((which + 1) * block) };
+            let (from, columns_of_w) = (channels.range.start * area, channels.range.len() * area);
+            let first = part * s.weight_len() + group * co * k + from;
+            let mut add = add_first;
+            cut.each_tile(s, part * per_part..s.n.min((part + 1) * per_part), |tile| {
+                let pixels = tile.pixels(s);
+                gather(s, dy, &tile, group, |dy, dy_row| {
+                    unfold(s, x, &tile, &channels, |columns, row| {
+                        // SAFETY: each task has its own part, group and columns of the weights, in bounds.
+                        unsafe {
+                            let out = Target { first: into.pointer().add(first), row: k, add };
+                            let columns = View::turned(columns, row);
+                            multiply(co, columns_of_w, pixels, out, View::rows(dy, dy_row), columns);
+                        }
+                    });
                 });
+                add = true;
             });
-            add = true;
         });
-    });
-    if parts > 1 {
-        for (part, sum) in sums.chunks(s.weight_len()).enumerate() {
-            if part == 0 && !accumulate {
-                dw.copy_from_slice(sum);
-            } else {
-                dw.iter_mut().zip(sum).for_each(|(dw, sum)| *dw += *sum);
+    };
+    match parts {
+        0 => {}
+        1 => each_part(&Disjoint::new(&mut *dw)),
+        _ => with(Slot::Sums, parts * s.weight_len(), |sums| {
+            each_part(&Disjoint::new(&mut *sums));
+            for (part, sum) in sums.chunks(s.weight_len()).enumerate() {
+                if part == 0 && !accumulate {
+                    dw.copy_from_slice(sum);
+                } else {
+                    dw.iter_mut().zip(sum).for_each(|(dw, sum)| *dw += *sum);
+                }
             }
-        }
-    } else if s.n == 0 && !accumulate {
+        }),
+    }
+    if s.n == 0 && !accumulate {
         dw.fill(0.0);
     }
 }
