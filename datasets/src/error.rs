@@ -194,3 +194,11 @@ pub enum DataError {
         left: usize,
     },
 }
+
+impl DataError {
+    /// Whether memory ran out, and nothing is wrong with the data.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::OutOfMemory)
+    }
+}

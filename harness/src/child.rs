@@ -11,6 +11,7 @@ use results::Status;
 
 use crate::event::{Assignment, Event, Measured};
 use crate::interrupt::Interrupt;
+use crate::quantity::mib;
 
 /// How often the clock and Ctrl-C are looked at while a trial is silent.
 const TICK: Duration = Duration::from_millis(50);
@@ -48,7 +49,8 @@ pub fn run(
     interrupt: &Interrupt,
     mut listen: impl FnMut(&Event),
 ) -> Verdict {
-    let began = Instant::now();
+    let watch = Watch::begin(assignment);
+    let began = watch.began;
     let spec = match serde_json::to_string(assignment) {
         Ok(spec) => spec,
         Err(error) => return Verdict::ended(Status::Failed, format!("cannot write the assignment: {error}")),
@@ -94,7 +96,7 @@ pub fn run(
         }
     }
     match child.wait() {
-        Ok(status) => talk.verdict(status, began),
+        Ok(status) => talk.verdict(status, &watch),
         Err(error) => Verdict::ended(Status::Crashed, format!("lost sight of the process: {error}")),
     }
 }
@@ -102,12 +104,39 @@ pub fn run(
 fn spawn(program: &OsStr) -> std::io::Result<Child> {
     let mut command = Command::new(program);
     command.arg("trial").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A backtrace would push the words that matter out of the row's note.
+    command.env("RUST_BACKTRACE", "0");
     #[cfg(unix)]
     {
         // A group of its own: Ctrl-C in a terminal reaches the campaign alone, which then decides.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
     }
     command.spawn()
+}
+
+/// What is known about a trial before it starts, and needed to judge how it ended.
+struct Watch {
+    began: Instant,
+    memory_limit: Option<usize>,
+    memory_kills: Option<u64>,
+}
+
+impl Watch {
+    fn begin(assignment: &Assignment) -> Self {
+        let (memory_limit, memory_kills) = (assignment.memory_limit, memory_kills());
+        Self { began: Instant::now(), memory_limit, memory_kills }
+    }
+
+    /// Whether the system killed any process for memory since then.
+    fn memory_ran_out(&self) -> bool {
+        memory_kills() > self.memory_kills
+    }
+}
+
+/// Processes that the system has killed for memory since it started, where it counts them.
+fn memory_kills() -> Option<u64> {
+    let counters = std::fs::read_to_string("/proc/vmstat").ok()?;
+    counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
 
 enum Line {
@@ -186,26 +215,32 @@ impl Talk {
         self.place.as_deref().unwrap_or("before the first step")
     }
 
-    fn verdict(self, ended: ExitStatus, began: Instant) -> Verdict {
-        let how = describe(ended);
+    fn verdict(self, ended: ExitStatus, watch: &Watch) -> Verdict {
+        let (how, after) = (describe(ended), after(watch.began));
         let last = last_words(&self.complaints).map(|words| format!(": {words}")).unwrap_or_default();
         let place = self.place().to_owned();
-        match self.outcome {
-            Some(Ok(measured)) => {
+        let refused = refused_allocation(&self.complaints).map(str::to_owned);
+        match (self.outcome, refused) {
+            (Some(Ok(measured)), _) => {
                 Verdict { status: Status::Ok, note: measured.note.clone(), measured: Some(measured) }
             }
-            Some(Err((status, note))) => Verdict::ended(status, note),
-            None if allocation_failed(&self.complaints) => {
-                Verdict::ended(Status::OutOfMemory, format!("out of memory {place}{last}"))
+            (Some(Err((status, note))), _) => Verdict::ended(status, note),
+            (None, Some(words)) => {
+                let limit = watch.memory_limit.map(|bytes| format!(" (--memory-limit {})", mib(bytes as u64)));
+                let note = format!("out of memory {place}: {words}{}", limit.unwrap_or_default());
+                Verdict::ended(Status::OutOfMemory, note)
             }
-            None if killed_from_outside(ended) => Verdict::ended(
+            (None, None) if killed_from_outside(ended) && watch.memory_ran_out() => Verdict::ended(
                 Status::OutOfMemory,
-                format!("killed from outside {place}, as the system does when memory runs out ({how})"),
+                format!("killed by the system {place}, {after}: the machine ran out of memory ({how})"),
             ),
-            None => {
+            (None, None) if killed_from_outside(ended) => {
+                Verdict::ended(Status::Crashed, format!("killed from outside {place}, {after} ({how})"))
+            }
+            (None, None) => {
                 let garbled =
                     self.garbled.map(|line| format!("; it printed a line that is no event: {line}"));
-                let note = format!("{how} {place}, {}{last}{}", after(began), garbled.unwrap_or_default());
+                let note = format!("{how} {place}, {after}{last}{}", garbled.unwrap_or_default());
                 Verdict::ended(Status::Crashed, note)
             }
         }
@@ -216,9 +251,10 @@ fn after(began: Instant) -> String {
     format!("after {:.1} s", began.elapsed().as_secs_f64())
 }
 
-/// The words of Rust's allocation failure.
-fn allocation_failed(complaints: &VecDeque<String>) -> bool {
-    complaints.iter().any(|line| line.contains("memory allocation of") && line.contains("failed"))
+/// Rust's words about an allocation that failed.
+fn refused_allocation(complaints: &VecDeque<String>) -> Option<&str> {
+    let says = |line: &&String| line.contains("memory allocation of") && line.contains("failed");
+    complaints.iter().find(says).map(String::as_str)
 }
 
 /// The last line that says something: hints about backtraces do not.
@@ -252,7 +288,7 @@ fn killed_from_outside(ended: ExitStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{allocation_failed, last_words};
+    use super::{last_words, refused_allocation};
 
     #[test]
     fn the_last_words_are_not_a_hint() {
@@ -260,7 +296,13 @@ mod tests {
             ["thread 'main' panicked at a.rs:1:", "index out of bounds", "note: run with `RUST_…`"];
         let complaints = complaints.map(String::from).into();
         assert_eq!(last_words(&complaints), Some("index out of bounds"));
-        assert!(!allocation_failed(&complaints));
-        assert!(allocation_failed(&["memory allocation of 64 bytes failed".to_owned()].into()));
+        assert_eq!(refused_allocation(&complaints), None);
+    }
+
+    #[test]
+    fn a_refused_allocation_is_quoted_whatever_follows_it() {
+        let complaints = ["memory allocation of 64 bytes failed", "skipping backtrace printing"];
+        let complaints = complaints.map(String::from).into();
+        assert_eq!(refused_allocation(&complaints), Some("memory allocation of 64 bytes failed"));
     }
 }

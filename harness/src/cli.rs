@@ -12,6 +12,7 @@ use crate::device::DeviceKind;
 use crate::error::{Error, Result};
 use crate::quantity;
 use crate::select::Selection;
+use crate::suite::{MOST_COUNTED, MOST_STEPS};
 use crate::trial;
 use crate::verb::{self, list::Kind};
 
@@ -88,26 +89,26 @@ pub(crate) struct RunArguments {
     pub(crate) again: bool,
 
     /// Number of time steps T, in place of the cases' own.
-    #[arg(long, value_name = "T,..", value_delimiter = ',', value_parser = at_least_one, help_heading = "What to change")]
+    #[arg(long, value_name = "T,..", value_delimiter = ',', value_parser = steps, allow_negative_numbers = true, help_heading = "What to change")]
     steps_t: Vec<usize>,
     /// Passes over the training set, in place of the cases' own.
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "What to change")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
     epochs: Option<usize>,
     /// Samples in a training batch, in place of the cases' own.
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "What to change")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
     batch: Option<usize>,
     /// Train on the first N samples, class-balanced; the test set is cut in the same proportion.
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "What to change")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
     limit: Option<usize>,
     /// Seeds of all randomness, one trial a method for each, in place of the cases' own.
-    #[arg(long, alias = "seed", value_name = "N,..", value_delimiter = ',', help_heading = "What to change")]
+    #[arg(long, alias = "seed", value_name = "N,..", value_delimiter = ',', allow_negative_numbers = true, help_heading = "What to change")]
     seeds: Vec<u64>,
 
     /// Device to compute on.
     #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
     device: DeviceKind,
     /// Threads to compute on; all processors without it. The numbers do not depend on it.
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Where and how")]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Where and how")]
     pub(crate) threads: Option<usize>,
     /// Folder of a data set that does not ship.
     #[arg(long, value_name = "DIR", help_heading = "Where and how")]
@@ -116,7 +117,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "DIR", help_heading = "Where and how")]
     pub(crate) out: Option<PathBuf>,
     /// Stop a trial after so many seconds and go on with the next.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Where and how")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = "Where and how")]
     pub(crate) timeout: Option<Duration>,
     /// End a trial that would hold more heap than this, such as 512MiB, and go on with the next.
     #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "Where and how")]
@@ -144,11 +145,26 @@ impl RunArguments {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+/// More threads than any machine that this program can fill.
+const MOST_THREADS: usize = 1024;
+
+fn whole(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
-        Ok(count) if count >= 1 => Ok(count),
-        _ => Err("must be a whole number of at least 1".to_owned()),
+        Ok(count) if (1..=most).contains(&count) => Ok(count),
+        _ => Err(format!("must be a whole number of at least 1 and at most {most}")),
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    whole(text, MOST_COUNTED)
+}
+
+fn steps(text: &str) -> Result<usize, String> {
+    whole(text, MOST_STEPS)
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    whole(text, MOST_THREADS)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

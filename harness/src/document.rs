@@ -21,7 +21,7 @@ impl Document {
             let place = self.place(error.span().map_or(0, |span| span.start));
             match unknown_name(error.message()) {
                 Some(unknown) => Error::Unknown { place, unknown },
-                None => Error::Document { place, message: error.message().to_owned() },
+                None => Error::Document { place, message: in_words(error.message()) },
             }
         })
     }
@@ -32,11 +32,24 @@ impl Document {
         format!("{}:{}", self.name, 1 + before.filter(|&&byte| byte == b'\n').count())
     }
 
-    /// File and line of a quoted name at or after a byte; the line of that byte if the name is not there.
+    /// File and line of a name at or after a byte, quoted or in a table's heading; the line of that byte if the name
+    /// is not there.
     pub(crate) fn place_of(&self, name: &str, from: usize) -> String {
         let rest = self.text.get(from..).unwrap_or_default();
-        self.place(from + rest.find(&format!("\"{name}\"")).unwrap_or(0))
+        let forms = [format!("\"{name}\""), format!(".{name}]"), format!("\n{name} =")];
+        // Trimmed, because the last form begins on the line before.
+        let found = forms.iter().find_map(|form| Some(rest.find(form)? + form.len() - form.trim_start().len()));
+        self.place(from + found.unwrap_or(0))
     }
+}
+
+/// A message without the names of Rust's types.
+fn in_words(message: &str) -> String {
+    let whole = ["usize", "u64", "u32"].map(|name| (name, "a whole number of at least 0"));
+    let kinds = whole.into_iter().chain([("f64", "a number"), ("i64", "a whole number")]);
+    kinds.fold(message.to_owned(), |message, (name, words)| {
+        message.replace(&format!("expected {name}"), &format!("expected {words}"))
+    })
 }
 
 /// serde names an unknown key or choice and the known ones between backticks, the unknown one first.
@@ -79,6 +92,7 @@ mod tests {
     #[test]
     fn other_mistakes_have_a_line() {
         assert!(complaint("title = \"x\"\nepochs = \"three\"\n").starts_with("my.toml:2: invalid type"));
+        assert!(complaint("title = \"x\"\nepochs = -1\n").ends_with("expected a whole number of at least 0"));
         assert!(complaint("title = \"x\"\n").contains("missing field `epochs`"));
     }
 }

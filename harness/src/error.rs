@@ -72,6 +72,9 @@ pub enum Error {
     /// A folder's records can't be read or turned into a report.
     #[error(transparent)]
     Report(results::Error),
+    /// A campaign came to its end, but its report can't be written.
+    #[error("all rows are on file, but there is no report: {0}")]
+    ReportAfterRun(results::Error),
     /// A record can't be written in the middle of a campaign.
     #[error("the campaign stops here, earlier rows are kept: {0}")]
     Store(results::Error),
@@ -108,7 +111,11 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Store(_) | Self::Output(_) | Self::Text { .. } | Self::Signal(_) => 1,
+            Self::Store(_)
+            | Self::ReportAfterRun(_)
+            | Self::Output(_)
+            | Self::Text { .. }
+            | Self::Signal(_) => 1,
             _ => 2,
         }
     }

@@ -45,7 +45,8 @@ impl Progress {
     /// The display of a campaign of so many trials, of which these still have to run.
     #[must_use]
     pub(crate) fn new(trials: usize, todo: &[&Planned]) -> Self {
-        let bars = std::io::stderr().is_terminal().then(Bars::new);
+        // A terminal that can't move its cursor (TERM=dumb) gets lines, as a file does.
+        let bars = std::io::stderr().is_terminal().then(Bars::new).filter(|bars| !bars.screen.is_hidden());
         let work = Work { total: todo.iter().map(|planned| planned.work()).sum(), ..Work::default() };
         let progress =
             Self { bars, trials, done: trials - todo.len(), began: Instant::now(), work, trial: None };
@@ -172,8 +173,8 @@ impl Bars {
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             style.progress_chars("━╸─")
         };
-        let trial = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {prefix}\n  {msg}")));
-        let overall = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {msg}")));
+        let trial = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {prefix}\n  {wide_msg}")));
+        let overall = screen.add(ProgressBar::new(1).with_style(style("{bar:24} {wide_msg}")));
         overall.enable_steady_tick(Duration::from_millis(500));
         Self { screen, overall, trial }
     }

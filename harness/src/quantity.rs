@@ -19,7 +19,7 @@ pub fn size(text: &str) -> Result<usize, String> {
         _ => return Err(rule.to_owned()),
     };
     match number.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok((number * factor) as usize),
+        Ok(number) if number * factor >= 1.0 && number.is_finite() => Ok((number * factor) as usize),
         _ => Err(rule.to_owned()),
     }
 }
@@ -49,7 +49,7 @@ mod tests {
         assert_eq!(size("2k"), Ok(2048));
         assert_eq!(size("1.5 MiB"), Ok(3 << 19));
         assert_eq!(size("800MB"), Ok(800_000_000));
-        assert!(size("0").is_err() && size("-1G").is_err() && size("lots").is_err());
+        assert!(size("0").is_err() && size("0.1").is_err() && size("-1G").is_err() && size("lots").is_err());
         assert_eq!((duration(7.6).as_str(), duration(187.0).as_str()), ("8 s", "3:07"));
         assert_eq!(duration(3_765.0), "1:02:45");
     }

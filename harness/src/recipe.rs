@@ -47,7 +47,24 @@ pub struct ModelChoices {
     pub grid: Option<Grid>,
 }
 
+/// Largest factor on a published model's channels, and the most blocks of a stage: beyond them, parameters are
+/// counted in trillions.
+const MOST: f64 = 1024.0;
+
 impl ModelChoices {
+    fn check(&self) -> engine::Result<()> {
+        let rule = format!("above 0 and at most {MOST}");
+        if !(self.width > 0.0 && self.width <= MOST) {
+            return Err(engine::Error::setting("model.width", rule, self.width));
+        }
+        match self.depth {
+            Some(depth) if depth == 0 || depth as f64 > MOST => {
+                Err(engine::Error::setting("model.depth", rule, depth))
+            }
+            _ => self.neuron.check(),
+        }
+    }
+
     /// The whole specification for images `[C, H, W]` of so many classes at T = `steps`.
     #[must_use]
     pub fn spec(&self, image: [usize; 3], classes: usize, steps: usize) -> ModelSpec {
@@ -75,7 +92,7 @@ impl Recipe {
         self.loss.check()?;
         self.optimizer.check()?;
         self.schedule.check()?;
-        self.model.neuron.check()
+        self.model.check()
     }
 
     /// The recipe as the TOML it could have been read from.

@@ -36,7 +36,8 @@ impl fmt::Display for Unknown {
 
 impl std::error::Error for Unknown {}
 
-/// The known name with the fewest edits to `name`, if it is close enough to be a slip of the hand.
+/// The known name with the fewest edits to `name`, if it is close enough to be a slip of the hand; else the first one
+/// that begins with it.
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     let slips = (name.chars().count() / 3).max(2);
     known
@@ -46,6 +47,12 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
         .filter(|&(edits, candidate)| edits <= slips && 2 * edits <= candidate.chars().count())
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, candidate)| candidate.as_str())
+        .or_else(|| known.iter().map(String::as_str).find(|candidate| begins(candidate, name)))
+}
+
+/// Whether a name was left off after a few letters.
+fn begins(candidate: &str, name: &str) -> bool {
+    name.len() >= 3 && candidate.starts_with(&name.to_lowercase())
 }
 
 #[cfg(test)]

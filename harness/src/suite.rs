@@ -11,6 +11,12 @@ use crate::error::{Error, Result};
 use crate::shelf;
 use crate::suggest::Unknown;
 
+/// Largest T: a plan of it is made in seconds, and no paper goes as far.
+pub(crate) const MOST_STEPS: usize = 1024;
+
+/// Largest number of epochs or samples: what a cell of a record holds.
+pub(crate) const MOST_COUNTED: usize = u32::MAX as usize;
+
 /// A suite of cases, read from one TOML file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suite {
@@ -77,7 +83,7 @@ pub struct MethodSettings(pub BTreeMap<String, Scalar>);
 
 /// A setting's value as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a setting must be true, false, a number or a text")]
 pub enum Scalar {
     /// Yes or no.
     Flag(bool),
@@ -116,12 +122,14 @@ struct Sheet {
 impl Suite {
     pub(crate) fn parse(id: &str, document: Document) -> Result<Self> {
         let sheet: Sheet = document.parse()?;
+        check_id(id, || format!("{}: the file's name, which is the suite's id,", document.name))?;
         let mut ids = BTreeSet::new();
         for case in &sheet.case {
             let (from, case) = (case.span().start, case.get_ref());
             case.check(&document, from)?;
             if !ids.insert(&case.id) {
-                return Err(Error::value(document.place_of(&case.id, from), "an id of its own", &case.id));
+                let place = format!("{}: case id", document.place_of(&case.id, from));
+                return Err(Error::value(place, "one that no other case has", &case.id));
             }
         }
         let cases: Vec<Case> = sheet.case.into_iter().map(Spanned::into_inner).collect();
@@ -143,6 +151,7 @@ impl Case {
             Err(Error::Unknown { place, unknown: Unknown::new(kind, name, known) })
         };
         let place = |field: &str| format!("{}: case {}: {field}", document.place(from), self.id);
+        check_id(&self.id, || format!("{}: case id", document.place_of(&self.id, from)))?;
         known("dataset", &self.dataset, datasets::DATASETS.iter().map(|entry| entry.id).collect())?;
         known("model", &self.model, models::MODELS.iter().map(|entry| entry.id).collect())?;
         let methods: Vec<&str> = registry::all().map(|entry| entry.id).collect();
@@ -160,16 +169,21 @@ impl Case {
             // Not only listed methods: `--method` may add one.
             known("method", method, methods.clone())?;
         }
-        for (field, count) in [
-            ("steps (T)", self.steps),
-            ("budget.epochs", self.budget.epochs),
-            ("budget.batch", self.budget.batch),
-            ("memory-probe", self.memory_probe.iter().copied().min().unwrap_or(1)),
-            ("number of methods", self.methods.len()),
-            ("number of seeds", self.seeds.len()),
-        ] {
+        let probes = self.memory_probe.iter().map(|&steps| ("memory-probe", steps, MOST_STEPS));
+        let counts = [
+            ("rev", self.rev as usize, MOST_COUNTED),
+            ("steps (T)", self.steps, MOST_STEPS),
+            ("budget.epochs", self.budget.epochs, MOST_COUNTED),
+            ("budget.batch", self.budget.batch, MOST_COUNTED),
+            ("number of methods", self.methods.len(), MOST_COUNTED),
+            ("number of seeds", self.seeds.len(), MOST_COUNTED),
+        ];
+        for (field, count, most) in counts.into_iter().chain(probes) {
             if count == 0 {
                 return Err(Error::value(place(field), "at least 1", 0));
+            }
+            if count > most {
+                return Err(Error::value(place(field), format!("at most {most}"), count));
             }
         }
         if let Some(twice) = repeated(&self.methods) {
@@ -186,6 +200,15 @@ impl Case {
     pub fn recipe_of(&self, method: &str) -> &str {
         self.recipes.get(method).unwrap_or(&self.recipe)
     }
+}
+
+/// Refuses an id that would break the keys in records: `<suite>/<case>/<method>/t<T>/s<seed>`.
+fn check_id(id: &str, place: impl Fn() -> String) -> Result<()> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !id.is_empty() && id.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Error::value(place(), "one or more of a-z, A-Z, 0-9, '-', '_' and '.'", format!("{id:?}")))
 }
 
 fn repeated<T: Ord>(items: &[T]) -> Option<&T> {

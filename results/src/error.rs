@@ -35,6 +35,21 @@ pub enum Error {
         /// The file that was looked for.
         path: PathBuf,
     },
+    /// A campaign's trials file has no row.
+    #[error("no records here: {} has no rows", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process writes to the campaign.
+    #[error(
+        "one process at a time writes to a campaign, and another one holds {}; wait for it, or use another output folder",
+        path.display()
+    )]
+    Busy {
+        /// The file that it holds.
+        path: PathBuf,
+    },
     /// A file has other columns than this version of the format.
     #[error(
         "record format is version {expected}, but {} has other columns: column {column} must be `{wanted}`, found `{found}`",

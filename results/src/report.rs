@@ -4,6 +4,7 @@ use crate::chart::{CHARTS, Chart};
 use crate::error::Error;
 use crate::page::{Picture, page};
 use crate::read::read;
+use crate::record::{Row, Trial};
 use crate::render;
 use crate::store::write_whole;
 use crate::table::TABLES;
@@ -26,6 +27,9 @@ pub struct ReportPaths {
 /// in every file that can hold it.
 pub fn report(dir: &Path, out: &Path, command: &str) -> Result<ReportPaths, Error> {
     let records = read(dir)?;
+    if records.trials.is_empty() {
+        return Err(Error::NoRows { path: dir.join(Trial::FILE) });
+    }
     std::fs::create_dir_all(out).map_err(|source| Error::Folder { path: out.to_owned(), source })?;
     let mut paths = ReportPaths { page: out.join("report.html"), tables: Vec::new(), charts: Vec::new() };
     let write = |name: String, bytes: &[u8]| -> Result<PathBuf, Error> {

@@ -5,7 +5,7 @@
 
 use crate::error::Error;
 use crate::record::Row;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub(crate) struct RowFile {
 }
 
 impl RowFile {
-    /// Opens or creates the file, checks its columns and cuts off a torn last line.
+    /// Opens or creates the file, locks it against other writers, checks its columns and cuts off a torn last line.
     pub(crate) fn open<R: Row>(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(R::FILE);
         let mut file = OpenOptions::new()
@@ -29,6 +29,10 @@ impl RowFile {
             .truncate(false)
             .open(&path)
             .map_err(|source| Error::Write { path: path.clone(), source })?;
+        // Held until the file is closed, by a crash too. A file system without locks can't tell, and is believed.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Error::Busy { path });
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|source| Error::Read { path: path.clone(), source })?;
         let whole = whole_lines(&bytes).len();

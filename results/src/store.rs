@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Each trial is written as a whole: detail rows first, the trial's own row last, each file synced before the
 /// next. A crash in between leaves detail rows without a trial row; readers ignore them, and the next attempt at
-/// the trial gets a number of its own. One process writes to a campaign at a time.
+/// the trial gets a number of its own. One process writes to a campaign at a time: the files are locked while it is
+/// open.
 #[derive(Debug)]
 pub struct Campaign {
     dir: PathBuf,

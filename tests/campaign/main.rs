@@ -174,7 +174,8 @@ fn signals_and_allocation_failures_are_told_apart() {
     let (status, note) = note_of("kill -SEGV $$");
     assert!(status == Status::Crashed && note.contains("signal 11"), "{note}");
     let (status, note) = note_of("kill -KILL $$");
-    assert!(status == Status::OutOfMemory && note.contains("signal 9"), "{note}");
+    // The system counts what it kills for memory; this was somebody else.
+    assert!(status == Status::Crashed && note.contains("signal 9"), "{note}");
     let (status, note) = note_of("echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$");
     assert!(status == Status::OutOfMemory && note.contains("4096 bytes"), "{note}");
     let (status, note) = note_of(
@@ -183,6 +184,68 @@ fn signals_and_allocation_failures_are_told_apart() {
     assert_eq!((status, note.as_str()), (Status::OutOfMemory, "device full"));
     let (status, note) = note_of("echo 'hello'; exit 0");
     assert!(status == Status::Crashed && note.contains("hello"), "{note}");
+}
+
+#[test]
+fn a_trial_that_outgrows_its_memory_limit_is_a_row_and_the_campaign_goes_on() {
+    let both = ["--method", "stbp,ann", "--batch", "100", "--steps-t", "16"];
+    let free = Bench::new();
+    let output = free.run(&both);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let [large, small] = ["stbp", "ann"].map(|method| free.trial(method).peak_host_bytes.unwrap());
+    assert!(large > 2 * small, "{large} and {small} bytes");
+
+    let bench = Bench::new();
+    let limit = ((large + small) / 2).to_string();
+    let output = bench.run(&[&both[..], &["--memory-limit", &limit]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let trial = bench.trial("stbp");
+    assert_eq!(trial.status, Status::OutOfMemory, "{}", trial.note);
+    for words in ["before the first step", "memory allocation of", "bytes failed", "(--memory-limit "] {
+        assert!(trial.note.contains(words), "{}", trial.note);
+    }
+    assert!(trial.top1_last.is_none() && trial.peak_host_bytes.is_none());
+    assert_eq!(bench.trial("ann").status, Status::Ok);
+    // A limit does not decide the numbers: what is on file is done, and the rest runs once the limit is gone.
+    assert!(said(&bench.run(&both)).contains("1 of 2 done already, 1 to run"));
+    assert_eq!(bench.trial("stbp").status, Status::Ok);
+}
+
+#[test]
+fn a_limit_below_the_data_set_is_out_of_memory_and_no_damage_of_the_data() {
+    let bench = Bench::new();
+    let output = bench.run(&["--method", "ann", "--memory-limit", "8MiB"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let trial = bench.trial("ann");
+    assert_eq!(trial.status, Status::OutOfMemory, "{}", trial.note);
+    assert!(!trial.note.contains("damage"), "{}", trial.note);
+}
+
+#[test]
+fn a_second_campaign_keeps_out_of_a_folder_in_use() {
+    let bench = Bench::new();
+    let program = bench.stand_in("stbp", "exec sleep 600");
+    let mut first = bench.command(&["--trial-program", &program]).spawn().unwrap();
+    wait_until(&mut first, || bench.out().join("environment.json").exists());
+    let second = bench.run(&["--method", "ann"]);
+    assert_eq!(second.status.code(), Some(2), "{}", said(&second));
+    assert!(said(&second).contains("one process at a time"), "{}", said(&second));
+    // Reading is free.
+    assert_eq!(bench.run(&["--dry-run"]).status.code(), Some(0));
+    assert!(Command::new("kill").args(["-INT", &first.id().to_string()]).status().unwrap().success());
+    assert_eq!(first.wait_with_output().unwrap().status.code(), Some(130));
+    assert_eq!(statuses(&bench.records()), [("stbp", Status::Interrupted)]);
+}
+
+#[test]
+fn a_reader_that_leaves_early_does_not_hide_a_failure() {
+    let bench = Bench::new();
+    let program = bench.stand_in("stbp", "exit 3");
+    let mut campaign =
+        bench.command(&["--trial-program", &program, "--method", "stbp"]).spawn().unwrap();
+    drop(campaign.stdout.take());
+    assert_eq!(campaign.wait_with_output().unwrap().status.code(), Some(1));
+    assert!(bench.out().join("report/report.html").is_file());
 }
 
 #[test]

@@ -57,6 +57,11 @@ fn unknown_names_get_the_nearest_known_one() {
 fn values_out_of_range_name_flag_and_rule() {
     let said = refused(&["--suite", "smoke", "--steps-t", "0"]);
     assert!(said.contains("'0'") && said.contains("--steps-t") && said.contains("at least 1"), "{said}");
+    for (flag, value) in [("--steps-t", "-1"), ("--steps-t", "99999999999"), ("--limit", "0"), ("--threads", "0")] {
+        let said = refused(&["--suite", "smoke", flag, value]);
+        assert!(said.contains(&format!("'{value}'")) && said.contains(flag), "{said}");
+        assert!(said.contains("must be a whole number of at least 1"), "{said}");
+    }
     let said = refused(&["--suite", "smoke", "--limit", "7000", "--dry-run"]);
     assert!(said.contains("train_limit must be in 1..=6000") && said.contains("7000"), "{said}");
     let said = refused(&["--suite", "smoke", "--limit", "20", "--dry-run"]);
@@ -75,6 +80,10 @@ fn a_suite_file_is_refused_with_file_and_line() {
         ("epochs = 1", "epoch = 1", "mine.toml:9: unknown key 'epoch'; did you mean 'epochs'?"),
         ("\"sltt\"", "\"slt\"", "mine.toml:10: unknown method 'slt'; did you mean 'sltt'?"),
         ("steps = 2", "steps = 0", "steps (T) must be at least 1, got 0"),
+        ("steps = 2", "steps = -2", "mine.toml:8: invalid value: integer `-2`, expected a whole number"),
+        ("steps = 2", "steps = 99999999999", "steps (T) must be at most 1024, got 99999999999"),
+        ("id = \"tiny\"", "id = \"a/b\"", "mine.toml:4: case id must be one or more of"),
+        ("[1, 2]", "[1, 2]\n[case.settings.slt]\nk = 1", "mine.toml:15: unknown method 'slt'"),
         (
             "recipe = \"plain-lif\"",
             "recipe = \"plain-lfi\"",

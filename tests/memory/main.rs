@@ -1,10 +1,12 @@
 //! The memory laws, measured by the counting heap in the running binary.
 //!
 //! What a training step holds above what lives between steps (parameters, gradients, optimiser, batch), after a
-//! warm-up that fills the kernels' scratch. The heap sees every allocation of the process, so the tests take turns.
+//! warm-up that fills the kernels' scratch. The heap sees every allocation of the process, so the laws are checked one
+//! at a time on the main thread, with no test runner beside them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use candle_core::DType;
 use engine::model::ModelSpec;
@@ -14,12 +16,6 @@ use tests::{batch, per_step, spec, trainer};
 
 #[global_allocator]
 static HEAP: heap::CountingHeap = heap::CountingHeap;
-
-static TURN: Mutex<()> = Mutex::new(());
-
-fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 /// Pools of 1 and 2 threads, kept: a pool's threads give their scratch back at some later time when it is dropped.
 static POOLS: LazyLock<[rayon::ThreadPool; 2]> =
@@ -55,49 +51,69 @@ fn measure(method: &str, model: &str, spec: &ModelSpec, threads: usize) -> Measu
     })
 }
 
+/// A law and its name.
+type Law = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let laws: &[Law] = &[
+        ("the_heap_is_counted", the_heap_is_counted),
+        ("sltt_holds_no_byte_per_extra_step", sltt_holds_no_byte_per_extra_step),
+        ("ottt_holds_no_byte_per_extra_step", ottt_holds_no_byte_per_extra_step),
+        ("temporal_reversal_holds_no_byte_per_extra_step", temporal_reversal_holds_no_byte_per_extra_step),
+        ("spatial_reversal_holds_no_byte_per_extra_block", spatial_reversal_holds_no_byte_per_extra_block),
+        ("stbp_grows_linearly_with_steps", stbp_grows_linearly_with_steps),
+        ("the_laws_do_not_depend_on_threads", the_laws_do_not_depend_on_threads),
+        ("measuring_again_gives_the_same_bytes", measuring_again_gives_the_same_bytes),
+    ];
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let trials = laws
+        .iter()
+        .map(|&(name, law)| {
+            libtest_mimic::Trial::test(name, move || {
+                law();
+                Ok(())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
 fn at_steps(method: &str, model: &str, steps: [usize; 3]) -> [Measured; 3] {
     steps.map(|steps| measure(method, model, &ModelSpec { steps, ..spec() }, 1))
 }
 
 fn flat(method: &str, model: &str) {
-    let _turn = turn();
     let found = at_steps(method, model, [2, 4, 8]);
     assert!(found[0].heap > 0 && found[0].ledger > 0, "{method} on {model} held nothing: {found:?}");
     assert_eq!(found[0], found[1], "{method} on {model} grew from T = 2 to T = 4");
     assert_eq!(found[1], found[2], "{method} on {model} grew from T = 4 to T = 8");
 }
 
-#[test]
 fn the_heap_is_counted() {
-    let _turn = turn();
     assert!(heap::is_counting());
     let before = heap::live_bytes();
     let held = vec![0_u8; 1 << 20];
     assert!(heap::live_bytes() >= before + held.len());
 }
 
-#[test]
 fn sltt_holds_no_byte_per_extra_step() {
     flat("sltt", "tiny-conv");
     flat("sltt", "tiny-rev");
     flat("sltt", "tiny-trev");
 }
 
-#[test]
 fn ottt_holds_no_byte_per_extra_step() {
     flat("ottt-a", "tiny-conv");
     flat("ottt-a", "tiny-rev");
     flat("ottt-o", "tiny-conv");
 }
 
-#[test]
 fn temporal_reversal_holds_no_byte_per_extra_step() {
     flat("temporal-rev", "tiny-trev");
 }
 
-#[test]
 fn spatial_reversal_holds_no_byte_per_extra_block() {
-    let _turn = turn();
     let found = [1, 2, 5]
         .map(|depth| measure("spatial-rev", "tiny-rev", &ModelSpec { depth: Some(depth), ..spec() }, 1));
     assert_eq!(found[0], found[1], "from 1 to 2 blocks a stage");
@@ -108,9 +124,7 @@ fn spatial_reversal_holds_no_byte_per_extra_block() {
     assert!(found[2].heap < stored[2].heap, "rebuilding saved nothing: {found:?} against {stored:?}");
 }
 
-#[test]
 fn stbp_grows_linearly_with_steps() {
-    let _turn = turn();
     for model in ["tiny-conv", "tiny-rev", "tiny-trev"] {
         // Large enough that what the heap holds beside tensors is small.
         let spec = ModelSpec { image: [2, 16, 16], width: 1.0, ..spec() };
@@ -130,9 +144,7 @@ fn stbp_grows_linearly_with_steps() {
     }
 }
 
-#[test]
 fn the_laws_do_not_depend_on_threads() {
-    let _turn = turn();
     for (method, model) in [
         ("stbp", "tiny-conv"),
         ("ottt-a", "tiny-conv"),
@@ -144,8 +156,6 @@ fn the_laws_do_not_depend_on_threads() {
     }
 }
 
-#[test]
 fn measuring_again_gives_the_same_bytes() {
-    let _turn = turn();
     assert_eq!(measure("stbp", "tiny-rev", &spec(), 1), measure("stbp", "tiny-rev", &spec(), 1));
 }

@@ -58,6 +58,9 @@ fn unpack(file: &str, bytes: Vec<u8>) -> Result<Vec<u8>, DataError> {
     let mut plain = Vec::new();
     match MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain) {
         Ok(_) => Ok(plain),
+        Err(source) if source.kind() == std::io::ErrorKind::OutOfMemory => {
+            Err(DataError::Read { file: file.to_owned(), source })
+        }
         Err(source) => Err(DataError::Gzip { file: file.to_owned(), unpacked: plain.len(), source }),
     }
 }

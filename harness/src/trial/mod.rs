@@ -50,6 +50,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Setting { source, .. } => source.into(),
+            Error::Data { source, .. } => source.into(),
             other => Self::because(other),
         }
     }
@@ -57,7 +58,8 @@ impl From<Error> for Failure {
 
 impl From<datasets::DataError> for Failure {
     fn from(error: datasets::DataError) -> Self {
-        Self::because(error)
+        let status = if error.is_out_of_memory() { Status::OutOfMemory } else { Status::Failed };
+        Self { status, note: error.to_string() }
     }
 }
 

@@ -41,7 +41,9 @@ pub(crate) fn list(kind: Option<Kind>, output: &mut dyn Write) -> Result<()> {
 }
 
 fn rows(kind: Kind) -> Result<Vec<(String, String)>> {
-    let with_paper = |summary: &str, paper: &str| format!("{summary} ({paper})");
+    // What has no paper says so: "none: a reference row".
+    let with_paper =
+        |summary: &str, paper: &str| format!("{summary} ({})", paper.strip_prefix("none: ").unwrap_or(paper));
     Ok(match kind {
         Kind::Suites => SUITES
             .iter()

@@ -25,6 +25,10 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
         let known = shelf::SUITES.iter().map(|suite| suite.id).collect::<Vec<_>>().join(", ");
         return Err(Error::value("--suite", format!("given, one of {known} or a file"), "nothing"));
     };
+    // It travels to the trials inside a line of JSON.
+    if let Some(data) = selection.data.as_ref().filter(|data| data.to_str().is_none()) {
+        return Err(Error::value("--data", "a path in UTF-8", data.display()));
+    }
     let suite = shelf::suite(name)?;
     let plan = plan(&suite, &selection)?;
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
@@ -60,7 +64,12 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
         tell("The same command runs what is missing.");
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    report(&out, None, output)?;
+    match report(&out, None, output) {
+        // The reader has seen enough; whether a trial failed is told all the same.
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        Err(Error::Report(source)) => return Err(Error::ReportAfterRun(source)),
+        reported => reported?,
+    }
     Ok(verdict(&tally, plan.len()))
 }
 
