@@ -226,7 +226,8 @@ impl Talk {
             }
             (Some(Err((status, note))), _) => Verdict::ended(status, note),
             (None, Some(words)) => {
-                let limit = watch.memory_limit.map(|bytes| format!(" (--memory-limit {})", mib(bytes as u64)));
+                let limit =
+                    watch.memory_limit.map(|bytes| format!(" (--memory-limit {})", mib(bytes as u64)));
                 let note = format!("out of memory {place}: {words}{}", limit.unwrap_or_default());
                 Verdict::ended(Status::OutOfMemory, note)
             }

@@ -101,7 +101,14 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
     limit: Option<usize>,
     /// Seeds of all randomness, one trial a method for each, in place of the cases' own.
-    #[arg(long, alias = "seed", value_name = "N,..", value_delimiter = ',', allow_negative_numbers = true, help_heading = "What to change")]
+    #[arg(
+        long,
+        alias = "seed",
+        value_name = "N,..",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        help_heading = "What to change"
+    )]
     seeds: Vec<u64>,
 
     /// Device to compute on.

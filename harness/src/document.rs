@@ -38,7 +38,8 @@ impl Document {
         let rest = self.text.get(from..).unwrap_or_default();
         let forms = [format!("\"{name}\""), format!(".{name}]"), format!("\n{name} =")];
         // Trimmed, because the last form begins on the line before.
-        let found = forms.iter().find_map(|form| Some(rest.find(form)? + form.len() - form.trim_start().len()));
+        let found =
+            forms.iter().find_map(|form| Some(rest.find(form)? + form.len() - form.trim_start().len()));
         self.place(from + found.unwrap_or(0))
     }
 }

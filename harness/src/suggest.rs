@@ -66,6 +66,12 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_name_suggests_it() {
+        let unknown = Unknown::new("dataset", "fashion", ["cifar10", "fashion-mnist"]);
+        assert!(unknown.to_string().contains("did you mean 'fashion-mnist'?"));
+    }
+
+    #[test]
     fn a_name_like_no_other_gets_no_suggestion() {
         let unknown = Unknown::new("model", "resnet", ["tiny-conv", "tiny-rev"]);
         assert_eq!(unknown.to_string(), "unknown model 'resnet'. Known: tiny-conv, tiny-rev");

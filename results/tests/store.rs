@@ -118,6 +118,19 @@ fn details_of_an_unfinished_trial_are_left_out_and_never_joined_to_the_next_atte
 }
 
 #[test]
+fn a_campaign_has_one_writer_and_any_number_of_readers() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut campaign = Campaign::open(folder.path())?;
+    let error = Campaign::open(folder.path()).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("one process at a time writes to a campaign"), "{error}");
+    campaign.append_trial(&trial(1, Status::Ok), &[], &[], &[])?;
+    assert_eq!(results::read(folder.path())?.trials.len(), 1);
+    drop(campaign);
+    Campaign::open(folder.path())?;
+    Ok(())
+}
+
+#[test]
 fn the_newest_attempt_wins_and_keeps_the_first_ones_place() -> Outcome {
     let folder = tempfile::tempdir()?;
     let dir = folder.path();
@@ -125,6 +138,7 @@ fn the_newest_attempt_wins_and_keeps_the_first_ones_place() -> Outcome {
     campaign.append_trial(&trial(1, Status::Interrupted), &[point(1, 9.0)], &[], &[])?;
     campaign.append_trial(&trial(2, Status::Ok), &[], &[], &[])?;
     assert!(!campaign.finished(&trial(1, Status::Ok).trial, "c0ffee"));
+    drop(campaign);
 
     let mut campaign = Campaign::open(dir)?;
     assert_eq!(campaign.append_trial(&trial(1, Status::Ok), &[point(1, 0.5)], &[], &[])?, 2);
@@ -141,14 +155,16 @@ fn a_trial_is_finished_for_its_own_configuration_only() -> Outcome {
     let mut campaign = Campaign::open(folder.path())?;
     campaign.append_trial(&trial(1, Status::Ok), &[], &[], &[])?;
     campaign.append_trial(&trial(2, Status::Crashed), &[], &[], &[])?;
-    let reopened = Campaign::open(folder.path())?;
-    for campaign in [campaign, reopened] {
+    let check = |campaign: &Campaign| {
         assert!(campaign.finished("suite/case/method/t4/s1", "c0ffee"));
         assert!(!campaign.finished("suite/case/method/t4/s1", "other"));
         assert!(!campaign.finished("suite/case/method/t4/s2", "c0ffee"));
         assert_eq!(campaign.latest("suite/case/method/t4/s2", "c0ffee"), Some(Status::Crashed));
         assert_eq!(campaign.latest("suite/case/method/t4/s3", "c0ffee"), None);
-    }
+    };
+    check(&campaign);
+    drop(campaign);
+    check(&Campaign::open(folder.path())?);
     Ok(())
 }
 

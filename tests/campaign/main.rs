@@ -241,8 +241,7 @@ fn a_second_campaign_keeps_out_of_a_folder_in_use() {
 fn a_reader_that_leaves_early_does_not_hide_a_failure() {
     let bench = Bench::new();
     let program = bench.stand_in("stbp", "exit 3");
-    let mut campaign =
-        bench.command(&["--trial-program", &program, "--method", "stbp"]).spawn().unwrap();
+    let mut campaign = bench.command(&["--trial-program", &program, "--method", "stbp"]).spawn().unwrap();
     drop(campaign.stdout.take());
     assert_eq!(campaign.wait_with_output().unwrap().status.code(), Some(1));
     assert!(bench.out().join("report/report.html").is_file());

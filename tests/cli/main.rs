@@ -57,7 +57,9 @@ fn unknown_names_get_the_nearest_known_one() {
 fn values_out_of_range_name_flag_and_rule() {
     let said = refused(&["--suite", "smoke", "--steps-t", "0"]);
     assert!(said.contains("'0'") && said.contains("--steps-t") && said.contains("at least 1"), "{said}");
-    for (flag, value) in [("--steps-t", "-1"), ("--steps-t", "99999999999"), ("--limit", "0"), ("--threads", "0")] {
+    for (flag, value) in
+        [("--steps-t", "-1"), ("--steps-t", "99999999999"), ("--limit", "0"), ("--threads", "0")]
+    {
         let said = refused(&["--suite", "smoke", flag, value]);
         assert!(said.contains(&format!("'{value}'")) && said.contains(flag), "{said}");
         assert!(said.contains("must be a whole number of at least 1"), "{said}");

@@ -18,8 +18,14 @@ use tests::{batch, per_step, spec, trainer};
 static HEAP: heap::CountingHeap = heap::CountingHeap;
 
 /// Pools of 1 and 2 threads, kept: a pool's threads give their scratch back at some later time when it is dropped.
-static POOLS: LazyLock<[rayon::ThreadPool; 2]> =
-    LazyLock::new(|| [1, 2].map(|threads| kernels::threads::pool(threads, 16 << 20).unwrap()));
+/// All of them have started, so that none allocates beside a measurement.
+static POOLS: LazyLock<[rayon::ThreadPool; 2]> = LazyLock::new(|| {
+    [1, 2].map(|threads| {
+        let pool = kernels::threads::pool(threads, 16 << 20).unwrap();
+        pool.broadcast(|_| ());
+        pool
+    })
+});
 
 /// The most that a matrix product packs on one thread: workspace, freed when the product ends.
 const PANELS: usize = 512 << 10;

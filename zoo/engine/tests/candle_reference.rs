@@ -37,8 +37,7 @@ fn tolerance(dtype: DType) -> f64 {
 /// Normal numbers that an f32 holds exactly, in f64.
 fn draw(name: &str, shape: &[usize]) -> Tensor {
     let mut stream = Key::new(17).fork(name).stream();
-    let numbers: Vec<f64> =
-        (0..shape.iter().product()).map(|_| f64::from(stream.normal() as f32)).collect();
+    let numbers: Vec<f64> = (0..shape.iter().product()).map(|_| f64::from(stream.normal() as f32)).collect();
     Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
 }
 
@@ -87,7 +86,8 @@ fn compare(
             .enumerate()
             .map(|(index, weight)| {
                 let name = index.to_string();
-                let id = params.declare(&name, ParamKind::Weight, weight.dims(), Init::Constant(0.0)).unwrap();
+                let id =
+                    params.declare(&name, ParamKind::Weight, weight.dims(), Init::Constant(0.0)).unwrap();
                 params.assign(&name, weight).unwrap();
                 id
             })
@@ -101,7 +101,7 @@ fn compare(
         let seed = seed.copy().unwrap().reshape(found.shape()).unwrap();
         let seed = session.constant(Category::ActivationGradients, found.shape(), &seed).unwrap();
         let mut statistics = Statistics::default();
-        let mut port = Through::new(&mut statistics, TimeGradient::Kept);
+        let mut port = through(&mut statistics);
         let dx = tape.backward(&pass, &mut port, [(found, seed)]).unwrap().take(&leaf).unwrap();
         let expected = gradients.get(x_var.as_tensor()).unwrap();
         assert_eq!(dx.shape(), input, "{place}: shape of the input's gradient");
@@ -485,6 +485,10 @@ impl Twin {
     }
 }
 
+fn through(statistics: &mut Statistics) -> Through<'_> {
+    Through::new(statistics, TimeGradient::Kept)
+}
+
 /// Loss, parameters, running statistics and evaluation of a whole network over several updates.
 #[test]
 fn a_network_trains_as_on_candle() {
@@ -497,7 +501,6 @@ fn a_network_trains_as_on_candle() {
         let run = RunSpec { steps: 1, loss, key: Key::new(4) };
         let mut run = Run::new(entry.network(&network_spec(), params).unwrap(), run);
         let twin = Twin::of(&run.network.params);
-        let through = |statistics| Through::new(statistics, TimeGradient::Kept);
 
         let labels: Vec<u32> = (0..BATCH).map(|index| (index % CLASSES) as u32).collect();
         let expected_labels = Tensor::new(labels.as_slice(), &Device::Cpu).unwrap();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use candle_core::{DType, Device, Tensor};
 use engine::ledger::Category;
 use engine::ops;
-use engine::optim::{OptimSpec, Optimizer, Schedule};
+use engine::optim::{OptimSpec, Schedule};
 use engine::param::{Init, ParamId, ParamKind, Params};
 use engine::pass::{Mode, Pass, Session};
 use engine::unroll::{Statistics, Through, TimeGradient};
@@ -232,7 +232,10 @@ fn gradients_add_up_until_they_are_cleared() {
     setup.params.clear_gradients();
     assert!(setup.params.get(setup.ids[1]).gradient().is_none());
     optimizer.update(&setup.params).unwrap();
-    assert!((start[1][0] - setup.numbers()[1][0] - 1.5).abs() < 1e-12, "a cleared gradient moved a parameter");
+    assert!(
+        (start[1][0] - setup.numbers()[1][0] - 1.5).abs() < 1e-12,
+        "a cleared gradient moved a parameter"
+    );
 }
 
 #[test]
