@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use candle_core::{DType, Device};
+use engine::ledger::Category;
 use engine::method::{RunSpec, Settings};
 use engine::model::{ModelSpec, Network};
 use engine::norm::NormOver;
@@ -152,7 +153,8 @@ fn a_plan_holds_what_the_run_holds() {
             let ledger = Rc::clone(trainer.session().ledger());
             ledger.restart();
             trainer.step(&batch, &mut tests::Hold).unwrap();
-            ledger.peak_in_laws()
+            let held = Category::ALL.map(|category| ledger.most(category));
+            (ledger.peak_in_laws(), held)
         };
         assert_eq!(peak(true), peak(false), "{pair}: planned against run");
     }
@@ -163,4 +165,27 @@ fn norms_over_time_are_refused_by_stepwise_methods_with_a_reason() {
     let spec = ModelSpec { norm: NormOver::Time, ..spec() };
     let error = trainer("sltt", "tiny-conv", &spec, DType::F32, per_step()).err().unwrap().to_string();
     assert!(error.contains("step by step"), "{error}");
+}
+
+#[test]
+fn frames_that_are_not_t_are_refused_by_every_method() {
+    for (pair, reason) in refusals() {
+        let (model, method) = pair.split_once(" x ").unwrap();
+        if reason.is_some() || method == "ann" {
+            continue;
+        }
+        let spec = spec();
+        let mut trainer = trainer(method, model, &spec, DType::F32, per_step()).unwrap();
+        let images = trainer.session().input(&[6, 2, 2, 8, 8], vec![0.5; 6 * 2 * 2 * 8 * 8]).unwrap();
+        let batch = engine::method::Batch { images, labels: vec![0, 1] };
+        let error = trainer.step(&batch, &mut tests::Hold).unwrap_err().to_string();
+        assert!(error.contains("expected shape"), "{pair}: {error}");
+    }
+}
+
+#[test]
+fn a_grid_wider_than_a_significand_is_refused() {
+    let spec = ModelSpec { grid: Some(engine::region::Grid { bits: 20, range: 8 }), ..spec() };
+    let error = trainer("spatial-rev", "tiny-rev", &spec, DType::F32, per_step()).err().unwrap().to_string();
+    assert!(error.contains("grid.range must be at most 4"), "{error}");
 }

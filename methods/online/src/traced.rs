@@ -7,7 +7,7 @@ use engine::site::Site;
 use engine::tape::Tape;
 use engine::unroll::{Mix, Statistics, Synapse, Through, TimeGradient, Unroll};
 use engine::value::Value;
-use engine::{Result, ops};
+use engine::{Error, Result, ops};
 
 /// Keeps `a_t = lambda a_{t-1} + s_t` for every neuron layer; the pair (s, a) travels together through pools and
 /// views, and a weight that reads s takes its gradient at a.
@@ -41,8 +41,16 @@ impl<'s> Traced<'s> {
 
 impl Unroll for Traced<'_> {
     fn synapse(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Synapse, x: &Value) -> Result<Value> {
-        let trace = if site.is_traced() { self.companion(x) } else { None };
-        op.apply(pass, x, trace)
+        if !site.is_traced() {
+            return op.apply(pass, x, None);
+        }
+        match self.companion(x) {
+            Some(trace) => op.apply(pass, x, Some(trace)),
+            None => Err(Error::Misuse(format!(
+                "{}: its weights are traced, but what they read came past the port and carries no trace",
+                site.name()
+            ))),
+        }
     }
 
     fn fire(&mut self, pass: &Pass<'_>, site: &Site, neuron: &Neuron, current: &Value) -> Result<Value> {

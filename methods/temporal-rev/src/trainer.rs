@@ -5,7 +5,7 @@ use std::rc::Rc;
 use engine::drive;
 use engine::error::Error;
 use engine::ledger::Phase;
-use engine::method::{Batch, Outcome, RunSpec, Trainer};
+use engine::method::{Batch, Outcome, RunSpec, Trainer, Unsupported};
 use engine::model::{Levels, Network, Wiring};
 use engine::optim::Optimizer;
 use engine::pass::{Mode, Pass};
@@ -48,7 +48,7 @@ impl Trainer for TemporalRev {
         // The stem is the only part whose activations are kept; it is read by every step.
         let stem_tape = session.tape();
         let recorded = Pass::new(&session, params, &stem_tape, Mode::Train, steps, key);
-        let stem = levels.stem(&recorded.at(0), &mut port, &batch.images)?;
+        let stem = levels.stem(&recorded, &mut port, &batch.images)?;
 
         let off = Tape::off();
         let forward = recorded.on(&off);
@@ -56,6 +56,15 @@ impl Trainer for TemporalRev {
         for step in 0..steps {
             let scores = drive::level_step(&forward.at(step), &mut port, &*levels, &stem)?;
             total.add(&forward, &scores)?;
+        }
+        if port.holds_membranes() {
+            let reason =
+                "its levels hold neurons with a membrane of their own, which c[t] does not determine";
+            return Err(Unsupported::because(format!(
+                "{} can't be walked back: {reason}",
+                self.run.network.id
+            ))
+            .into());
         }
 
         session.ledger().enter(Phase::Backward);

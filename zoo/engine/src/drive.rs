@@ -28,10 +28,11 @@ pub fn all_steps(
     regions: Regions,
     x: &Value,
 ) -> Result<Value> {
+    check_frames(pass, x)?;
     match wiring {
         Wiring::Sequence(segments) => sequence(pass, port, segments, regions, x),
         Wiring::Levels(levels) => {
-            let shared = if x.steps() == 1 { Some(levels.stem(&pass.at(0), port, x)?) } else { None };
+            let shared = if x.steps() == 1 { Some(levels.stem(pass, port, x)?) } else { None };
             let mut scores = Vec::with_capacity(pass.steps());
             for step in 0..pass.steps() {
                 let at = pass.at(step);
@@ -54,6 +55,7 @@ pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Val
     let Some(step) = pass.step() else {
         return Err(Error::Misuse("one step was asked for, but the pass covers all".into()));
     };
+    check_frames(pass, x)?;
     let x = x.frame(step)?;
     match wiring {
         Wiring::Sequence(segments) => sequence(pass, port, segments, Regions::default(), &x),
@@ -91,6 +93,13 @@ pub fn level_step(
         below = carried;
     }
     levels.head(pass, port, &below)
+}
+
+fn check_frames(pass: &Pass<'_>, x: &Value) -> Result<()> {
+    if x.steps() == 1 || x.steps() == pass.steps() {
+        return Ok(());
+    }
+    Err(Error::shape("input", format!("[1 or T = {}, B, ...]", pass.steps()), x.shape()))
 }
 
 fn sequence(

@@ -47,6 +47,14 @@ pub enum Error {
         /// The bound.
         limit: f64,
     },
+    /// An op failed on the way back.
+    #[error("backward of {op}: {source}")]
+    Backward {
+        /// The op.
+        op: &'static str,
+        /// Why.
+        source: kernels::Error,
+    },
     /// The loss is not a finite number.
     #[error("the loss became {loss} at step {step}: training diverged")]
     Diverged {

@@ -141,6 +141,17 @@ pub enum Setting {
     Text(String),
 }
 
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => number.fmt(f),
+            Self::Real(number) => number.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Text(text) => write!(f, "\"{text}\""),
+        }
+    }
+}
+
 impl Settings {
     /// Settings from pairs.
     pub fn new(pairs: impl IntoIterator<Item = (String, Setting)>) -> Self {
@@ -176,9 +187,7 @@ impl Settings {
         match self.find(key) {
             None => Ok(default),
             Some(Setting::Flag(flag)) => Ok(*flag),
-            Some(other) => {
-                Err(Error::setting(format!("method.{key}"), "true or false", format!("{other:?}")))
-            }
+            Some(other) => Err(Error::setting(format!("method.{key}"), "true or false", other)),
         }
     }
 
@@ -190,11 +199,9 @@ impl Settings {
         match self.find(key) {
             None => Ok(None),
             Some(Setting::Integer(n)) if *n >= 1 => Ok(Some(*n as usize)),
-            Some(other) => Err(Error::setting(
-                format!("method.{key}"),
-                "a whole number of at least 1",
-                format!("{other:?}"),
-            )),
+            Some(other) => {
+                Err(Error::setting(format!("method.{key}"), "a whole number of at least 1", other))
+            }
         }
     }
 

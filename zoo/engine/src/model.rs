@@ -183,6 +183,9 @@ impl ModelSpec {
         if self.depth == Some(0) {
             return Err(Error::setting("model.depth", "at least 1", 0));
         }
+        if let Some(grid) = self.grid {
+            grid.check_range()?;
+        }
         self.neuron.check()
     }
 

@@ -120,7 +120,8 @@ impl Session {
     /// When the tensor does not have the shape.
     pub fn constant(&self, category: Category, shape: &[usize], tensor: &Tensor) -> Result<Value> {
         self.dense(category, shape, || {
-            Ok(tensor.to_dtype(self.dtype)?.to_device(&self.device)?.contiguous()?)
+            // A copy: an op may overwrite what it holds alone.
+            Ok(tensor.to_dtype(self.dtype)?.to_device(&self.device)?.copy()?)
         })
     }
 

@@ -156,7 +156,7 @@ impl Tape {
                 }
                 _ => {
                     return Err(Error::Misuse(
-                        "a seed gradient was given for a value of another tape".into(),
+                        "a seed gradient was given for a value that this tape does not track".into(),
                     ));
                 }
             }
@@ -164,7 +164,7 @@ impl Tape {
         loop {
             let Some(node) = self.nodes.borrow_mut().pop() else { break };
             (node.walk)(&mut backward).map_err(|error| match error {
-                Error::Kernel(source) => Error::Misuse(format!("backward of {}: {source}", node.op)),
+                Error::Kernel(source) => Error::Backward { op: node.op, source },
                 other => other,
             })?;
         }

@@ -145,19 +145,25 @@ impl Value {
     /// Length of the time axis: T, or 1 for a value that is constant in time.
     #[must_use]
     pub fn steps(&self) -> usize {
-        self.shape[0]
+        self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Length of the batch axis.
+    /// Length of the batch axis; 1 where there is none.
     #[must_use]
     pub fn batch(&self) -> usize {
-        self.shape[1]
+        self.shape.get(1).copied().unwrap_or(1)
     }
 
-    /// Length of the channel axis.
+    /// Length of the channel axis; 1 where there is none.
     #[must_use]
     pub fn channels(&self) -> usize {
-        self.shape[2]
+        self.shape.get(2).copied().unwrap_or(1)
+    }
+
+    /// Values of one channel of one image: the axes behind the channels.
+    #[must_use]
+    pub fn plane(&self) -> usize {
+        self.shape.iter().skip(3).product()
     }
 
     /// Number of values.
@@ -279,8 +285,7 @@ impl Value {
 
     /// Geometry for the norm kernels: `groups` statistics over equal parts of the leading axes.
     pub(crate) fn norm_shape(&self, groups: usize) -> NormShape {
-        let plane = self.shape[3..].iter().product();
-        NormShape { groups, n: self.shape[0] * self.shape[1] / groups, c: self.shape[2], plane }
+        NormShape { groups, n: self.steps() * self.batch() / groups, c: self.channels(), plane: self.plane() }
     }
 }
 

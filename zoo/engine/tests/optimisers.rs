@@ -1,4 +1,5 @@
 //! Optimisers against their equations, written out in f64, and schedules at their edges.
+#![expect(clippy::unwrap_used, reason = "the lint spares test functions, not what they share")]
 
 use std::rc::Rc;
 

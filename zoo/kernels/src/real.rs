@@ -56,11 +56,12 @@ macro_rules! real {
             }
             #[inline(always)]
             fn round_even(self) -> Self {
-                // Adding and taking away 1.5 * 2^mantissa rounds in the adder, ties to even; larger values
+                // Adding and taking away 2^mantissa rounds a magnitude in the adder, ties to even; larger ones
                 // are whole already. It vectorises everywhere, where the library call does not.
-                const SHIFT: $T = 1.5 / $T::EPSILON;
-                let rounded = (self + SHIFT) - SHIFT;
-                if $T::abs(self) < 0.5 / $T::EPSILON { rounded } else { self }
+                const SHIFT: $T = 1.0 / $T::EPSILON;
+                let magnitude = $T::abs(self);
+                let rounded = $T::copysign((magnitude + SHIFT) - SHIFT, self);
+                if magnitude < SHIFT { rounded } else { self }
             }
             #[inline(always)]
             fn octet(byte: u8) -> &'static [Self; 8] {
@@ -122,6 +123,10 @@ mod tests {
             let x = i as f32 / 8.0;
             assert_eq!(Real::round_even(x), x.round_ties_even());
             assert_eq!(Real::round_even(f64::from(x)), f64::from(x).round_ties_even());
+        }
+        // Above 2^22 an f32 still has halves.
+        for x in [4_194_304.5f32, 4_194_305.5, 6_908_928.5, 8_388_607.5, -4_194_305.5, -8_388_606.5] {
+            assert_eq!(Real::round_even(x), x.round_ties_even());
         }
         for x in [1e30f32, -1e30, 8_388_609.0, 16_777_217.0] {
             assert_eq!(Real::round_even(x), x);

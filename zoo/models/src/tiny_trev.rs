@@ -62,6 +62,14 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
         Box::new(builder.conv("stem.conv", Role::Encoder, ConvSpec::same(spec.image[0], widths[0], 3, 2))?),
         Box::new(builder.norm("stem.norm", widths[0], spec.norm, 1.0)?),
     ];
+    // The stem halves the image, rounding up; what is fed back from the second level must fit again.
+    if let Some(side) = spec.image[1..].iter().find(|side| side.div_ceil(2) % 2 != 0) {
+        return Err(Error::setting(
+            "model.image",
+            "a side whose half, rounded up, is even for tiny-trev",
+            side,
+        ));
+    }
     // The stem and the second level halve the image, rounding up.
     let pixels = |side: usize| side.div_ceil(2).div_ceil(2);
     let features = widths[2] * pixels(spec.image[1]) * pixels(spec.image[2]);

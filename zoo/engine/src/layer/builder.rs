@@ -46,6 +46,7 @@ impl Builder {
     /// # Errors
     /// When the name is taken.
     pub fn conv(&mut self, name: &str, role: Role, spec: ConvSpec) -> Result<Conv> {
+        spec.check(name)?;
         let weight = self.param(
             &format!("{name}.weight"),
             ParamKind::Weight,
@@ -55,7 +56,7 @@ impl Builder {
         Ok(Conv { site: self.site(name, role), spec, weight, bias: None, standardised: None })
     }
 
-    /// A convolution with bias and scaled weight standardisation (OTTT, section 4.3 of its code's VGG).
+    /// A convolution with bias and scaled weight standardisation (the VGG of OTTT's code).
     ///
     /// # Errors
     /// When the name is taken.

@@ -33,7 +33,20 @@ impl ConvSpec {
         Self { c_in, c_out, kernel, stride, pad: kernel / 2, groups: 1 }
     }
 
-    /// `[c_out, c_in / groups, k, k]`.
+    /// Checks that groups divide the channels and nothing is empty.
+    ///
+    /// # Errors
+    /// Names the field, the rule and the value.
+    pub fn check(&self, place: &str) -> Result<()> {
+        let empty = [self.c_in, self.c_out, self.kernel, self.stride, self.groups].contains(&0);
+        if empty || !self.c_in.is_multiple_of(self.groups) || !self.c_out.is_multiple_of(self.groups) {
+            let rule = "positive in every size, with channels that are multiples of its groups";
+            return Err(Error::setting(place, rule, format!("{self:?}")));
+        }
+        Ok(())
+    }
+
+    /// `[c_out, c_in / groups, k, k]` of a checked geometry.
     #[must_use]
     pub fn weight_shape(&self) -> [usize; 4] {
         [self.c_out, self.c_in / self.groups, self.kernel, self.kernel]
@@ -94,7 +107,9 @@ pub fn conv(
     let kept = to_weight.then(|| Saved::new(weight_input.unwrap_or(&x)));
     let x_slot = x.slot.filter(|_| to_x);
     let x_shape = x.shape().to_vec();
-    let (weight_slot, weight_kept) = (weight.slot, Saved::new(weight));
+    let weight_slot = weight.slot;
+    let weight_kept = to_x.then(|| Saved::new(weight));
+    let weight_shape = weight.shape().to_vec();
     Ok(tape.record("conv", y, move |backward, dy| {
         let pass = backward.pass();
         if let Some((into, add)) = bias.map(|id| pass.params().accumulator(id)).transpose()?.flatten() {
@@ -102,16 +117,14 @@ pub fn conv(
             kernels::bias::gradient(dy.tensor()?, shape.n, shape.c_out, plane, into, add)?;
         }
         if let Some(kept) = kept {
-            let weight_shape = weight_kept.value().shape().to_vec();
             weight_gradient(backward, weight_slot, &weight_shape, |into, add| {
                 Ok(conv::backward_weight(&shape, kept.value().operand()?, dy.tensor()?, into, add)?)
             })?;
         }
-        if to_x {
-            let weight = weight_kept.value();
-            let dx = backward
-                .pass()
-                .gradient(&x_shape, || Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?))?;
+        if let Some(weight) = weight_kept {
+            let dx = backward.pass().gradient(&x_shape, || {
+                Ok(conv::backward_input(&shape, dy.tensor()?, weight.value().tensor()?)?)
+            })?;
             drop(dy);
             backward.give(x_slot, dx)?;
         }

@@ -42,7 +42,8 @@ pub fn linear(
     }
     let kept = to_weight.then(|| Saved::new(weight_input.unwrap_or(&x)));
     let x_slot = x.slot.filter(|_| to_x);
-    let (weight_slot, weight_kept) = (weight.slot, Saved::new(weight));
+    let weight_slot = weight.slot;
+    let weight_kept = to_x.then(|| Saved::new(weight));
     Ok(tape.record("linear", y, move |backward, dy| {
         if let Some((into, add)) =
             bias.map(|id| backward.pass().params().accumulator(id)).transpose()?.flatten()
@@ -54,8 +55,8 @@ pub fn linear(
                 Ok(kernel::backward_weight(rows, kept.value().operand()?, dy.tensor()?, into, add)?)
             })?;
         }
-        if to_x {
-            let weight = weight_kept.value();
+        if let Some(weight) = weight_kept {
+            let weight = weight.value();
             let dx = backward.pass().gradient(&[steps, batch, inputs], || {
                 Ok(kernel::backward_input(dy.tensor()?, weight.tensor()?)?)
             })?;

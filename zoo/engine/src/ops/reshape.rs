@@ -65,13 +65,13 @@ pub fn flatten(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
 /// When the channel count is odd.
 pub fn split_channels(pass: &Pass<'_>, place: &str, x: &Value) -> Result<(Value, Value)> {
     let x = dense(pass, x)?;
-    if x.channels() % 2 != 0 {
+    if x.shape().len() < 3 || x.channels() % 2 != 0 {
         return Err(Error::shape(place, "[T, B, an even number, ...]", x.shape()));
     }
     let half = x.channels() / 2;
     let mut shape = x.shape().to_vec();
     shape[2] = half;
-    let plane = shape[3..].iter().product();
+    let plane = x.plane();
     let mut second = None;
     let first = pass.passing(&shape, || {
         let n = x.steps() * x.batch();
@@ -89,12 +89,12 @@ pub fn split_channels(pass: &Pass<'_>, place: &str, x: &Value) -> Result<(Value,
 /// # Errors
 /// When the shapes differ.
 pub fn concat_channels(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> {
-    if a.shape() != b.shape() {
-        return Err(Error::shape(place, format!("{:?}", a.shape()), b.shape()));
+    if a.shape() != b.shape() || a.shape().len() < 3 {
+        return Err(Error::shape(place, format!("{:?}, channels third", a.shape()), b.shape()));
     }
     let mut shape = a.shape().to_vec();
     shape[2] *= 2;
-    let plane = shape[3..].iter().product();
+    let plane = a.plane();
     let (n, c) = (a.steps() * a.batch(), a.channels());
     pass.passing(&shape, || Ok(elementwise::concat_channels(a.tensor()?, c, b.tensor()?, c, n, plane)?))
 }

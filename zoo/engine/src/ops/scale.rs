@@ -69,6 +69,10 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
     }))
 }
 
+/// Magnitudes of `alpha` below this are raised to it before it is used, in the parameter itself, with a gradient of 1:
+/// the inversion divides by `alpha` (T-RevSNN's released code).
+const SMALLEST_ALPHA: f64 = 1e-3;
+
 /// `f + alpha * previous` with one `alpha` a channel: a value carried to the next step (T-RevSNN, section 4).
 ///
 /// Saves the previous value, for the gradient of alpha.
@@ -83,14 +87,16 @@ pub fn carry_on(pass: &Pass<'_>, place: &str, f: &Value, previous: &Value, alpha
     let (n, c, plane) = image_geometry(&f);
     let factor = pass.param(alpha);
     let y = pass.passing(f.shape(), || {
+        elementwise::floor_magnitude(factor.tensor()?, SMALLEST_ALPHA)?;
         Ok(elementwise::mix(f.tensor()?, previous.tensor()?, factor.tensor()?, n, c, plane)?)
     })?;
     let tape = pass.tape();
-    if !tape.is_recording() {
-        return Ok(y);
-    }
     let f_slot = f.slot.filter(|_| tape.tracks(&f));
     let previous_slot = previous.slot.filter(|_| tape.tracks(&previous));
+    // Where nothing before it is trained, its factor isn't either.
+    if f_slot.is_none() && previous_slot.is_none() {
+        return Ok(y);
+    }
     let kept = Saved::new(&previous);
     Ok(tape.record("carry_on", y, move |backward, dy| {
         let pass = backward.pass();
@@ -126,5 +132,5 @@ pub fn unmix(pass: &Pass<'_>, place: &str, carried: &Value, f: &Value, alpha: Pa
 }
 
 fn image_geometry(value: &Value) -> (usize, usize, usize) {
-    (value.steps() * value.batch(), value.channels(), value.shape()[3..].iter().product())
+    (value.steps() * value.batch(), value.channels(), value.plane())
 }

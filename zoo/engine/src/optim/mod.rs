@@ -81,6 +81,9 @@ impl OptimSpec {
             Self::Sgd { momentum, .. } if !(0.0..1.0).contains(&momentum) => {
                 Err(Error::setting("optimizer.momentum", "in [0, 1)", momentum))
             }
+            Self::Sgd { momentum, nesterov: true, .. } if momentum == 0.0 => {
+                Err(Error::setting("optimizer.momentum", "positive with nesterov", momentum))
+            }
             _ => Ok(()),
         }
     }
@@ -99,12 +102,11 @@ impl OptimSpec {
         let state = params
             .iter()
             .map(|param| {
-                (0..moments)
-                    .map(|_| session.zeros(Category::Optimiser, param.shape()))
-                    .collect::<Result<Vec<_>>>()
+                let moments = (0..moments).map(|_| session.zeros(Category::Optimiser, param.shape()));
+                Ok(State { moments: moments.collect::<Result<_>>()?, updates: 0 })
             })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Box::new(Stateful { spec: *self, rate: 0.0, updates: 0, state }))
+            .collect::<Result<_>>()?;
+        Ok(Box::new(Stateful { spec: *self, rate: 0.0, state }))
     }
 }
 
@@ -113,20 +115,26 @@ const BETAS: (f64, f64) = (0.9, 0.999);
 struct Stateful {
     spec: OptimSpec,
     rate: f64,
+    /// In declaration order.
+    state: Vec<State>,
+}
+
+/// What an optimiser remembers of one parameter.
+struct State {
+    moments: Vec<Value>,
+    /// Updates of this parameter: one that had no gradient had no update.
     updates: u64,
-    /// One list of moments a parameter, in declaration order.
-    state: Vec<Vec<Value>>,
 }
 
 impl Optimizer for Stateful {
     fn update(&mut self, params: &Params) -> Result<()> {
-        self.updates += 1;
         if params.session().is_planned() {
             return Ok(());
         }
-        for (param, moments) in params.iter().zip(&self.state) {
+        for (param, state) in params.iter().zip(&mut self.state) {
             if let Some(gradient) = param.gradient() {
-                self.apply(param.value().tensor()?, gradient.tensor()?, moments)?;
+                state.updates += 1;
+                apply(self.spec, self.rate, param.value().tensor()?, gradient.tensor()?, state)?;
             }
         }
         Ok(())
@@ -137,49 +145,22 @@ impl Optimizer for Stateful {
     }
 }
 
-impl Stateful {
-    fn apply(&self, p: &Tensor, g: &Tensor, moments: &[Value]) -> Result<()> {
-        let rate = self.rate;
-        match (self.spec, moments) {
-            (OptimSpec::Sgd { momentum, weight_decay, nesterov }, _) => {
-                let velocity = moments.first().map(Value::tensor).transpose()?;
-                update::sgd(p, g, velocity, rate, momentum, weight_decay, nesterov)?;
-            }
-            (OptimSpec::Adam { weight_decay } | OptimSpec::AdamW { weight_decay }, [m, v]) => {
-                let decoupled = matches!(self.spec, OptimSpec::AdamW { .. });
-                let (m, v) = (m.tensor()?, v.tensor()?);
-                update::adam(
-                    p,
-                    g,
-                    m,
-                    v,
-                    self.updates,
-                    rate,
-                    BETAS.0,
-                    BETAS.1,
-                    1e-8,
-                    weight_decay,
-                    decoupled,
-                )?;
-            }
-            (OptimSpec::Lamb { weight_decay, trust_clip }, [m, v]) => {
-                let (m, v) = (m.tensor()?, v.tensor()?);
-                update::lamb(
-                    p,
-                    g,
-                    m,
-                    v,
-                    self.updates,
-                    rate,
-                    BETAS.0,
-                    BETAS.1,
-                    1e-6,
-                    weight_decay,
-                    trust_clip,
-                )?;
-            }
-            _ => return Err(Error::Misuse("an adaptive optimiser lost its moments".into())),
+fn apply(spec: OptimSpec, rate: f64, p: &Tensor, g: &Tensor, state: &State) -> Result<()> {
+    match (spec, state.moments.as_slice()) {
+        (OptimSpec::Sgd { momentum, weight_decay, nesterov }, moments) => {
+            let velocity = moments.first().map(Value::tensor).transpose()?;
+            update::sgd(p, g, velocity, rate, momentum, weight_decay, nesterov)?;
         }
-        Ok(())
+        (OptimSpec::Adam { weight_decay } | OptimSpec::AdamW { weight_decay }, [m, v]) => {
+            let decoupled = matches!(spec, OptimSpec::AdamW { .. });
+            let (m, v) = (m.tensor()?, v.tensor()?);
+            update::adam(p, g, m, v, state.updates, rate, BETAS.0, BETAS.1, 1e-8, weight_decay, decoupled)?;
+        }
+        (OptimSpec::Lamb { weight_decay, trust_clip }, [m, v]) => {
+            let (m, v) = (m.tensor()?, v.tensor()?);
+            update::lamb(p, g, m, v, state.updates, rate, BETAS.0, BETAS.1, 1e-6, weight_decay, trust_clip)?;
+        }
+        _ => return Err(Error::Misuse("an adaptive optimiser lost its moments".into())),
     }
+    Ok(())
 }

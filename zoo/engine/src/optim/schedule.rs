@@ -49,10 +49,15 @@ impl Schedule {
             Self::Cosine { floor, .. } if !(0.0..=*rate).contains(floor) => {
                 Err(Error::setting("schedule.floor", format!("in [0, {rate}]"), floor))
             }
-            Self::Cosine { warmup_epochs, .. } if warmup_epochs.is_nan() || *warmup_epochs < 0.0 => {
+            Self::Cosine { warmup_epochs, .. } if !warmup_epochs.is_finite() || *warmup_epochs < 0.0 => {
                 Err(Error::setting("schedule.warmup-epochs", "at least 0", warmup_epochs))
             }
-            Self::Steps { milestones, .. } if !milestones.is_sorted() => {
+            Self::Steps { factor, .. } if !(factor.is_finite() && *factor > 0.0) => {
+                Err(Error::setting("schedule.factor", "positive", factor))
+            }
+            Self::Steps { milestones, .. }
+                if !milestones.is_sorted() || milestones.iter().any(|m| m.is_nan()) =>
+            {
                 Err(Error::setting("schedule.milestones", "ascending", format!("{milestones:?}")))
             }
             _ => Ok(()),

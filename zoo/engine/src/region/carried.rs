@@ -118,7 +118,7 @@ fn through_skip(
     alpha: crate::param::ParamId,
 ) -> Result<Value> {
     let (n, c) = (gradient.steps() * gradient.batch(), gradient.channels());
-    let plane = gradient.shape()[3..].iter().product();
+    let plane = gradient.plane();
     if let Some((into, add)) = pass.params().accumulator(alpha)? {
         kernels::elementwise::channel_dot(gradient.tensor()?, before.tensor()?, n, c, plane, into, add)?;
     }

@@ -27,7 +27,25 @@ impl Default for Grid {
     }
 }
 
+/// Bits of an f32's significand, the hidden one included.
+const SIGNIFICAND: i32 = 24;
+
 impl Grid {
+    /// Checks that sums on the grid are exact in f32.
+    ///
+    /// # Errors
+    /// Names the field, the rule and the value.
+    pub fn check_range(self) -> Result<()> {
+        if !(0..=SIGNIFICAND).contains(&self.bits) {
+            return Err(Error::setting("grid.bits", format!("in [0, {SIGNIFICAND}]"), self.bits));
+        }
+        if self.bits + self.range > SIGNIFICAND {
+            let rule = format!("at most {} with {} bits", SIGNIFICAND - self.bits, self.bits);
+            return Err(Error::setting("grid.range", rule, self.range));
+        }
+        Ok(())
+    }
+
     /// Rounds a value to the grid, to even.
     pub(crate) fn round(self, pass: &Pass<'_>, x: &Value) -> Result<Value> {
         pass.passing(x.shape(), || Ok(kernels::elementwise::round_to_grid(x.tensor()?, self.bits)?))

@@ -45,6 +45,11 @@ impl Statistics {
         Ok(())
     }
 
+    /// Makes room for a norm's statistics, in a plan as in a run.
+    pub(crate) fn meet(&mut self, session: &Session, site: &Site, channels: usize) -> Result<()> {
+        self.at(session, site, channels).map(|_| ())
+    }
+
     /// The running statistics of a site as moments of one group.
     pub(crate) fn moments(&mut self, session: &Session, site: &Site, channels: usize) -> Result<Moments> {
         let running = self.at(session, site, channels)?;

@@ -34,6 +34,12 @@ impl<'s> Through<'s> {
         Self { statistics, time_gradient, membranes: Vec::new(), carried: Vec::new() }
     }
 
+    /// Whether a neuron with a state of its own has fired step by step.
+    #[must_use]
+    pub fn holds_membranes(&self) -> bool {
+        self.membranes.iter().any(Option::is_some)
+    }
+
     /// Takes the value kept at a site, so that the caller holds the only handle.
     pub fn take_carried(&mut self, site: &Site) -> Option<Value> {
         take(&mut self.carried, site)
@@ -73,6 +79,7 @@ impl Unroll for Through<'_> {
                 // A value that is constant in time still counts once a step, as it would step by step.
                 let repeats = if pass.step().is_none() && x.steps() == 1 { pass.steps() } else { 1 };
                 let statistics = &mut *self.statistics;
+                statistics.meet(session, site, norm.channels)?;
                 ops::normalise(pass, site.name(), norm, x, |moments, groups, count| {
                     match pass.norm_updates() {
                         NormUpdates::Keep => Ok(()),

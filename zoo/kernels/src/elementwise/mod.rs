@@ -6,6 +6,7 @@
 mod arithmetic;
 mod channels;
 mod copy;
+mod floor;
 mod grid;
 mod resize;
 mod steps;
@@ -13,6 +14,7 @@ mod steps;
 pub use arithmetic::{add, add_assign, all_finite, max_abs, mul, scale, scale_assign};
 pub use channels::{add_affine, channel_dot, channel_scale, concat_channels, split_channels};
 pub use copy::copy;
+pub use floor::floor_magnitude;
 pub use grid::{add_rounded, mix, round_to_grid, unmix};
 pub use resize::{upsample_backward, upsample_nearest};
 pub use steps::{mask_mul, sum_steps};
