@@ -3,6 +3,7 @@
 use kernels::elementwise;
 
 use super::dense;
+use super::reshape::readable;
 use crate::error::{Error, Result};
 use crate::pass::Pass;
 use crate::value::Value;
@@ -20,7 +21,7 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
         (None, Some(folded)) => (Some(folded), a),
         (None, None) => (None, b),
     };
-    let other = if other.is_spikes() { other.clone() } else { dense(pass, other)? };
+    let other = readable(pass, other)?;
     let y = match folded {
         Some(folded) => pass.passing(a.shape(), || {
             let (scale, shift) = folded

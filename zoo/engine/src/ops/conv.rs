@@ -3,7 +3,8 @@
 use kernels::conv::{self, ConvShape};
 use serde::{Deserialize, Serialize};
 
-use super::{dense, images, weight_gradient};
+use super::reshape::readable;
+use super::{images, weight_gradient};
 use crate::error::{Error, Result};
 use crate::param::ParamId;
 use crate::pass::Pass;
@@ -90,7 +91,7 @@ pub fn conv(
     bias: Option<ParamId>,
     weight_input: Option<&Value>,
 ) -> Result<Value> {
-    let x = dense_unless_spikes(pass, x)?;
+    let x = readable(pass, x)?;
     let shape = spec.on(place, &x)?;
     note_workspace(pass, &shape);
     let out = [x.steps(), x.batch(), spec.c_out, shape.out_h(), shape.out_w()];
@@ -130,10 +131,6 @@ pub fn conv(
         }
         Ok(())
     }))
-}
-
-fn dense_unless_spikes(pass: &Pass<'_>, x: &Value) -> Result<Value> {
-    if x.is_spikes() { Ok(x.clone()) } else { dense(pass, x) }
 }
 
 fn note_workspace(pass: &Pass<'_>, shape: &ConvShape) {

@@ -2,7 +2,8 @@
 
 use kernels::linear as kernel;
 
-use super::{dense, images, weight_gradient};
+use super::reshape::readable;
+use super::{images, weight_gradient};
 use crate::error::{Error, Result};
 use crate::param::ParamId;
 use crate::pass::Pass;
@@ -22,7 +23,7 @@ pub fn linear(
     bias: Option<ParamId>,
     weight_input: Option<&Value>,
 ) -> Result<Value> {
-    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
+    let x = readable(pass, x)?;
     let (&[steps, batch, features], &[outputs, inputs]) = (x.shape(), weight.shape()) else {
         return Err(Error::shape(place, "[T, B, F]", x.shape()));
     };

@@ -3,7 +3,7 @@
 use kernels::pool::{self as kernel, PoolShape};
 use serde::{Deserialize, Serialize};
 
-use super::dense;
+use super::reshape::readable;
 use crate::error::{Error, Result};
 use crate::pass::Pass;
 use crate::value::{Saved, Value};
@@ -36,7 +36,7 @@ pub struct PoolSpec {
 /// # Errors
 /// When the shape does not fit.
 pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<Value> {
-    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
+    let x = readable(pass, x)?;
     let &[steps, batch, channels, h, w] = x.shape() else {
         return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
     };
@@ -84,7 +84,7 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
 /// # Errors
 /// When the shape does not fit.
 pub fn global_average(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
-    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
+    let x = readable(pass, x)?;
     let &[steps, batch, channels, h, w] = x.shape() else {
         return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
     };

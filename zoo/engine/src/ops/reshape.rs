@@ -35,6 +35,11 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     Ok(x.clone())
 }
 
+/// The value as a kernel reads it: spikes as bits, everything else dense.
+pub(super) fn readable(pass: &Pass<'_>, x: &Value) -> Result<Value> {
+    if x.is_spikes() { Ok(x.clone()) } else { dense(pass, x) }
+}
+
 /// `[T, B, C, H, W]` to `[T, B, C * H * W]`: a view, of spikes too.
 ///
 /// # Errors
@@ -44,7 +49,7 @@ pub fn flatten(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
         return Err(Error::shape(place, "[T, B, ...]", x.shape()));
     }
     let shape = [x.steps(), x.batch(), x.shape()[2..].iter().product()];
-    let x = if x.is_spikes() { x.clone() } else { dense(pass, x)? };
+    let x = readable(pass, x)?;
     let y = x.viewed(&shape)?.detached();
     let tape = pass.tape();
     if !tape.tracks(&x) {
