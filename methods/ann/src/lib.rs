@@ -13,6 +13,7 @@ pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
     id: "ann",
     summary: "the same wiring with ReLU and T = 1: what the network reaches without spikes",
     paper: "none: a reference row",
+    official: &[],
     build: |settings| {
         settings.only("ann", &[])?;
         Ok(Box::new(Ann))

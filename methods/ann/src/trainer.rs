@@ -28,7 +28,11 @@ impl Trainer for Ann {
         self.run.evaluate(batch, Rectified::new)
     }
 
-    fn network(&self) -> &Network {
-        &self.run.network
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 }

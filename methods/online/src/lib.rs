@@ -9,9 +9,10 @@ use engine::Result;
 use engine::method::{Method, MethodEntry, RunSpec, Settings, Trainer, Unsupported};
 use engine::model::{Network, Wiring};
 use engine::norm::NormOver;
+use engine::site::Role;
 use engine::unroll::norm_over_time_unsupported;
 
-use settings::{Credit, Online, Updates};
+use settings::{Backward, Credit, Online, Updates};
 
 /// The methods of this crate.
 pub static ENTRIES: &[MethodEntry] = &[
@@ -19,27 +20,35 @@ pub static ENTRIES: &[MethodEntry] = &[
         id: "sltt",
         summary: "spatial learning through time: each step's own gradient, state cut",
         paper: "Meng et al., ICCV 2023",
+        official: &["SLTT"],
         build: |settings| online("sltt", settings, Online::sltt()),
     },
     MethodEntry {
         id: "sltt-k",
         summary: "SLTT that goes backward at k random steps of T",
         paper: "Meng et al., ICCV 2023",
+        official: &["SLTT-K"],
         build: |settings| {
-            settings.only("sltt-k", &["k"])?;
-            Ok(Box::new(Online { backward_steps: Some(settings.count("k")?.unwrap_or(1)), ..Online::sltt() }))
+            settings.only("sltt-k", &["k", "steps"])?;
+            let backward = match settings.indices("steps")? {
+                Some(steps) => Backward::Fixed(steps),
+                None => Backward::Random(settings.count("k")?.unwrap_or(1)),
+            };
+            Ok(Box::new(Online { name: "SLTT-K", backward, ..Online::sltt() }))
         },
     },
     MethodEntry {
         id: "ottt-a",
         summary: "online training through time: presynaptic traces, one update a batch",
         paper: "Xiao et al., NeurIPS 2022",
+        official: &["OTTT"],
         build: |settings| online("ottt-a", settings, Online::ottt(Updates::OncePerBatch)),
     },
     MethodEntry {
         id: "ottt-o",
         summary: "online training through time: presynaptic traces, one update a time step",
         paper: "Xiao et al., NeurIPS 2022",
+        official: &["OTTT, an update at every step"],
         build: |settings| online("ottt-o", settings, Online::ottt(Updates::EveryStep)),
     },
 ];
@@ -60,6 +69,16 @@ impl Method for Online {
                 "{name} goes backward at once at each step, but this loss needs the scores of all steps"
             )));
         }
+        if self.credit == Credit::Traces
+            && let Some(barrier) = network.sites.iter().find(|site| site.role() == Role::Barrier)
+        {
+            return Err(Unsupported::because(format!(
+                "{name} carries presynaptic traces to the weights, but in {} the weights behind {} read a maximum or a \
+                 product of spikes, through which no trace travels",
+                network.id,
+                barrier.name()
+            )));
+        }
         if self.credit == Credit::Traces && matches!(network.wiring, Wiring::Levels(_)) {
             return Err(Unsupported::because(format!(
                 "{name} sums presynaptic activity over steps for one set of weights, but {} has weights of its own at \
@@ -67,17 +86,24 @@ impl Method for Online {
                 network.id
             )));
         }
-        match self.backward_steps {
-            Some(k) if k > run.steps => Err(Unsupported::because(format!(
-                "{name} can't go backward at k = {k} of T = {} steps",
+        let beyond = match &self.backward {
+            Backward::All => None,
+            Backward::Random(k) => (*k > run.steps).then(|| format!("at k = {k}")),
+            Backward::Fixed(steps) => {
+                steps.iter().find(|&&step| step >= run.steps).map(|step| format!("at step {step}, counted from 0,"))
+            }
+        };
+        match beyond {
+            Some(which) => Err(Unsupported::because(format!(
+                "{name} can't go backward {which} of T = {} steps",
                 run.steps
             ))),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
     fn trainer(&self, network: Network, run: RunSpec) -> Result<Box<dyn Trainer>> {
         self.supports(&network, &run)?;
-        Ok(Box::new(trainer::OnlineTrainer::new(*self, network, run)))
+        Ok(Box::new(trainer::OnlineTrainer::new(self.clone(), network, run)))
     }
 }

@@ -1,5 +1,7 @@
 //! What tells the online methods apart.
 
+use keys::Key;
+
 /// How weights get credit for earlier steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credit {
@@ -18,23 +20,49 @@ pub(crate) enum Updates {
     EveryStep,
 }
 
+/// Which steps go backward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Backward {
+    /// All.
+    All,
+    /// So many, drawn anew for each batch.
+    Random(usize),
+    /// These, counted from 0: to replay a draw.
+    Fixed(Vec<usize>),
+}
+
+impl Backward {
+    /// The chosen steps, uniformly without replacement where they are drawn; `None` means all.
+    pub(crate) fn selected(&self, steps: usize, key: Key) -> Option<Vec<usize>> {
+        match self {
+            Self::All => None,
+            Self::Fixed(chosen) => Some(chosen.clone()),
+            Self::Random(k) => {
+                let mut order: Vec<usize> = (0..steps).collect();
+                key.fork("backward-steps").stream().shuffle(&mut order);
+                order.truncate(*k);
+                Some(order)
+            }
+        }
+    }
+}
+
 /// An online method.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Online {
     /// For messages.
     pub(crate) name: &'static str,
     pub(crate) credit: Credit,
     pub(crate) updates: Updates,
-    /// How many random steps go backward; all if absent.
-    pub(crate) backward_steps: Option<usize>,
+    pub(crate) backward: Backward,
 }
 
 impl Online {
     pub(crate) fn sltt() -> Self {
-        Self { name: "SLTT", credit: Credit::StepAlone, updates: Updates::OncePerBatch, backward_steps: None }
+        Self { name: "SLTT", credit: Credit::StepAlone, updates: Updates::OncePerBatch, backward: Backward::All }
     }
 
     pub(crate) fn ottt(updates: Updates) -> Self {
-        Self { name: "OTTT", credit: Credit::Traces, updates, backward_steps: None }
+        Self { name: "OTTT", credit: Credit::Traces, updates, backward: Backward::All }
     }
 }

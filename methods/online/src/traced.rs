@@ -1,5 +1,6 @@
 //! The unroll of OTTT: the state is cut, and a presynaptic trace stands in for the spikes in weight gradients.
 
+use engine::ledger::Category;
 use engine::neuron::Neuron;
 use engine::norm::Norm;
 use engine::pass::Pass;
@@ -17,6 +18,8 @@ pub(crate) struct Traced<'s> {
     traces: Vec<Option<Value>>,
     /// Which trace belongs to which value of the current step, by the value's identity.
     companions: Vec<(u64, Value)>,
+    /// Which trace was kept for the next step with the value of a carry site.
+    carried: Vec<Option<Value>>,
 }
 
 impl<'s> Traced<'s> {
@@ -25,6 +28,7 @@ impl<'s> Traced<'s> {
             inner: Through::new(statistics, TimeGradient::Cut),
             traces: Vec::new(),
             companions: Vec::new(),
+            carried: Vec::new(),
         }
     }
 
@@ -60,6 +64,7 @@ impl Unroll for Traced<'_> {
         }
         let before = self.traces[site.index()].take();
         let trace = ops::trace(pass, before, &spikes, neuron.decay())?;
+        pass.session().note_trace(site.name(), &trace)?;
         self.traces[site.index()] = Some(trace.clone());
         self.companions.push((spikes.id(), trace));
         Ok(spikes)
@@ -71,21 +76,29 @@ impl Unroll for Traced<'_> {
 
     fn mix(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Mix, inputs: &[&Value]) -> Result<Value> {
         let y = self.inner.mix(pass, site, op, inputs)?;
-        if let [x] = inputs
-            && let Some(trace) = self.companion(x).cloned()
-        {
+        let traces: Option<Vec<Value>> = inputs.iter().map(|x| self.companion(x).cloned()).collect();
+        if let Some(traces) = traces.filter(|_| op.is_linear()) {
             let off = Tape::off();
-            let mixed = op.apply(&pass.on(&off), &[&trace])?;
+            let mixed = op.apply(&pass.on(&off), &traces.iter().collect::<Vec<_>>())?;
             self.companions.push((y.id(), mixed));
         }
         Ok(y)
     }
 
     fn carry(&mut self, pass: &Pass<'_>, site: &Site) -> Result<Option<Value>> {
-        self.inner.carry(pass, site)
+        let value = self.inner.carry(pass, site)?;
+        if let (Some(value), Some(Some(trace))) = (&value, self.carried.get(site.index())) {
+            self.companions.push((value.id(), trace.clone()));
+        }
+        Ok(value)
     }
 
     fn keep(&mut self, pass: &Pass<'_>, site: &Site, value: &Value) -> Result<()> {
+        let trace = self.companion(value).cloned();
+        if self.carried.len() <= site.index() {
+            self.carried.resize_with(site.index() + 1, || None);
+        }
+        self.carried[site.index()] = trace.map(|trace| trace.booked_as(Category::Traces));
         self.inner.keep(pass, site, value)
     }
 }

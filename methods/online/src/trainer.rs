@@ -2,15 +2,15 @@
 
 use engine::Result;
 use engine::drive;
+use engine::journal::snapshot;
 use engine::ledger::Phase;
 use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
 use engine::pass::{Mode, Pass};
-use engine::run::{Run, Total};
+use engine::run::{self, Run, Total};
 use engine::tape::Tape;
 use engine::unroll::{Statistics, Through, TimeGradient, Unroll};
-use keys::Key;
 
 use crate::settings::{Credit, Online, Updates};
 use crate::traced::Traced;
@@ -61,7 +61,7 @@ impl Trainer for OnlineTrainer {
         let ledger = session.ledger();
         let steps = self.run.spec.steps;
         let loss = self.run.spec.loss;
-        let selected = selected_steps(self.method.backward_steps, steps, key);
+        let selected = self.method.backward.selected(steps, key);
         let mut outcome = Outcome { samples: batch.labels.len(), ..Outcome::default() };
         let mut total = Total::default();
         let mut port = Port::new(self.method.credit, &mut self.run.statistics);
@@ -74,18 +74,22 @@ impl Trainer for OnlineTrainer {
             let backward = selected.as_ref().is_none_or(|chosen| chosen.contains(&step));
             let tape = if backward { session.tape() } else { Tape::off() };
             let pass = Pass::new(&session, params, &tape, Mode::Train, steps, key).at(step);
-            let scores = drive::one_step(&pass, port.unroll(), &self.run.network.wiring, &batch.images)?;
+            let images = run::input(&tape, &session, &batch.images);
+            let scores = drive::one_step(&pass, port.unroll(), &self.run.network.wiring, &images)?;
             total.add(&pass, &scores)?;
             let (part, seed) = total.score_step(&pass, &loss, &scores, &batch.labels)?;
             outcome.loss += part;
             if backward {
                 ledger.enter(Phase::Backward);
-                tape.backward(&pass, port.unroll(), [(scores, seed)])?;
+                let gradients = tape.backward(&pass, port.unroll(), [(scores, seed)])?;
+                run::note_input_gradient(&session, gradients, &images)?;
             }
             port.end_step();
             if self.method.updates == Updates::EveryStep {
                 ledger.enter(Phase::Update);
+                let gradients = if session.is_watched() { snapshot(params, true)? } else { Vec::new() };
                 optimizer.update(params)?;
+                session.note_update(gradients, params)?;
             }
         }
         drop(port);
@@ -101,17 +105,11 @@ impl Trainer for OnlineTrainer {
         self.run.evaluate(batch, |statistics| Through::new(statistics, TimeGradient::Cut))
     }
 
-    fn network(&self) -> &Network {
-        &self.run.network
+    fn run(&self) -> &Run {
+        &self.run
     }
-}
 
-/// `k` of `steps` steps, uniformly without replacement, one draw a batch; `None` means all.
-fn selected_steps(k: Option<usize>, steps: usize, key: Key) -> Option<Vec<usize>> {
-    k.map(|k| {
-        let mut order: Vec<usize> = (0..steps).collect();
-        key.fork("backward-steps").stream().shuffle(&mut order);
-        order.truncate(k);
-        order
-    })
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.run
+    }
 }

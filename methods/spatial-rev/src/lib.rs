@@ -12,6 +12,7 @@ pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
     id: "spatial-rev",
     summary: "backpropagation through time that rebuilds coupled blocks from a stage's output",
     paper: "Zhang & Zhang, AAAI 2024",
+    official: &["RevSNN"],
     build: |settings| {
         settings.only("spatial-rev", &[])?;
         Ok(Box::new(SpatialRev))

@@ -28,7 +28,11 @@ impl Trainer for SpatialRev {
         self.run.evaluate(batch, |s| Through::new(s, TimeGradient::Kept))
     }
 
-    fn network(&self) -> &Network {
-        &self.run.network
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 }

@@ -40,8 +40,12 @@ impl Trainer for FrozenTrainer {
         self.run.evaluate(batch, ReadoutOnly::new)
     }
 
-    fn network(&self) -> &Network {
-        &self.run.network
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 }
 

@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod frozen;
+mod settings;
 mod trainer;
 
 use engine::Result;
-use engine::method::{Method, MethodEntry, RunSpec, Settings, Trainer, Unsupported};
+use engine::method::{Method, MethodEntry, RunSpec, Trainer, Unsupported};
 use engine::model::Network;
+
+use settings::Stbp;
 
 /// The methods of this crate.
 pub static ENTRIES: &[MethodEntry] = &[
@@ -14,29 +17,34 @@ pub static ENTRIES: &[MethodEntry] = &[
         id: "stbp",
         summary: "backpropagation through time, everything kept",
         paper: "Wu et al., Frontiers in Neuroscience 12:331, 2018",
-        build: |settings| build("stbp", settings, Stbp),
+        official: &["BPTT", "BPTT (MS-ResNet baseline of the RevSNN repo)"],
+        build: |settings| Ok(Box::new(Stbp::read(settings)?)),
     },
     MethodEntry {
         id: "frozen",
         summary: "only the read-out is trained, on random features: the floor every method must clear",
         paper: "none: a reference row",
-        build: |settings| build("frozen", settings, frozen::Frozen),
+        official: &[],
+        build: |settings| {
+            settings.only("frozen", &[])?;
+            Ok(Box::new(frozen::Frozen))
+        },
     },
 ];
 
-fn build<M: Method + 'static>(id: &str, settings: &Settings, method: M) -> Result<Box<dyn Method>> {
-    settings.only(id, &[])?;
-    Ok(Box::new(method))
-}
-
-struct Stbp;
-
 impl Method for Stbp {
-    fn supports(&self, _network: &Network, _run: &RunSpec) -> Result<(), Unsupported> {
-        Ok(())
+    fn supports(&self, network: &Network, _run: &RunSpec) -> Result<(), Unsupported> {
+        match self.unknown_site(network) {
+            None => Ok(()),
+            Some(name) => Err(Unsupported::because(format!(
+                "temporal-gradient-sites names {name}, but {} has no neurons or carried value of that name",
+                network.id
+            ))),
+        }
     }
 
     fn trainer(&self, network: Network, run: RunSpec) -> Result<Box<dyn Trainer>> {
-        Ok(Box::new(trainer::Stbp::new(network, run)))
+        self.supports(&network, &run)?;
+        Ok(Box::new(trainer::StbpTrainer::new(self.clone(), network, run)))
     }
 }

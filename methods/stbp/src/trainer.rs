@@ -6,28 +6,36 @@ use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
 use engine::run::Run;
-use engine::unroll::{Through, TimeGradient};
 
-pub(crate) struct Stbp {
+use crate::settings::Stbp;
+
+pub(crate) struct StbpTrainer {
+    method: Stbp,
     run: Run,
 }
 
-impl Stbp {
-    pub(crate) fn new(network: Network, spec: RunSpec) -> Self {
-        Self { run: Run::new(network, spec) }
+impl StbpTrainer {
+    pub(crate) fn new(method: Stbp, network: Network, spec: RunSpec) -> Self {
+        Self { method, run: Run::new(network, spec) }
     }
 }
 
-impl Trainer for Stbp {
+impl Trainer for StbpTrainer {
     fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
-        self.run.through_time(batch, optimizer, Regions::default(), |s| Through::new(s, TimeGradient::Kept))
+        let method = &self.method;
+        self.run.through_time(batch, optimizer, Regions::default(), |s| method.unroll(s))
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {
-        self.run.evaluate(batch, |s| Through::new(s, TimeGradient::Kept))
+        let method = &self.method;
+        self.run.evaluate(batch, |s| method.unroll(s))
     }
 
-    fn network(&self) -> &Network {
-        &self.run.network
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 }

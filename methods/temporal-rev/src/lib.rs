@@ -12,6 +12,7 @@ pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
     id: "temporal-rev",
     summary: "backpropagation through time that rebuilds each step from the one after it",
     paper: "T-RevSNN, ICML 2024",
+    official: &["T-RevSNN"],
     build: |settings| {
         settings.only("temporal-rev", &[])?;
         Ok(Box::new(TemporalRev))
@@ -24,7 +25,7 @@ impl Method for TemporalRev {
     fn supports(&self, network: &Network, _run: &RunSpec) -> Result<(), Unsupported> {
         match &network.wiring {
             Wiring::Levels(_) => Ok(()),
-            Wiring::Sequence(_) => Err(Unsupported::because(format!(
+            Wiring::Sequence(_) | Wiring::Recurrent(_) => Err(Unsupported::because(format!(
                 "{} has neurons with a reset and no carried value c[t] = F + alpha c[t-1], so a step can't be rebuilt \
                  from the one after it",
                 network.id

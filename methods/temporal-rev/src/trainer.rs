@@ -98,8 +98,12 @@ impl Trainer for TemporalRev {
         self.run.evaluate(batch, |statistics| Through::new(statistics, TimeGradient::Cut))
     }
 
-    fn network(&self) -> &Network {
-        &self.run.network
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.run
     }
 }
 

@@ -31,6 +31,14 @@ pub fn all_steps(
     check_frames(pass, x)?;
     match wiring {
         Wiring::Sequence(segments) => sequence(pass, port, segments, regions, x),
+        Wiring::Recurrent(segments) => {
+            let mut scores = Vec::with_capacity(pass.steps());
+            for step in 0..pass.steps() {
+                let at = pass.at(step);
+                scores.push(sequence(&at, port, segments, regions, &ops::frame(&at, x, step)?)?);
+            }
+            ops::concat_steps(pass, &scores)
+        }
         Wiring::Levels(levels) => {
             let shared = if x.steps() == 1 { Some(levels.stem(pass, port, x)?) } else { None };
             let mut scores = Vec::with_capacity(pass.steps());
@@ -38,7 +46,7 @@ pub fn all_steps(
                 let at = pass.at(step);
                 let stem = match &shared {
                     Some(stem) => stem.clone(),
-                    None => levels.stem(&at, port, &x.frame(step)?)?,
+                    None => levels.stem(&at, port, &ops::frame(&at, x, step)?)?,
                 };
                 scores.push(level_step(&at, port, &**levels, &stem)?);
             }
@@ -56,9 +64,9 @@ pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Val
         return Err(Error::Misuse("one step was asked for, but the pass covers all".into()));
     };
     check_frames(pass, x)?;
-    let x = x.frame(step)?;
+    let x = ops::frame(pass, x, step)?;
     match wiring {
-        Wiring::Sequence(segments) => sequence(pass, port, segments, Regions::default(), &x),
+        Wiring::Sequence(segments) | Wiring::Recurrent(segments) => sequence(pass, port, segments, Regions::default(), &x),
         Wiring::Levels(levels) => {
             let stem = levels.stem(pass, port, &x)?;
             level_step(pass, port, &**levels, &stem)

@@ -47,6 +47,14 @@ pub enum Error {
         /// The bound.
         limit: f64,
     },
+    /// A weights file does not fit a network.
+    #[error("weights do not fit {network}: {misfit}")]
+    Weights {
+        /// The network's id.
+        network: String,
+        /// What does not fit.
+        misfit: crate::weights::Misfit,
+    },
     /// An op failed on the way back.
     #[error("backward of {op}: {source}")]
     Backward {

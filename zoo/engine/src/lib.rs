@@ -5,12 +5,13 @@
 //! - [`unroll`]: the port. A model calls out at every weight, neuron, norm, pool and carried value; a method answers.
 //! - [`model`], [`layer`], [`drive`]: wiring, and how it is driven through time.
 //! - [`method`], [`run`], [`loss`], [`optim`]: training.
-//! - [`ledger`]: who holds how many bytes.
+//! - [`ledger`]: who holds how many bytes. [`journal`]: what a watched step did. [`weights`]: files of parameters.
 #![forbid(unsafe_code)]
 
 pub mod bridge;
 pub mod drive;
 pub mod error;
+pub mod journal;
 pub mod layer;
 pub mod ledger;
 pub mod loss;
@@ -28,5 +29,6 @@ pub mod site;
 pub mod tape;
 pub mod unroll;
 pub mod value;
+pub mod weights;
 
 pub use error::{Error, Result};

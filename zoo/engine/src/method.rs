@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::model::Network;
 use crate::optim::Optimizer;
-use crate::pass::Session;
+use crate::pass::{NormUpdates, Session};
+use crate::run::Run;
 use crate::value::Value;
 
 /// Why a method can't train a model; a cell of the table, not a fault.
@@ -65,6 +66,8 @@ pub struct RunSpec {
     pub loss: Loss,
     /// Randomness of the run (mask and time-step draws).
     pub key: Key,
+    /// Whether a rebuilt forward moves the running statistics of norms once more.
+    pub rebuilt_norms: NormUpdates,
 }
 
 /// A method with its settings, ready to train.
@@ -101,8 +104,16 @@ pub trait Trainer {
     /// When a kernel fails.
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome>;
 
+    /// The network with its running statistics.
+    fn run(&self) -> &Run;
+
+    /// The same, to load weights into it.
+    fn run_mut(&mut self) -> &mut Run;
+
     /// The network.
-    fn network(&self) -> &Network;
+    fn network(&self) -> &Network {
+        &self.run().network
+    }
 
     /// Its session, whose ledger knows who holds what.
     fn session(&self) -> &Rc<Session> {
@@ -118,6 +129,8 @@ pub struct MethodEntry {
     pub summary: &'static str,
     /// Where it was published.
     pub paper: &'static str,
+    /// What golden cases, made with the authors' code, call it.
+    pub official: &'static [&'static str],
     /// Reads its settings: `key = value` pairs of the recipe's `[method]` section.
     pub build: fn(&Settings) -> Result<Box<dyn Method>>,
 }
@@ -139,6 +152,10 @@ pub enum Setting {
     Flag(bool),
     /// A named choice.
     Text(String),
+    /// Several whole numbers.
+    Integers(Vec<i64>),
+    /// Several names.
+    Texts(Vec<String>),
 }
 
 impl fmt::Display for Setting {
@@ -148,6 +165,8 @@ impl fmt::Display for Setting {
             Self::Real(number) => number.fmt(f),
             Self::Flag(flag) => flag.fmt(f),
             Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Integers(numbers) => write!(f, "{numbers:?}"),
+            Self::Texts(texts) => write!(f, "{texts:?}"),
         }
     }
 }
@@ -202,6 +221,50 @@ impl Settings {
             Some(other) => {
                 Err(Error::setting(format!("method.{key}"), "a whole number of at least 1", other))
             }
+        }
+    }
+
+    /// One of several named choices, or `None` when absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
+        let rule = || choices.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(" or ");
+        match self.find(key) {
+            None => Ok(None),
+            Some(Setting::Text(text)) => match choices.iter().find(|(name, _)| name == text) {
+                Some((_, choice)) => Ok(Some(*choice)),
+                None => Err(Error::setting(format!("method.{key}"), rule(), text)),
+            },
+            Some(other) => Err(Error::setting(format!("method.{key}"), rule(), other)),
+        }
+    }
+
+    /// Several names; none when absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn texts(&self, key: &str) -> Result<Vec<String>> {
+        match self.find(key) {
+            None => Ok(Vec::new()),
+            Some(Setting::Texts(texts)) => Ok(texts.clone()),
+            Some(other) => Err(Error::setting(format!("method.{key}"), "a list of names", other)),
+        }
+    }
+
+    /// Several counts from 0, or `None` when absent.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn indices(&self, key: &str) -> Result<Option<Vec<usize>>> {
+        let rule = "a list of whole numbers of at least 0";
+        match self.find(key) {
+            None => Ok(None),
+            Some(Setting::Integers(numbers)) => {
+                let all = numbers.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<_>>();
+                all.map(Some).ok_or_else(|| Error::setting(format!("method.{key}"), rule, format!("{numbers:?}")))
+            }
+            Some(other) => Err(Error::setting(format!("method.{key}"), rule, other)),
         }
     }
 

@@ -8,6 +8,7 @@ pub use kernels::lif::{Reset as ResetRule, ResetGrad, Surrogate as SurrogateRule
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::pass::Mode;
 
 /// What happens to the membrane after a spike.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,17 @@ pub enum InputDecay {
     On,
 }
 
+/// Whether a membrane at the threshold fires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firing {
+    /// `u >= threshold` (OTTT, SLTT, S-RevSNN).
+    #[default]
+    At,
+    /// `u > threshold` (STBP).
+    Above,
+}
+
 /// Whether gradient flows through the reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,11 +85,15 @@ pub enum Neuron {
         reset_gradient: ResetGradient,
         /// The derivative of the step.
         surrogate: Surrogate,
+        /// Whether a membrane at the threshold fires.
+        #[serde(default)]
+        firing: Firing,
         /// The step is replaced by the surrogate's own primitive, so that finite differences apply. For tests.
         #[serde(default)]
         smooth: bool,
     },
-    /// No state: `s = 1[u >= 1/2]`, gradient 1 on `[0, 1]` (T-RevSNN's turned-off neuron).
+    /// No state: `s = 1[u >= 1/2]`, gradient 1 on `[0, 1]` (T-RevSNN's turned-off neuron). In evaluation its authors
+    /// round half to even, so that exactly 1/2 does not fire.
     Quantiser {
         /// As for [`Neuron::Lif`].
         #[serde(default)]
@@ -124,11 +140,56 @@ impl Neuron {
         }
     }
 
+    /// The same neuron with this gradient through its reset; a quantiser has none.
+    #[must_use]
+    pub fn with_reset_gradient(self, rule: ResetGradient) -> Self {
+        match self {
+            Self::Lif { decay, input_decay, threshold, reset, surrogate, firing, smooth, .. } => Self::Lif {
+                decay,
+                input_decay,
+                threshold,
+                reset,
+                reset_gradient: rule,
+                surrogate,
+                firing,
+                smooth,
+            },
+            Self::Quantiser { .. } => self,
+        }
+    }
+
+    /// The same neuron with another threshold; a quantiser keeps its own.
+    #[must_use]
+    pub fn with_threshold(self, threshold: f64) -> Self {
+        match self {
+            Self::Lif { decay, input_decay, reset, reset_gradient, surrogate, firing, smooth, .. } => Self::Lif {
+                decay,
+                input_decay,
+                threshold,
+                reset,
+                reset_gradient,
+                surrogate,
+                firing,
+                smooth,
+            },
+            Self::Quantiser { .. } => self,
+        }
+    }
+
     /// The constants the kernel takes.
     #[must_use]
-    pub fn cell(&self) -> Cell {
+    pub fn cell(&self, mode: Mode) -> Cell {
         match *self {
-            Self::Lif { decay, input_decay, threshold, reset, reset_gradient, surrogate, smooth } => Cell {
+            Self::Lif {
+                decay,
+                input_decay,
+                threshold,
+                reset,
+                reset_gradient,
+                surrogate,
+                firing,
+                smooth,
+            } => Cell {
                 decay,
                 input_gain: if input_decay == InputDecay::On { 1.0 - decay } else { 1.0 },
                 threshold,
@@ -148,7 +209,7 @@ impl Neuron {
                     Surrogate::Sigmoid => SurrogateRule::Sigmoid { alpha: 4.0 },
                     Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
                 },
-                strict: false,
+                strict: firing == Firing::Above,
                 smooth,
             },
             Self::Quantiser { smooth } => Cell {
@@ -163,7 +224,7 @@ impl Neuron {
                 } else {
                     SurrogateRule::Window { low: 0.0, high: 1.0 }
                 },
-                strict: false,
+                strict: mode == Mode::Eval,
                 smooth,
             },
         }

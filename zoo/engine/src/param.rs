@@ -48,6 +48,10 @@ pub enum Init {
     KaimingNormalFanOut,
     /// Uniform on `+-sqrt(3 / fan_in)`: variance `1 / fan_in`.
     LecunUniform,
+    /// Uniform on `+-1 / sqrt(fan_in)`: what PyTorch gives convolutions and linear maps.
+    TorchUniform,
+    /// Uniform on `+-bound`.
+    Uniform(f64),
     /// Normal with the given standard deviation.
     Normal(f64),
     /// Normal with the given standard deviation, redrawn outside two of them.
@@ -59,6 +63,10 @@ pub enum Init {
 pub struct Param {
     name: String,
     kind: ParamKind,
+    /// Dropped from the network once it is trained: auxiliary heads, layers that merge into others.
+    training_only: bool,
+    /// How it started.
+    init: Init,
     value: Value,
     gradient: Value,
     fresh: Cell<bool>,
@@ -75,6 +83,18 @@ impl Param {
     #[must_use]
     pub fn kind(&self) -> ParamKind {
         self.kind
+    }
+
+    /// Whether it is dropped from the network once it is trained.
+    #[must_use]
+    pub fn is_training_only(&self) -> bool {
+        self.training_only
+    }
+
+    /// How it started.
+    #[must_use]
+    pub fn init(&self) -> Init {
+        self.init
     }
 
     /// Its shape.
@@ -102,13 +122,15 @@ pub struct Params {
     session: Rc<Session>,
     key: Key,
     entries: Vec<Param>,
+    /// Further names of parameters that several places share.
+    aliases: Vec<(String, ParamId)>,
 }
 
 impl Params {
     /// No parameters yet; `key` seeds their initial values, each by its own name.
     #[must_use]
     pub fn new(session: Rc<Session>, key: Key) -> Self {
-        Self { session, key, entries: Vec::new() }
+        Self { session, key, entries: Vec::new(), aliases: Vec::new() }
     }
 
     /// Where they live.
@@ -122,9 +144,7 @@ impl Params {
     /// # Errors
     /// When the name is taken.
     pub fn declare(&mut self, name: &str, kind: ParamKind, shape: &[usize], init: Init) -> Result<ParamId> {
-        if self.entries.iter().any(|param| param.name == name) {
-            return Err(Error::setting("parameter name", "unique in its network", name));
-        }
+        self.check_name(name)?;
         let session = Rc::clone(&self.session);
         let value = session.dense(Category::Parameters, shape, || {
             let numbers = draw(self.key.fork(name), shape, init);
@@ -132,8 +152,39 @@ impl Params {
         })?;
         let gradient = session.zeros(Category::Gradients, shape)?;
         let id = ParamId(self.entries.len());
-        self.entries.push(Param { name: name.to_string(), kind, value, gradient, fresh: Cell::new(true) });
+        self.entries.push(Param {
+            name: name.to_string(),
+            kind,
+            training_only: false,
+            init,
+            value,
+            gradient,
+            fresh: Cell::new(true),
+        });
         Ok(id)
+    }
+
+    /// Gives a parameter that several places share one more name.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn alias(&mut self, name: &str, id: ParamId) -> Result<()> {
+        self.check_name(name)?;
+        self.aliases.push((name.to_string(), id));
+        Ok(())
+    }
+
+    /// Marks all parameters whose names start with `prefix` as dropped once the network is trained.
+    pub fn mark_training_only(&mut self, prefix: &str) {
+        for param in self.entries.iter_mut().filter(|param| param.name.starts_with(prefix)) {
+            param.training_only = true;
+        }
+    }
+
+    fn check_name(&self, name: &str) -> Result<()> {
+        let taken = self.entries.iter().any(|param| param.name == name)
+            || self.aliases.iter().any(|(alias, _)| alias == name);
+        if taken { Err(Error::setting("parameter name", "unique in its network", name)) } else { Ok(()) }
     }
 
     /// The parameters in order.
@@ -147,16 +198,31 @@ impl Params {
         &self.entries[id.0]
     }
 
-    /// A parameter by name.
+    /// A parameter by any of its names.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Param> {
-        self.entries.iter().find(|param| param.name == name)
+        self.entries.iter().find(|param| param.name == name).or_else(|| {
+            let (_, id) = self.aliases.iter().find(|(alias, _)| alias == name)?;
+            self.entries.get(id.0)
+        })
+    }
+
+    /// Further names of shared parameters, each with the parameter's own name.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.aliases.iter().map(|(alias, id)| (alias.as_str(), self.entries[id.0].name()))
     }
 
     /// Number of scalars.
     #[must_use]
     pub fn count(&self) -> usize {
         self.entries.iter().map(|param| param.value.len()).sum()
+    }
+
+    /// Number of scalars that are left once the network is trained.
+    #[must_use]
+    pub fn count_in_use(&self) -> usize {
+        let kept = self.entries.iter().filter(|param| !param.training_only);
+        kept.map(|param| param.value.len()).sum()
     }
 
     /// Overwrites a parameter where it lies.
@@ -219,6 +285,8 @@ fn draw(key: Key, shape: &[usize], init: Init) -> Vec<f64> {
         Init::Constant(value) => Box::new(move || value),
         Init::KaimingNormalFanOut => Box::new(move || (2.0 / fan_out).sqrt() * stream.normal()),
         Init::LecunUniform => Box::new(move || (3.0 / fan_in).sqrt() * (2.0 * stream.uniform() - 1.0)),
+        Init::TorchUniform => Box::new(move || (2.0 * stream.uniform() - 1.0) / fan_in.sqrt()),
+        Init::Uniform(bound) => Box::new(move || bound * (2.0 * stream.uniform() - 1.0)),
         Init::Normal(deviation) => Box::new(move || deviation * stream.normal()),
         Init::TruncatedNormal(deviation) => Box::new(move || {
             loop {

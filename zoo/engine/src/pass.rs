@@ -1,13 +1,15 @@
 //! What one run through a network needs to know.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 use kernels::bits::Bits;
 use keys::Key;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::journal::Journal;
 use crate::ledger::{Category, Ledger};
 use crate::param::Params;
 use crate::tape::Tape;
@@ -22,8 +24,10 @@ pub enum Mode {
     Eval,
 }
 
-/// Whether norms move their running statistics. A rebuilt forward must not move them twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether norms move their running statistics. A rebuilt forward should not move them twice; the released codes of
+/// the reversible methods do, and a recipe may say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NormUpdates {
     /// Move them.
     Move,
@@ -39,19 +43,27 @@ pub struct Session {
     planned: bool,
     ledger: Rc<Ledger>,
     tapes: Cell<u64>,
+    journal: RefCell<Option<Journal>>,
 }
 
 impl Session {
     /// A session that computes.
     #[must_use]
     pub fn new(device: Device, dtype: DType) -> Self {
-        Self { device, dtype, planned: false, ledger: Rc::default(), tapes: Cell::new(0) }
+        Self {
+            device,
+            dtype,
+            planned: false,
+            ledger: Rc::default(),
+            tapes: Cell::new(0),
+            journal: RefCell::default(),
+        }
     }
 
     /// A session that only plans: shapes, bytes and counts, no numbers.
     #[must_use]
     pub fn plan(dtype: DType) -> Self {
-        Self { device: Device::Cpu, dtype, planned: true, ledger: Rc::default(), tapes: Cell::new(0) }
+        Self { planned: true, ..Self::new(Device::Cpu, dtype) }
     }
 
     /// Where tensors live.
@@ -76,6 +88,49 @@ impl Session {
     #[must_use]
     pub fn ledger(&self) -> &Rc<Ledger> {
         &self.ledger
+    }
+
+    /// Begins a journal, or begins it anew.
+    pub fn watch(&self) {
+        *self.journal.borrow_mut() = Some(Journal::default());
+    }
+
+    /// Whether a journal is kept.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.journal.borrow().is_some()
+    }
+
+    /// Ends the journal and gives it out.
+    pub fn take_journal(&self) -> Option<Journal> {
+        self.journal.borrow_mut().take()
+    }
+
+    /// Writes into the journal, if one is kept.
+    pub(crate) fn note(&self, write: impl FnOnce(&mut Journal) -> Result<()>) -> Result<()> {
+        match &mut *self.journal.borrow_mut() {
+            Some(journal) => write(journal),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a presynaptic trace into the journal, if one is kept.
+    ///
+    /// # Errors
+    /// In a plan that is watched.
+    pub fn note_trace(&self, site: &str, trace: &Value) -> Result<()> {
+        self.note(|journal| {
+            journal.traces.insert(site.to_string(), trace.tensor()?.copy()?);
+            Ok(())
+        })
+    }
+
+    /// Writes an update inside a step into the journal, if one is kept.
+    ///
+    /// # Errors
+    /// In a plan that is watched.
+    pub fn note_update(&self, gradients: Vec<(String, Tensor)>, params: &Params) -> Result<()> {
+        self.note(|journal| journal.add_update(gradients, params))
     }
 
     /// A fresh recording tape.
@@ -141,7 +196,8 @@ pub struct Pass<'a> {
     params: &'a Params,
     tape: &'a Tape,
     mode: Mode,
-    norm_updates: NormUpdates,
+    rebuilt_norms: NormUpdates,
+    rebuilding: bool,
     steps: usize,
     step: Option<usize>,
     key: Key,
@@ -158,7 +214,17 @@ impl<'a> Pass<'a> {
         steps: usize,
         key: Key,
     ) -> Self {
-        Self { session, params, tape, mode, norm_updates: NormUpdates::Move, steps, step: None, key }
+        Self {
+            session,
+            params,
+            tape,
+            mode,
+            rebuilt_norms: NormUpdates::Keep,
+            rebuilding: false,
+            steps,
+            step: None,
+            key,
+        }
     }
 
     /// The same pass on another tape.
@@ -176,10 +242,23 @@ impl<'a> Pass<'a> {
         Self { step: Some(step), ..self.clone() }
     }
 
-    /// The same pass as a rebuilt forward: norms keep their running statistics where they are.
+    /// The same pass with this rule for the running statistics of norms in rebuilt forwards.
+    #[must_use]
+    pub fn with_rebuilt_norms(&self, rule: NormUpdates) -> Self {
+        Self { rebuilt_norms: rule, ..self.clone() }
+    }
+
+    /// The same pass as a rebuilt forward: norms keep their running statistics where they are, unless the run's rule
+    /// says that they move again.
     #[must_use]
     pub fn rebuilding(&self) -> Self {
-        Self { norm_updates: NormUpdates::Keep, ..self.clone() }
+        Self { rebuilding: true, ..self.clone() }
+    }
+
+    /// Whether this is a rebuilt forward.
+    #[must_use]
+    pub fn is_rebuilding(&self) -> bool {
+        self.rebuilding
     }
 
     /// Where values are made.
@@ -209,7 +288,7 @@ impl<'a> Pass<'a> {
     /// Whether norms move their running statistics.
     #[must_use]
     pub fn norm_updates(&self) -> NormUpdates {
-        self.norm_updates
+        if self.rebuilding { self.rebuilt_norms } else { NormUpdates::Move }
     }
 
     /// T.

@@ -7,6 +7,7 @@ use keys::Key;
 
 use crate::drive::{self, Regions};
 use crate::error::{Error, Result};
+use crate::journal::Noted;
 use crate::ledger::{Category, Phase};
 use crate::loss::Loss;
 use crate::method::{Batch, Outcome, RunSpec};
@@ -14,7 +15,7 @@ use crate::model::Network;
 use crate::optim::Optimizer;
 use crate::param::Params;
 use crate::pass::{Mode, Pass, Session};
-use crate::tape::Tape;
+use crate::tape::{Gradients, Tape};
 use crate::unroll::{Rates, Statistics, Unroll};
 use crate::value::Value;
 
@@ -83,12 +84,15 @@ impl Run {
         let session = self.session();
         let Self { network, statistics, spec, iteration } = self;
         let tape = session.tape();
-        let pass = Pass::new(&session, &network.params, &tape, Mode::Train, spec.steps, key);
+        let pass = Pass::new(&session, &network.params, &tape, Mode::Train, spec.steps, key)
+            .with_rebuilt_norms(spec.rebuilt_norms);
         let mut unroll = unroll(statistics);
-        let scores = drive::all_steps(&pass, &mut unroll, &network.wiring, regions, &batch.images)?;
+        let images = input(&tape, &session, &batch.images);
+        let scores = drive::all_steps(&pass, &mut unroll, &network.wiring, regions, &images)?;
         let (outcome, seed) = score(&pass, &spec.loss, &scores, &batch.labels)?;
         session.ledger().enter(Phase::Backward);
-        tape.backward(&pass, &mut unroll, [(scores, seed)])?;
+        let gradients = tape.backward(&pass, &mut unroll, [(scores, seed)])?;
+        note_input_gradient(&session, gradients, &images)?;
         update(&network.params, *iteration, outcome.loss, optimizer)?;
         Ok(outcome)
     }
@@ -115,6 +119,23 @@ impl Run {
         let (outcome, _) = score(&pass, &spec.loss, &scores, &batch.labels)?;
         session.ledger().enter(Phase::Idle);
         Ok(Outcome { spikes, neuron_steps, ..outcome })
+    }
+}
+
+/// The batch's images: a leaf of the tape in a watched session, whose journal takes its gradient, else as they are.
+#[must_use]
+pub fn input(tape: &Tape, session: &Session, images: &Value) -> Value {
+    if session.is_watched() { tape.leaf(images) } else { images.clone() }
+}
+
+/// Adds the gradient of an [`input`] to the journal.
+///
+/// # Errors
+/// When the gradient can't be read.
+pub fn note_input_gradient(session: &Session, mut gradients: Gradients, images: &Value) -> Result<()> {
+    match gradients.take(images) {
+        Some(gradient) => session.note(|journal| journal.add_input_gradient(&gradient)),
+        None => Ok(()),
     }
 }
 
@@ -188,6 +209,7 @@ impl Total {
             part = value;
             Ok(gradient)
         })?;
+        note_scores(pass, scores, part)?;
         Ok((part, seed))
     }
 }
@@ -212,7 +234,16 @@ pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &[u32]) -> Re
         }
         Ok(candle_core::Tensor::stack(&gradients, 0)?)
     })?;
+    note_scores(pass, scores, outcome.loss)?;
     Ok((outcome, seed))
+}
+
+fn note_scores(pass: &Pass<'_>, scores: &Value, loss: f64) -> Result<()> {
+    pass.session().note(|journal| {
+        journal.scores.push(Noted { step: pass.step(), values: scores.tensor()?.copy()? });
+        journal.losses.push(loss);
+        Ok(())
+    })
 }
 
 /// How many rows of `[B, classes]` are largest at their class.

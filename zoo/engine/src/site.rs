@@ -17,12 +17,14 @@ pub enum Role {
     Norm,
     /// A product or pool without weights.
     Mix,
+    /// A maximum or a product whose result weights read: no presynaptic trace can travel through it.
+    Barrier,
     /// A value carried to the next step.
     Carry,
 }
 
 /// A named place of a network, numbered in building order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     index: usize,
     name: Rc<str>,
@@ -33,6 +35,12 @@ pub struct Site {
 impl Site {
     pub(crate) fn new(index: usize, name: &str, role: Role, traced: bool) -> Self {
         Self { index, name: name.into(), role, traced }
+    }
+
+    /// The same site without a presynaptic trace.
+    #[must_use]
+    pub fn untraced(self) -> Self {
+        Self { traced: false, ..self }
     }
 
     /// Its number.

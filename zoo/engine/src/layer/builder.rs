@@ -1,28 +1,61 @@
 //! Hands out parameters and sites in building order.
 
-use super::{BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised};
+use super::{
+    BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised,
+};
 use crate::error::Result;
 use crate::neuron::Neuron;
 use crate::norm::{Norm, NormOver};
-use crate::ops::{ConvSpec, PoolSpec};
+use crate::ops::{ConvSpec, PoolKind, PoolSpec};
 use crate::param::{Init, ParamId, ParamKind, Params};
 use crate::site::{Role, Site};
 
-/// Builds the layers of one network. Names are dotted paths, as in `stage1.conv2`.
+/// How weights and biases start, unless a layer says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Start {
+    /// Weights of convolutions.
+    pub conv: Init,
+    /// Weights of linear maps.
+    pub linear: Init,
+    /// Whether biases are uniform on `+-1 / sqrt(fan_in)` as in PyTorch, else zero.
+    pub uniform_biases: bool,
+}
+
+impl Start {
+    /// What PyTorch does when the authors' code says nothing.
+    pub const TORCH: Self =
+        Self { conv: Init::TorchUniform, linear: Init::TorchUniform, uniform_biases: true };
+    /// Kaiming-normal convolutions over the fan-out, zero biases.
+    pub const KAIMING: Self =
+        Self { conv: Init::KaimingNormalFanOut, linear: Init::LecunUniform, uniform_biases: false };
+
+    fn bias(&self, fan_in: usize) -> Init {
+        if self.uniform_biases { Init::Uniform(1.0 / (fan_in as f64).sqrt()) } else { Init::Constant(0.0) }
+    }
+}
+
+/// Builds the layers of one network. Names are dotted paths, as in `stage1.conv2`: those of the authors' code, where
+/// there is one.
 pub struct Builder {
     params: Params,
     sites: Vec<Site>,
+    start: Start,
 }
 
 impl Builder {
     /// A builder that declares into `params`.
     #[must_use]
     pub fn new(params: Params) -> Self {
-        Self { params, sites: Vec::new() }
+        Self { params, sites: Vec::new(), start: Start::KAIMING }
     }
 
     pub(crate) fn finish(self) -> (Params, Vec<Site>) {
         (self.params, self.sites)
+    }
+
+    /// How the weights and biases of the layers that follow start.
+    pub fn start_from(&mut self, start: Start) {
+        self.start = start;
     }
 
     /// A site.
@@ -41,32 +74,57 @@ impl Builder {
         self.params.declare(name, kind, shape, init)
     }
 
+    /// One more name of a parameter that several places share.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn alias(&mut self, name: &str, id: ParamId) -> Result<()> {
+        self.params.alias(name, id)
+    }
+
+    /// Marks all parameters whose names start with `prefix` as dropped once the network is trained.
+    pub fn mark_training_only(&mut self, prefix: &str) {
+        self.params.mark_training_only(prefix);
+    }
+
     /// A convolution, without bias.
     ///
     /// # Errors
     /// When the name is taken.
     pub fn conv(&mut self, name: &str, role: Role, spec: ConvSpec) -> Result<Conv> {
         spec.check(name)?;
-        let weight = self.param(
-            &format!("{name}.weight"),
-            ParamKind::Weight,
-            &spec.weight_shape(),
-            Init::KaimingNormalFanOut,
-        )?;
+        let weight =
+            self.param(&format!("{name}.weight"), ParamKind::Weight, &spec.weight_shape(), self.start.conv)?;
         Ok(Conv { site: self.site(name, role), spec, weight, bias: None, standardised: None })
     }
 
-    /// A convolution with bias and scaled weight standardisation (the VGG of OTTT's code).
+    /// A convolution with bias.
     ///
     /// # Errors
     /// When the name is taken.
-    pub fn standardised_conv(&mut self, name: &str, role: Role, spec: ConvSpec) -> Result<Conv> {
+    pub fn biased_conv(&mut self, name: &str, role: Role, spec: ConvSpec) -> Result<Conv> {
         let mut conv = self.conv(name, role, spec)?;
-        let channels = [spec.c_out];
-        conv.bias =
-            Some(self.param(&format!("{name}.bias"), ParamKind::Bias, &channels, Init::Constant(0.0))?);
-        let gain = self.param(&format!("{name}.gain"), ParamKind::Gain, &channels, Init::Constant(1.0))?;
-        conv.standardised = Some(Standardised { gain: Some(gain), eps: 1e-4 });
+        let fan_in = spec.c_in / spec.groups * spec.kernel * spec.kernel;
+        let start = self.start.bias(fan_in);
+        conv.bias = Some(self.param(&format!("{name}.bias"), ParamKind::Bias, &[spec.c_out], start)?);
+        Ok(conv)
+    }
+
+    /// A convolution with bias whose weights are standardised and scaled by a learned gain `[C_out, 1, 1, 1]`, from 1.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn standardised_conv(
+        &mut self,
+        name: &str,
+        role: Role,
+        spec: ConvSpec,
+        eps: f64,
+    ) -> Result<Conv> {
+        let mut conv = self.biased_conv(name, role, spec)?;
+        let shape = [spec.c_out, 1, 1, 1];
+        let gain = self.param(&format!("{name}.gain"), ParamKind::Gain, &shape, Init::Constant(1.0))?;
+        conv.standardised = Some(Standardised { gain: Some(gain), eps });
         Ok(conv)
     }
 
@@ -75,9 +133,11 @@ impl Builder {
     /// # Errors
     /// When the name is taken.
     pub fn linear(&mut self, name: &str, role: Role, inputs: usize, outputs: usize) -> Result<Linear> {
+        let start = self.start;
         let weight =
-            self.param(&format!("{name}.weight"), ParamKind::Weight, &[outputs, inputs], Init::LecunUniform)?;
-        let bias = self.param(&format!("{name}.bias"), ParamKind::Bias, &[outputs], Init::Constant(0.0))?;
+            self.param(&format!("{name}.weight"), ParamKind::Weight, &[outputs, inputs], start.linear)?;
+        let bias =
+            self.param(&format!("{name}.bias"), ParamKind::Bias, &[outputs], start.bias(inputs))?;
         Ok(Linear { site: self.site(name, role), weight, bias: Some(bias) })
     }
 
@@ -101,6 +161,12 @@ impl Builder {
     /// A pool.
     pub fn pool(&mut self, name: &str, spec: PoolSpec) -> Pool {
         Pool { site: self.site(name, Role::Mix), spec }
+    }
+
+    /// A maximum of spikes that weights read: no presynaptic trace travels through it.
+    pub fn pool_of_spikes(&mut self, name: &str, spec: PoolSpec) -> Pool {
+        let role = if spec.kind == PoolKind::Max { Role::Barrier } else { Role::Mix };
+        Pool { site: self.site(name, role), spec }
     }
 
     /// Mean over space.

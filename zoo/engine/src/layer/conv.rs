@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::Block;
 use crate::ops::{self, ConvSpec};
-use crate::param::ParamId;
+use crate::param::{ParamId, Params};
 use crate::pass::Pass;
 use crate::site::Site;
 use crate::unroll::{Synapse, Unroll};
@@ -39,6 +39,15 @@ impl Synapse for Conv {
             Some(Standardised { gain, eps }) => ops::standardise(pass, self.weight, gain, eps)?,
         };
         ops::conv(pass, self.site.name(), &self.spec, x, &weight, self.bias, weight_input)
+    }
+
+    fn params(&self) -> Vec<ParamId> {
+        let gain = self.standardised.as_ref().and_then(|standardised| standardised.gain);
+        [Some(self.weight), self.bias, gain].into_iter().flatten().collect()
+    }
+
+    fn macs_per_output(&self, _params: &Params) -> u64 {
+        (self.spec.c_in / self.spec.groups * self.spec.kernel * self.spec.kernel) as u64
     }
 }
 

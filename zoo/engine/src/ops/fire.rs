@@ -36,7 +36,7 @@ pub fn fire(
         return Err(Error::shape(place, format!("[{steps} or 1, B, ...]"), current.shape()));
     }
     let shape = geometry(&current, steps);
-    let cell = neuron.cell();
+    let cell = neuron.cell(pass.mode());
     let session = pass.session();
     let out: Vec<usize> = std::iter::once(steps).chain(current.shape()[1..].iter().copied()).collect();
     let one: Vec<usize> = std::iter::once(1).chain(current.shape()[1..].iter().copied()).collect();

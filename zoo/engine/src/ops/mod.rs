@@ -6,6 +6,7 @@
 mod add;
 mod conv;
 mod fire;
+mod frame;
 mod linear;
 mod normalise;
 mod pool;
@@ -19,6 +20,7 @@ mod upsample;
 pub use add::{add, add_rounded};
 pub use conv::{ConvSpec, conv};
 pub use fire::fire;
+pub use frame::frame;
 pub use linear::linear;
 pub use normalise::{normalise, normalise_running};
 pub use pool::{PoolKind, PoolSpec, global_average, pool};

@@ -2,16 +2,19 @@
 
 mod rate;
 mod statistics;
+mod survey;
 mod through;
 
 pub use rate::Rates;
 pub use statistics::Statistics;
+pub use survey::{Survey, Surveyed};
 pub use through::{Through, TimeGradient};
 
 use crate::error::Result;
 use crate::method::Unsupported;
 use crate::neuron::Neuron;
 use crate::norm::Norm;
+use crate::param::{ParamId, Params};
 use crate::pass::Pass;
 use crate::site::Site;
 use crate::value::Value;
@@ -24,15 +27,31 @@ pub trait Synapse {
     /// # Errors
     /// When a shape does not fit.
     fn apply(&self, pass: &Pass<'_>, x: &Value, weight_input: Option<&Value>) -> Result<Value>;
+
+    /// The parameters it applies.
+    fn params(&self) -> Vec<ParamId>;
+
+    /// Multiply-accumulates of a dense evaluation, for one value of the output.
+    fn macs_per_output(&self, params: &Params) -> u64;
 }
 
-/// A product or pool without weights: linear in its inputs, so that a trace can travel through it.
+/// A product or pool without weights.
 pub trait Mix {
     /// Applies it.
     ///
     /// # Errors
     /// When a shape does not fit.
     fn apply(&self, pass: &Pass<'_>, inputs: &[&Value]) -> Result<Value>;
+
+    /// Whether it is linear in its inputs, so that a presynaptic trace can travel through it.
+    fn is_linear(&self) -> bool {
+        true
+    }
+
+    /// Multiply-accumulates of products between its inputs, from their shapes; 0 for sums and pools.
+    fn macs(&self, _inputs: &[&[usize]]) -> u64 {
+        0
+    }
 }
 
 /// What a method implements. The model calls out at every weight, neuron, norm, pool and carried value; between

@@ -45,6 +45,19 @@ impl Statistics {
         Ok(())
     }
 
+    /// Puts running statistics in their place.
+    ///
+    /// # Errors
+    /// When a tensor does not have the site's channels.
+    pub fn assign(&mut self, session: &Session, site: &Site, mean: &Tensor, variance: &Tensor) -> Result<()> {
+        let running = self.at(session, site, mean.elem_count())?;
+        for (into, from) in [(&running.mean, mean), (&running.var, variance)] {
+            let from = from.to_dtype(session.dtype())?.to_device(session.device())?.contiguous()?;
+            kernels::elementwise::copy(into.tensor()?, &from)?;
+        }
+        Ok(())
+    }
+
     /// Makes room for a norm's statistics, in a plan as in a run.
     pub(crate) fn meet(&mut self, session: &Session, site: &Site, channels: usize) -> Result<()> {
         self.at(session, site, channels).map(|_| ())

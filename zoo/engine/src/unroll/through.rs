@@ -1,9 +1,13 @@
 //! The plain unroll: all steps at once, or step by step with or without the gradient of the state.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use super::{Mix, Statistics, Synapse, Unroll};
 use crate::error::Result;
+use crate::journal::Noted;
 use crate::ledger::Category;
-use crate::neuron::Neuron;
+use crate::neuron::{Neuron, ResetGradient};
 use crate::norm::Norm;
 use crate::ops;
 use crate::pass::{Mode, NormUpdates, Pass};
@@ -11,18 +15,36 @@ use crate::site::Site;
 use crate::value::Value;
 
 /// Whether gradients flow from a step to the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeGradient {
     /// They do: backpropagation through time.
     Kept,
     /// They don't: each step's graph ends at the state it was given.
     Cut,
+    /// They do at the sites of these names alone (T-RevSNN, figure 2).
+    Only(Rc<BTreeSet<String>>),
+    /// They do but at the sites of these names.
+    Except(Rc<BTreeSet<String>>),
+}
+
+impl TimeGradient {
+    /// Whether gradients flow back in time at a site.
+    #[must_use]
+    pub fn is_kept_at(&self, site: &Site) -> bool {
+        match self {
+            Self::Kept => true,
+            Self::Cut => false,
+            Self::Only(sites) => sites.contains(site.name()),
+            Self::Except(sites) => !sites.contains(site.name()),
+        }
+    }
 }
 
 /// Carries a network through time with explicit state, changing nothing about the forward pass.
 pub struct Through<'s> {
     statistics: &'s mut Statistics,
     time_gradient: TimeGradient,
+    reset_gradient: Option<ResetGradient>,
     membranes: Vec<Option<Value>>,
     carried: Vec<Option<Value>>,
 }
@@ -31,7 +53,19 @@ impl<'s> Through<'s> {
     /// An unroll at the beginning of time: no membrane, nothing carried.
     #[must_use]
     pub fn new(statistics: &'s mut Statistics, time_gradient: TimeGradient) -> Self {
-        Self { statistics, time_gradient, membranes: Vec::new(), carried: Vec::new() }
+        Self {
+            statistics,
+            time_gradient,
+            reset_gradient: None,
+            membranes: Vec::new(),
+            carried: Vec::new(),
+        }
+    }
+
+    /// The same unroll with this gradient through every reset, whatever the neurons say.
+    #[must_use]
+    pub fn with_reset_gradient(self, rule: Option<ResetGradient>) -> Self {
+        Self { reset_gradient: rule, ..self }
     }
 
     /// Whether a neuron with a state of its own has fired step by step.
@@ -45,10 +79,11 @@ impl<'s> Through<'s> {
         take(&mut self.carried, site)
     }
 
-    fn stored(&self, value: &Value) -> Value {
-        match self.time_gradient {
-            TimeGradient::Kept => value.clone(),
-            TimeGradient::Cut => value.detached().booked_as(Category::State),
+    fn stored(&self, site: &Site, value: &Value) -> Value {
+        if self.time_gradient.is_kept_at(site) {
+            value.clone()
+        } else {
+            value.detached().booked_as(Category::State)
         }
     }
 }
@@ -59,16 +94,21 @@ impl Unroll for Through<'_> {
     }
 
     fn fire(&mut self, pass: &Pass<'_>, site: &Site, neuron: &Neuron, current: &Value) -> Result<Value> {
-        if !neuron.has_state() {
-            return Ok(ops::fire(pass, site.name(), neuron, current, current.steps(), None, false)?.0);
-        }
-        if pass.step().is_none() {
-            return Ok(ops::fire(pass, site.name(), neuron, current, pass.steps(), None, false)?.0);
-        }
-        let before = take(&mut self.membranes, site);
-        let (spikes, after) = ops::fire(pass, site.name(), neuron, current, 1, before.as_ref(), true)?;
-        let after = after.map(|after| self.stored(&after));
-        put(&mut self.membranes, site, after);
+        let neuron = self.reset_gradient.map_or(*neuron, |rule| neuron.with_reset_gradient(rule));
+        let name = site.name();
+        let spikes = if !neuron.has_state() {
+            ops::fire(pass, name, &neuron, current, current.steps(), None, false)?.0
+        } else if pass.step().is_none() {
+            ops::fire(pass, name, &neuron, current, pass.steps(), None, false)?.0
+        } else {
+            let before = take(&mut self.membranes, site);
+            let (spikes, after) = ops::fire(pass, name, &neuron, current, 1, before.as_ref(), true)?;
+            let after = after.map(|after| self.stored(site, &after));
+            note_membrane(pass, name, after.as_ref())?;
+            put(&mut self.membranes, site, after);
+            spikes
+        };
+        note_spikes(pass, name, &spikes)?;
         Ok(spikes)
     }
 
@@ -109,10 +149,30 @@ impl Unroll for Through<'_> {
     }
 
     fn keep(&mut self, _pass: &Pass<'_>, site: &Site, value: &Value) -> Result<()> {
-        let value = self.stored(value);
+        let value = self.stored(site, value);
         put(&mut self.carried, site, Some(value));
         Ok(())
     }
+}
+
+fn note_spikes(pass: &Pass<'_>, name: &str, spikes: &Value) -> Result<()> {
+    if !pass.session().is_watched() || pass.session().is_planned() {
+        return Ok(());
+    }
+    let values = ops::dense(pass, spikes)?.tensor()?.copy()?;
+    pass.session().note(|journal| {
+        let book = if pass.is_rebuilding() { &mut journal.rebuilt } else { &mut journal.spikes };
+        book.entry(name.to_string()).or_default().push(Noted { step: pass.step(), values });
+        Ok(())
+    })
+}
+
+fn note_membrane(pass: &Pass<'_>, name: &str, membrane: Option<&Value>) -> Result<()> {
+    let Some(membrane) = membrane else { return Ok(()) };
+    pass.session().note(|journal| {
+        journal.membranes.insert(name.to_string(), membrane.tensor()?.copy()?);
+        Ok(())
+    })
 }
 
 fn take(store: &mut [Option<Value>], site: &Site) -> Option<Value> {

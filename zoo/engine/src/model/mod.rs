@@ -4,42 +4,20 @@
 //! layer before the next, or one step through all layers. *Levels* are stepwise: each step has weights of its own
 //! and every level carries a value to the next step, so they are driven t = 1..T.
 
-use std::rc::Rc;
+mod spec;
 
-use serde::{Deserialize, Serialize};
+use std::rc::Rc;
 
 use crate::error::Result;
 use crate::layer::Builder;
-use crate::neuron::Neuron;
-use crate::norm::NormOver;
 use crate::param::{ParamId, Params};
 use crate::pass::Pass;
 use crate::region::Grid;
-use crate::site::Site;
+use crate::site::{Role, Site};
 use crate::unroll::Unroll;
 use crate::value::Value;
 
-/// What to build: every choice a model file leaves open.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ModelSpec {
-    /// Image shape `[C, H, W]`.
-    pub image: [usize; 3],
-    /// Number of classes.
-    pub classes: usize,
-    /// T.
-    pub steps: usize,
-    /// Multiplies every channel count of the published model.
-    pub width: f64,
-    /// Blocks per stage, where the family has stages that can be deepened.
-    pub depth: Option<usize>,
-    /// The neuron of stateful sites.
-    pub neuron: Neuron,
-    /// Which axes a norm's statistics span.
-    pub norm: NormOver,
-    /// The grid of reversible streams; `None` is plain floating point.
-    pub grid: Option<Grid>,
-}
+pub use spec::{Encoding, Fusion, LevelChoices, ModelSpec, Residual, Sizes, StepWidth};
 
 /// A part of a network with one input and one output.
 pub trait Block {
@@ -117,7 +95,9 @@ pub trait Levels {
 pub enum Wiring {
     /// Time-free: segments one after another; the last gives scores `[T, B, classes]`.
     Sequence(Rc<[Segment]>),
-    /// Stepwise.
+    /// Stepwise: the same segments at every step, some of which carry a value to the next.
+    Recurrent(Rc<[Segment]>),
+    /// Stepwise, with weights of its own at every step.
     Levels(Rc<dyn Levels>),
 }
 
@@ -135,6 +115,16 @@ pub struct Network {
     pub sites: Vec<Site>,
 }
 
+impl Network {
+    /// The site of every norm with its number of channels.
+    pub fn norms(&self) -> impl Iterator<Item = (&Site, usize)> {
+        self.sites.iter().filter(|site| site.role() == Role::Norm).filter_map(|site| {
+            let scale = self.params.find(&format!("{}.weight", site.name()))?;
+            Some((site, scale.value().len()))
+        })
+    }
+}
+
 /// A line of the model table.
 pub struct ModelEntry {
     /// Its id.
@@ -143,6 +133,10 @@ pub struct ModelEntry {
     pub summary: &'static str,
     /// Where it was published.
     pub paper: &'static str,
+    /// What golden cases, made with the authors' code, call it.
+    pub official: &'static [&'static str],
+    /// The set-up of the paper: image, classes, T, neuron, norm, grid.
+    pub published: fn() -> ModelSpec,
     /// Builds the wiring.
     pub build: fn(&ModelSpec, &mut Builder) -> Result<Wiring>,
 }
@@ -158,40 +152,5 @@ impl ModelEntry {
         let wiring = (self.build)(spec, &mut builder)?;
         let (params, sites) = builder.finish();
         Ok(Network { id: self.id, spec: spec.clone(), wiring, params, sites })
-    }
-}
-
-impl ModelSpec {
-    /// Checks the ranges that hold for every family.
-    ///
-    /// # Errors
-    /// Names the field, the rule and the value.
-    pub fn check(&self) -> Result<()> {
-        use crate::error::Error;
-        if self.steps == 0 {
-            return Err(Error::setting("model.steps (T)", "at least 1", self.steps));
-        }
-        if self.classes < 2 {
-            return Err(Error::setting("model.classes", "at least 2", self.classes));
-        }
-        if self.image.contains(&0) {
-            return Err(Error::setting("model.image", "positive in every axis", format!("{:?}", self.image)));
-        }
-        if !(self.width > 0.0 && self.width.is_finite()) {
-            return Err(Error::setting("model.width", "a positive number", self.width));
-        }
-        if self.depth == Some(0) {
-            return Err(Error::setting("model.depth", "at least 1", 0));
-        }
-        if let Some(grid) = self.grid {
-            grid.check_range()?;
-        }
-        self.neuron.check()
-    }
-
-    /// A published channel count at this width, at least 1.
-    #[must_use]
-    pub fn channels(&self, published: usize) -> usize {
-        ((published as f64 * self.width).round() as usize).max(1)
     }
 }
