@@ -149,6 +149,7 @@ impl Neuron {
                     Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
                 },
                 strict: false,
+                time_gradient: true,
                 smooth,
             },
             Self::Quantiser { smooth } => Cell {
@@ -164,6 +165,7 @@ impl Neuron {
                     SurrogateRule::Window { low: 0.0, high: 1.0 }
                 },
                 strict: false,
+                time_gradient: true,
                 smooth,
             },
         }

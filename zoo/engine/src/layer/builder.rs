@@ -1,5 +1,7 @@
 //! Hands out parameters and sites in building order.
 
+use kernels::standardise::{Epsilon, Standardisation, Variance};
+
 use super::{BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised};
 use crate::error::Result;
 use crate::neuron::Neuron;
@@ -66,7 +68,8 @@ impl Builder {
         conv.bias =
             Some(self.param(&format!("{name}.bias"), ParamKind::Bias, &channels, Init::Constant(0.0))?);
         let gain = self.param(&format!("{name}.gain"), ParamKind::Gain, &channels, Init::Constant(1.0))?;
-        conv.standardised = Some(Standardised { gain: Some(gain), eps: 1e-4 });
+        let how = Standardisation { variance: Variance::Unbiased, eps: Epsilon::ToProduct(1e-4) };
+        conv.standardised = Some(Standardised { gain: Some(gain), how });
         Ok(conv)
     }
 
