@@ -210,6 +210,7 @@ impl Neuron {
                     Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
                 },
                 strict: firing == Firing::Above,
+                time_gradient: true,
                 smooth,
             },
             Self::Quantiser { smooth } => Cell {
@@ -225,6 +226,7 @@ impl Neuron {
                     SurrogateRule::Window { low: 0.0, high: 1.0 }
                 },
                 strict: mode == Mode::Eval,
+                time_gradient: true,
                 smooth,
             },
         }

@@ -31,6 +31,7 @@ fn benches(c: &mut Criterion) {
                 reset_grad,
                 surrogate,
                 strict: false,
+                time_gradient: true,
                 smooth: false,
             };
             if name == "arctan" {

@@ -23,16 +23,19 @@ fn cells() -> Vec<Cell> {
             for reset_grad in [ResetGrad::Through, ResetGrad::Detached] {
                 let (decay, input_gain, threshold) = (0.6, 1.4, 0.5);
                 let strict = i % 2 == 0;
-                cells.push(Cell {
-                    decay,
-                    input_gain,
-                    threshold,
-                    reset,
-                    reset_grad,
-                    surrogate,
-                    strict,
-                    smooth: false,
-                });
+                for time_gradient in [true, false] {
+                    cells.push(Cell {
+                        decay,
+                        input_gain,
+                        threshold,
+                        reset,
+                        reset_grad,
+                        surrogate,
+                        strict,
+                        time_gradient,
+                        smooth: false,
+                    });
+                }
             }
         }
     }
@@ -124,7 +127,7 @@ fn blocks_agree_with_the_plain_loops() {
 #[test]
 fn the_gradient_may_take_the_place_of_the_upstream_one() {
     for s in shapes().into_iter().filter(|s| s.current_steps == s.steps) {
-        let (c, cell) = (case(&s, 1), cells()[5]);
+        let (c, cell) = (case(&s, 1), cells()[10]);
         let (apart, _) = backward(&s, &cell, &c.current(), None, &c.ds, None, false, false).unwrap();
         let ds = c.ds.copy().unwrap();
         let (over, none) = backward(&s, &cell, &c.current(), None, &ds, None, false, true).unwrap();
@@ -134,10 +137,43 @@ fn the_gradient_may_take_the_place_of_the_upstream_one() {
     }
 }
 
+/// One step at a time from a detached membrane, which is what cutting time means.
+#[test]
+fn cut_time_is_a_loop_of_single_steps_to_the_bit() {
+    for dtype in [DType::F32, DType::F64] {
+        for s in shapes().into_iter().filter(|s| s.current_steps == s.steps) {
+            let c = if dtype == DType::F32 { case(&s, 1) } else { case(&s, 1).wide() };
+            for cell in cells().into_iter().filter(|c| !c.time_gradient) {
+                let [spikes, last, di, dv0] = c.run(&s, &cell);
+                assert!(list(&dv0).iter().all(|g| *g == 0.0), "the first membrane gets no gradient");
+                let one = LifShape { steps: 1, current_steps: 1, ..s };
+                let mut v = c.v0.clone();
+                for t in 0..s.steps {
+                    let what = format!("step {t} of {s:?} {cell:?} in {dtype:?}");
+                    let frame = |x: &Tensor| x.narrow(0, t, 1).unwrap().copy().unwrap();
+                    let current = Current { x: &frame(&c.x), affine: Some((&c.scale, &c.shift)) };
+                    let dlast = (t + 1 == s.steps).then_some(&c.dlast);
+                    let (di_t, _) =
+                        backward(&one, &cell, &current, Some(&v), &frame(&c.ds), dlast, false, false)
+                            .unwrap();
+                    assert_eq!(bits(&frame(&di)), bits(&di_t), "gradient at {what}");
+                    let (fired, after) = forward(&one, &cell, &current, Some(&v), true).unwrap();
+                    let Fired::Spikes(fired) = fired else { panic!("spikes") };
+                    let rows = spikes.reshape((s.steps, s.rows * s.plane)).unwrap();
+                    let expected = rows.get(t).unwrap();
+                    assert_eq!(list(&expected), list(&fired.unpack(dtype).unwrap()), "spikes at {what}");
+                    v = after.unwrap();
+                }
+                assert_eq!(bits(&last), bits(&v), "membrane of {s:?} {cell:?} in {dtype:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_smooth_neurons_gradient_is_that_of_finite_differences() {
     let s = LifShape { steps: 4, rows: 4, plane: 3, channels: 2, current_steps: 4 };
-    for cell in cells().into_iter().filter(|c| c.reset_grad == ResetGrad::Through) {
+    for cell in cells().into_iter().filter(|c| c.reset_grad == ResetGrad::Through && c.time_gradient) {
         for current_steps in [4, 1] {
             let (s, cell) = (LifShape { current_steps, ..s }, Cell { smooth: true, ..cell });
             let c = case(&s, 1).wide();

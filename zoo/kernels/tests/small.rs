@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use kernels::loss::{Target, argmax, mse, softmax_cross_entropy};
 use kernels::norm::NormShape;
 use kernels::pool::*;
+use kernels::standardise::{Epsilon, Standardisation, Variance};
 use kernels::{Bits, Error, Operand, elementwise, standardise, update};
 use values::*;
 
@@ -247,35 +248,61 @@ fn losses_gradients_are_those_of_finite_differences() {
     assert_eq!(argmax(&of(&[2.0, 2.0]).reshape((1, 2)).unwrap()).unwrap(), [0], "the first wins a tie");
 }
 
+const STANDARDISATIONS: [Standardisation; 4] = [
+    Standardisation { variance: Variance::Unbiased, eps: Epsilon::ToProduct(1e-4) },
+    Standardisation { variance: Variance::Biased, eps: Epsilon::ToVariance(1e-6) },
+    Standardisation { variance: Variance::Unbiased, eps: Epsilon::ToVariance(0.01) },
+    Standardisation { variance: Variance::Biased, eps: Epsilon::ToProduct(0.3) },
+];
+
+/// The two codes' own expressions.
+#[test]
+fn weight_standardisation_is_that_of_the_codes() {
+    let w = tensor(1, &[3, 2, 3], DType::F64);
+    let gain = tensor(2, &[3, 1, 1], DType::F64);
+    for how in STANDARDISATIONS {
+        let found = list(&standardise::forward(&w, Some(&gain), how).unwrap());
+        for (o, row) in list(&w).chunks(6).enumerate() {
+            let mean = row.iter().sum::<f64>() / 6.0;
+            let squares: f64 = row.iter().map(|x| (x - mean).powi(2)).sum();
+            let var = squares / if how.variance == Variance::Biased { 6.0 } else { 5.0 };
+            for (i, x) in row.iter().enumerate() {
+                let expected = list(&gain)[o]
+                    * match how.eps {
+                        Epsilon::ToProduct(eps) => (x - mean) / (var * 6.0 + eps).sqrt(),
+                        Epsilon::ToVariance(eps) => 6f64.powf(-0.5) * (x - mean) / (var + eps).sqrt(),
+                    };
+                assert!((found[o * 6 + i] - expected).abs() < 1e-14, "{how:?} [{o}, {i}]");
+            }
+        }
+    }
+}
+
 #[test]
 fn weight_standardisation_has_the_right_gradient() {
     let (w, gain, g) =
         (tensor(1, &[3, 2, 2], DType::F64), tensor(2, &[3], DType::F64), tensor(3, &[3, 2, 2], DType::F64));
-    let what = standardise::forward(&w, Some(&gain), 1e-4).unwrap();
-    for (row, gain) in list(&what).chunks(4).zip(list(&gain)) {
-        assert!(row.iter().sum::<f64>().abs() < 1e-12);
-        // Squares sum to (N - 1) / N of gain^2: the variance is unbiased.
-        assert!((row.iter().map(|x| x * x).sum::<f64>() / (gain * gain) - 0.75).abs() < 1e-3);
+    for how in STANDARDISATIONS {
+        let (dw, dgain) = (w.zeros_like().unwrap(), gain.zeros_like().unwrap());
+        standardise::backward(&w, Some(&gain), how, &g, &dw, false, Some((&dgain, false))).unwrap();
+        let energy = |w: &Tensor, gain: &Tensor| dot(&standardise::forward(w, Some(gain), how).unwrap(), &g);
+        let moved = |x: &Tensor, i: usize, by: f64| {
+            let mut values = list(x);
+            values[i] += by;
+            Tensor::from_vec(values, x.shape(), &Device::Cpu).unwrap()
+        };
+        for i in 0..12 {
+            let slope = (energy(&moved(&w, i, 1e-6), &gain) - energy(&moved(&w, i, -1e-6), &gain)) / 2e-6;
+            assert!((slope - list(&dw)[i]).abs() < 1e-7, "{how:?} w {i}");
+        }
+        for i in 0..3 {
+            let slope = (energy(&w, &moved(&gain, i, 1e-6)) - energy(&w, &moved(&gain, i, -1e-6))) / 2e-6;
+            assert!((slope - list(&dgain)[i]).abs() < 1e-7, "{how:?} gain {i}");
+        }
+        let twice = dw.copy().unwrap();
+        standardise::backward(&w, Some(&gain), how, &g, &twice, true, None).unwrap();
+        assert_near(&twice, &(dw * 2.0).unwrap(), 1e-12, "on top");
     }
-    let (dw, dgain) = (w.zeros_like().unwrap(), gain.zeros_like().unwrap());
-    standardise::backward(&w, Some(&gain), 1e-4, &g, &dw, false, Some((&dgain, false))).unwrap();
-    let energy = |w: &Tensor, gain: &Tensor| dot(&standardise::forward(w, Some(gain), 1e-4).unwrap(), &g);
-    let moved = |x: &Tensor, i: usize, by: f64| {
-        let mut values = list(x);
-        values[i] += by;
-        Tensor::from_vec(values, x.shape(), &Device::Cpu).unwrap()
-    };
-    for i in 0..12 {
-        let slope = (energy(&moved(&w, i, 1e-6), &gain) - energy(&moved(&w, i, -1e-6), &gain)) / 2e-6;
-        assert!((slope - list(&dw)[i]).abs() < 1e-7, "w {i}");
-    }
-    for i in 0..3 {
-        let slope = (energy(&w, &moved(&gain, i, 1e-6)) - energy(&w, &moved(&gain, i, -1e-6))) / 2e-6;
-        assert!((slope - list(&dgain)[i]).abs() < 1e-7, "gain {i}");
-    }
-    let twice = dw.copy().unwrap();
-    standardise::backward(&w, Some(&gain), 1e-4, &g, &twice, true, None).unwrap();
-    assert_near(&twice, &(dw * 2.0).unwrap(), 1e-12, "on top");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Hands out parameters and sites in building order.
 
+use kernels::standardise::Standardisation;
+
 use super::{
     BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised,
 };
@@ -119,12 +121,12 @@ impl Builder {
         name: &str,
         role: Role,
         spec: ConvSpec,
-        eps: f64,
+        how: Standardisation,
     ) -> Result<Conv> {
         let mut conv = self.biased_conv(name, role, spec)?;
         let shape = [spec.c_out, 1, 1, 1];
         let gain = self.param(&format!("{name}.gain"), ParamKind::Gain, &shape, Init::Constant(1.0))?;
-        conv.standardised = Some(Standardised { gain: Some(gain), eps });
+        conv.standardised = Some(Standardised { gain: Some(gain), how });
         Ok(conv)
     }
 

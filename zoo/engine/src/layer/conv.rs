@@ -1,5 +1,7 @@
 //! Convolution at a site.
 
+use kernels::standardise::Standardisation;
+
 use crate::error::Result;
 use crate::model::Block;
 use crate::ops::{self, ConvSpec};
@@ -12,10 +14,10 @@ use crate::value::Value;
 /// Scaled weight standardisation of a convolution's weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Standardised {
-    /// Learned gain, `[C_out]`.
+    /// Learned gain, `[C_out]` or `[C_out, 1, 1, 1]`.
     pub gain: Option<ParamId>,
-    /// Added to `var * N`.
-    pub eps: f64,
+    /// Which variance, and where eps stands.
+    pub how: Standardisation,
 }
 
 /// A convolution: `[T, B, C_in, H, W]` to `[T, B, C_out, H', W']`.
@@ -36,7 +38,7 @@ impl Synapse for Conv {
     fn apply(&self, pass: &Pass<'_>, x: &Value, weight_input: Option<&Value>) -> Result<Value> {
         let weight = match self.standardised {
             None => pass.param(self.weight),
-            Some(Standardised { gain, eps }) => ops::standardise(pass, self.weight, gain, eps)?,
+            Some(Standardised { gain, how }) => ops::standardise(pass, self.weight, gain, how)?,
         };
         ops::conv(pass, self.site.name(), &self.spec, x, &weight, self.bias, weight_input)
     }

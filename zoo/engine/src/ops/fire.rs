@@ -1,6 +1,6 @@
 //! Neurons over time.
 
-use kernels::lif::{self, Current, Fired, LifShape};
+use kernels::lif::{self, Cell, Current, Fired, LifShape};
 
 use super::dense;
 use crate::error::{Error, Result};
@@ -12,6 +12,8 @@ use crate::value::{Saved, Value};
 /// `steps` steps of a neuron layer: spikes `[steps, B, ...]` and, if asked for, the membrane after the last step
 /// `[1, B, ...]`. The current is `[steps, B, ...]`, or `[1, B, ...]` when it is constant in time. `state` is the
 /// membrane before the first step; zero if absent.
+///
+/// Without `time_gradient` no gradient flows from a step to the one before.
 ///
 /// Saves the current (through a folded norm: the norm's own input) and the given state; the membrane is computed
 /// again in backward and never stored.
@@ -25,7 +27,7 @@ pub fn fire(
     current: &Value,
     steps: usize,
     state: Option<&Value>,
-    keep_last: bool,
+    (keep_last, time_gradient): (bool, bool),
 ) -> Result<(Value, Option<Value>)> {
     // The kernel folds a norm in per image channel; other ranks take the computed value.
     let current = match current.folded() {
@@ -36,7 +38,7 @@ pub fn fire(
         return Err(Error::shape(place, format!("[{steps} or 1, B, ...]"), current.shape()));
     }
     let shape = geometry(&current, steps);
-    let cell = neuron.cell(pass.mode());
+    let cell = Cell { time_gradient, ..neuron.cell(pass.mode()) };
     let session = pass.session();
     let out: Vec<usize> = std::iter::once(steps).chain(current.shape()[1..].iter().copied()).collect();
     let one: Vec<usize> = std::iter::once(1).chain(current.shape()[1..].iter().copied()).collect();

@@ -28,7 +28,7 @@ pub use relu::relu;
 pub(crate) use reshape::sum_steps;
 pub use reshape::{concat_channels, concat_steps, dense, flatten, repeat_steps, split_channels};
 pub use scale::{carry_on, dropout, scale, unmix};
-pub use standardise::standardise;
+pub use standardise::{Epsilon, Standardisation, Variance, standardise};
 pub use trace::trace;
 pub use upsample::upsample;
 

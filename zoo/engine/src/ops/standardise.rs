@@ -1,6 +1,7 @@
-//! Scaled weight standardisation (normalisation-free networks of OTTT and SLTT).
+//! Scaled weight standardisation (normalisation-free networks of OTTT and SLTT, and T-RevSNN).
 
 use kernels::standardise as kernel;
+pub use kernels::standardise::{Epsilon, Standardisation, Variance};
 
 use super::weight_gradient;
 use crate::error::Result;
@@ -8,16 +9,22 @@ use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::value::Value;
 
-/// `gain * (w - mean) / sqrt(var * N + eps)` per output channel over its fan-in N, with the unbiased variance.
-/// Gradients flow through mean and variance. Saves nothing but the parameters it reads.
+/// `gain * (w - mean) / sqrt(var * N + eps)` per output channel over its fan-in N; `how` says which variance and
+/// where eps stands. A gain has one element an output channel, in any shape. Gradients flow through mean and variance.
+/// Saves nothing but the parameters it reads.
 ///
 /// # Errors
 /// When a kernel fails.
-pub fn standardise(pass: &Pass<'_>, weight: ParamId, gain: Option<ParamId>, eps: f64) -> Result<Value> {
+pub fn standardise(
+    pass: &Pass<'_>,
+    weight: ParamId,
+    gain: Option<ParamId>,
+    how: Standardisation,
+) -> Result<Value> {
     let w = pass.param(weight);
     let gain_value = gain.map(|id| pass.params().get(id).value());
     let y = pass.passing(w.shape(), || {
-        Ok(kernel::forward(w.tensor()?, gain_value.map(Value::tensor).transpose()?, eps)?)
+        Ok(kernel::forward(w.tensor()?, gain_value.map(Value::tensor).transpose()?, how)?)
     })?;
     let tape = pass.tape();
     if !tape.is_recording() {
@@ -30,7 +37,7 @@ pub fn standardise(pass: &Pass<'_>, weight: ParamId, gain: Option<ParamId>, eps:
         let into_gain = gain.map(|id| pass.params().accumulator(id)).transpose()?.flatten();
         weight_gradient(backward, pass.param(weight).slot, w.shape(), |into, add| {
             let gain_value = gain_value.map(Value::tensor).transpose()?;
-            Ok(kernel::backward(w.tensor()?, gain_value, eps, dy.tensor()?, into, add, into_gain)?)
+            Ok(kernel::backward(w.tensor()?, gain_value, how, dy.tensor()?, into, add, into_gain)?)
         })
     }))
 }

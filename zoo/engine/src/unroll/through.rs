@@ -95,14 +95,14 @@ impl Unroll for Through<'_> {
 
     fn fire(&mut self, pass: &Pass<'_>, site: &Site, neuron: &Neuron, current: &Value) -> Result<Value> {
         let neuron = self.reset_gradient.map_or(*neuron, |rule| neuron.with_reset_gradient(rule));
-        let name = site.name();
+        let (name, kept) = (site.name(), self.time_gradient.is_kept_at(site));
         let spikes = if !neuron.has_state() {
-            ops::fire(pass, name, &neuron, current, current.steps(), None, false)?.0
+            ops::fire(pass, name, &neuron, current, current.steps(), None, (false, true))?.0
         } else if pass.step().is_none() {
-            ops::fire(pass, name, &neuron, current, pass.steps(), None, false)?.0
+            ops::fire(pass, name, &neuron, current, pass.steps(), None, (false, kept))?.0
         } else {
             let before = take(&mut self.membranes, site);
-            let (spikes, after) = ops::fire(pass, name, &neuron, current, 1, before.as_ref(), true)?;
+            let (spikes, after) = ops::fire(pass, name, &neuron, current, 1, before.as_ref(), (true, kept))?;
             let after = after.map(|after| self.stored(site, &after));
             note_membrane(pass, name, after.as_ref())?;
             put(&mut self.membranes, site, after);

@@ -258,6 +258,9 @@ multiversion! {
                 unsafe { ds.copy(place..place + many, gs) };
                 let u = &membranes[t * block..t * block + many];
                 walk_back(*k, h, gs, gv, u);
+                if !call.cell.time_gradient {
+                    gv.fill(0.0);
+                }
                 if call.per_step {
                     // SAFETY: as above.
                     unsafe { di.part(place..place + many) }.write_copy_of_slice(gs);

@@ -13,6 +13,8 @@
 //! dv/du: soft 1 - threshold * h, hard 1 - s + (v_reset - u) * h; detached without h; none 1
 //! ```
 //!
+//! Where the gradient does not flow from a step to the one before, `gv_{t-1} = 0` for every t.
+//!
 //! Tensors are `[T, rows, plane]` with `rows` = batch times channels. All steps of a block of neurons run
 //! together, so the membrane stays in cache; the backward pass computes it again from the current and it is
 //! never stored. A current that is constant in time is read T times and never copied.
@@ -88,6 +90,9 @@ pub struct Cell {
     pub surrogate: Surrogate,
     /// Fires above the threshold only, not at it.
     pub strict: bool,
+    /// Whether the gradient flows from a step to the one before. Where it does not (SLTT, Meng et al. 2023), only the
+    /// last step sees the gradient of the last membrane, and the first membrane gets none.
+    pub time_gradient: bool,
     /// The spike is the surrogate's primitive, so that the gradient is exact: for finite differences.
     pub smooth: bool,
 }

@@ -103,7 +103,7 @@ pub(crate) fn backward<T: Real>(
             let mut gv = dlast.map_or(T::ZERO, |d| d[i]);
             for (t, at) in steps.iter().enumerate().rev() {
                 let gu = ds[t * frame + i] * at.h + gv * through_reset(cell, *at);
-                gv = T::of(cell.decay) * gu;
+                gv = if cell.time_gradient { T::of(cell.decay) * gu } else { T::ZERO };
                 di[if per_step { t * frame } else { 0 } + i] += T::of(cell.input_gain) * gu;
             }
             dv0[i] = gv;
