@@ -7,6 +7,7 @@ use engine::method::{Method, RunSpec};
 use engine::model::{ModelSpec, Network};
 use engine::optim::{OptimSpec, Schedule};
 use engine::param::Params;
+use engine::pass::NormUpdates;
 use engine::pass::Session;
 use keys::Key;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct Configuration {
     pub model: String,
     /// What to build; its `steps` is T.
     pub network: ModelSpec,
+    /// Whether a rebuilt forward moves the running statistics of norms once more.
+    pub rebuilt_norms: NormUpdates,
     /// Method id.
     pub method: String,
     /// The method's settings.
@@ -95,7 +98,7 @@ impl Configuration {
     /// When there is no such model, or it refuses its specification.
     pub fn network(&self, session: Rc<Session>, steps: usize) -> Result<Network> {
         let entry = models::find(&self.model).ok_or_else(|| {
-            Error::unknown(Unknown::new("model", &self.model, models::MODELS.iter().map(|entry| entry.id)))
+            Error::unknown(Unknown::new("model", &self.model, models::all().map(|entry| entry.id)))
         })?;
         let params = Params::new(session, self.seed_for("init"));
         let spec = ModelSpec { steps, ..self.network.clone() };
@@ -105,7 +108,8 @@ impl Configuration {
     /// How the method runs at T = `steps`.
     #[must_use]
     pub fn run_spec(&self, steps: usize) -> RunSpec {
-        RunSpec { steps, loss: self.loss, key: self.seed_for("run") }
+        let rebuilt_norms = self.rebuilt_norms;
+        RunSpec { rebuilt_norms, ..RunSpec::new(steps, self.loss, self.seed_for("run")) }
     }
 
     /// The random key of one purpose.

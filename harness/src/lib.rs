@@ -3,6 +3,7 @@
 
 pub mod campaign;
 pub mod child;
+mod choices;
 pub mod cli;
 mod configuration;
 mod device;
@@ -23,6 +24,7 @@ pub mod trial;
 mod utc;
 mod verb;
 
+pub use choices::ModelChoices;
 pub use configuration::Configuration;
 pub use device::DeviceKind;
 pub use environment::{cores, environment};
@@ -30,7 +32,7 @@ pub use error::{Error, Result};
 pub use interrupt::Interrupt;
 pub use plan::{Planned, plan};
 pub use quantity::size;
-pub use recipe::{ModelChoices, Recipe};
+pub use recipe::Recipe;
 pub use select::Selection;
 pub use suggest::Unknown;
 pub use suite::{Budget, Case, MethodSettings, Scalar, Suite};

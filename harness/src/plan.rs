@@ -123,6 +123,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 dataset_manifest: String::new(),
                 model: case.model.clone(),
                 network: recipe.model.spec(entry.card.shape, entry.card.classes, requested),
+                rebuilt_norms: recipe.model.rebuilt_norms,
                 method: method.to_owned(),
                 settings: case.settings.get(method).cloned().unwrap_or_default(),
                 loss: recipe.loss,

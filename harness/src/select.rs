@@ -47,7 +47,7 @@ impl Selection {
             }
         }
         known("method", &self.methods, &registry::all().map(|entry| entry.id).collect::<Vec<_>>())?;
-        known("model", &self.models, &models::MODELS.iter().map(|entry| entry.id).collect::<Vec<_>>())?;
+        known("model", &self.models, &models::all().map(|entry| entry.id).collect::<Vec<_>>())?;
         known(
             "dataset",
             &self.datasets,

@@ -153,7 +153,7 @@ impl Case {
         let place = |field: &str| format!("{}: case {}: {field}", document.place(from), self.id);
         check_id(&self.id, || format!("{}: case id", document.place_of(&self.id, from)))?;
         known("dataset", &self.dataset, datasets::DATASETS.iter().map(|entry| entry.id).collect())?;
-        known("model", &self.model, models::MODELS.iter().map(|entry| entry.id).collect())?;
+        known("model", &self.model, models::all().map(|entry| entry.id).collect())?;
         let methods: Vec<&str> = registry::all().map(|entry| entry.id).collect();
         for method in &self.methods {
             known("method", method, methods.clone())?;

@@ -21,12 +21,12 @@ fn network(model: &engine::model::ModelEntry, spec: &ModelSpec, session: Session
 /// Why each pair is refused, or nothing.
 fn refusals() -> Vec<(String, Option<String>)> {
     let mut all = Vec::new();
-    for model in models::MODELS {
+    for model in models::all() {
         for entry in registry::all() {
             let method = (entry.build)(&Settings::default()).unwrap();
             let spec = ModelSpec { steps: method.steps(4), ..spec() };
             let network = network(model, &spec, Session::plan(DType::F32));
-            let run = RunSpec { steps: spec.steps, loss: per_step(), key: Key::new(0) };
+            let run = RunSpec::new(spec.steps, per_step(), Key::new(0));
             let reason = method.supports(&network, &run).err().map(|reason| reason.to_string());
             all.push((format!("{} x {}", model.id, entry.id), reason));
         }
@@ -92,7 +92,7 @@ fn every_supported_pair_learns_one_batch_and_moves_every_parameter() {
 
 #[test]
 fn evaluation_leaves_parameters_and_statistics_alone() {
-    for model in models::MODELS {
+    for model in models::all() {
         let spec = spec();
         let mut trainer = trainer("stbp", model.id, &spec, DType::F32, per_step()).unwrap();
         let batch = batch(trainer.session(), &spec, 8).unwrap();
@@ -146,7 +146,7 @@ fn a_plan_holds_what_the_run_holds() {
             let session =
                 if planned { Session::plan(DType::F32) } else { Session::new(Device::Cpu, DType::F32) };
             let network = network(models::find(model).unwrap(), &spec, session);
-            let run = RunSpec { steps: spec.steps, loss: per_step(), key: Key::new(1) };
+            let run = RunSpec::new(spec.steps, per_step(), Key::new(1));
             let mut trainer = method.trainer(network, run).unwrap();
             let batch = batch(trainer.session(), &spec, 6).unwrap();
             trainer.step(&batch, &mut tests::Hold).unwrap();

@@ -9,10 +9,11 @@ use engine::layer::{Builder, Chain};
 use engine::loss::{Loss, MseTarget};
 use engine::method::Trainer;
 use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
-use engine::neuron::{InputDecay, Neuron, Reset, ResetGradient, Surrogate};
+use engine::neuron::{Firing, InputDecay, Neuron, Reset, ResetGradient, Surrogate};
 use engine::norm::NormOver;
 use engine::ops::{ConvSpec, PoolKind, PoolSpec};
 use engine::site::Role;
+use kernels::standardise::{Epsilon, Standardisation, Variance};
 use keys::Key;
 use tests::{Hold, batch, gradients, per_step, spec, trainer, trainer_of};
 
@@ -24,6 +25,7 @@ fn smooth(reset: Reset, surrogate: Surrogate, input_decay: InputDecay) -> Neuron
         reset,
         reset_gradient: ResetGradient::Through,
         surrogate,
+        firing: Firing::At,
         smooth: true,
     }
 }
@@ -124,12 +126,14 @@ fn losses() {
 /// Every layer the tiny networks do not use.
 fn every_other_layer(spec: &ModelSpec, builder: &mut Builder) -> engine::Result<Wiring> {
     let grouped = ConvSpec { c_in: 8, c_out: 8, kernel: 3, stride: 1, pad: 1, groups: 4 };
+    let online = Standardisation { variance: Variance::Unbiased, eps: Epsilon::ToProduct(1e-4) };
+    let timm = Standardisation { variance: Variance::Biased, eps: Epsilon::ToVariance(1e-6) };
     let pool = |kind| PoolSpec { kind, kernel: 2, stride: 2, pad: 0 };
     let blocks: Vec<Box<dyn Block>> = vec![
-        Box::new(builder.standardised_conv("first", Role::Encoder, ConvSpec::same(2, 8, 3, 1))?),
+        Box::new(builder.standardised_conv("first", Role::Encoder, ConvSpec::same(2, 8, 3, 1), online)?),
         Box::new(builder.neurons("first.neuron", spec.neuron)),
         Box::new(builder.pool("average", pool(PoolKind::Average))),
-        Box::new(builder.standardised_conv("second", Role::Hidden, grouped)?),
+        Box::new(builder.standardised_conv("second", Role::Hidden, grouped, timm)?),
         Box::new(builder.neurons("second.neuron", spec.neuron)),
         Box::new(Halved),
         Box::new(builder.pool("max", pool(PoolKind::Max))),
@@ -162,7 +166,14 @@ impl Block for Halved {
 
 #[test]
 fn every_other_layer_and_the_bridge() {
-    let entry = ModelEntry { id: "layers", summary: "", paper: "", build: every_other_layer };
+    let entry = ModelEntry {
+        id: "layers",
+        summary: "",
+        paper: "",
+        official: &[],
+        published: spec,
+        build: every_other_layer,
+    };
     let mut spec = spec();
     spec.neuron = smooth(Reset::Soft, Surrogate::Sigmoid, InputDecay::Off);
     spec.steps = 3;

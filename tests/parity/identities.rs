@@ -45,11 +45,7 @@ fn sltt_k_at_every_step_is_sltt() {
         let session = std::rc::Rc::new(engine::pass::Session::new(candle_core::Device::Cpu, DType::F64));
         let params = engine::param::Params::new(session, keys::Key::new(7).fork("init"));
         let network = models::find("tiny-conv").unwrap().network(&spec, params).unwrap();
-        let run = engine::method::RunSpec {
-            steps: spec.steps,
-            loss: per_step(),
-            key: keys::Key::new(7).fork("run"),
-        };
+        let run = engine::method::RunSpec::new(spec.steps, per_step(), keys::Key::new(7).fork("run"));
         let mut trainer = method.trainer(network, run).unwrap();
         let batch = batch(trainer.session(), &spec, 5).unwrap();
         gradients(&mut *trainer, &batch).unwrap()

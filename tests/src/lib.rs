@@ -6,8 +6,8 @@ use std::rc::Rc;
 use candle_core::{DType, Device};
 use engine::loss::{Loss, MseTarget};
 use engine::method::{Batch, Outcome, RunSpec, Settings, Trainer};
-use engine::model::{ModelEntry, ModelSpec};
-use engine::neuron::{InputDecay, Neuron, Reset, ResetGradient, Surrogate};
+use engine::model::{LevelChoices, ModelEntry, ModelSpec, Sizes};
+use engine::neuron::{Firing, InputDecay, Neuron, Reset, ResetGradient, Surrogate};
 use engine::norm::NormOver;
 use engine::optim::Optimizer;
 use engine::param::Params;
@@ -37,6 +37,7 @@ pub fn neuron() -> Neuron {
         reset: Reset::Soft,
         reset_gradient: ResetGradient::Detached,
         surrogate: Surrogate::Sigmoid,
+        firing: Firing::At,
         smooth: false,
     }
 }
@@ -50,9 +51,13 @@ pub fn spec() -> ModelSpec {
         steps: 4,
         width: 0.25,
         depth: None,
+        sizes: Sizes::default(),
         neuron: neuron(),
         norm: NormOver::Step,
         grid: Some(Grid::default()),
+        dropout: 0.0,
+        drop_path: 0.0,
+        levels: LevelChoices::default(),
     }
 }
 
@@ -96,7 +101,7 @@ pub fn trainer_of(
     let mut spec = spec.clone();
     spec.steps = method.steps(spec.steps);
     let network = entry.network(&spec, params)?;
-    let run = RunSpec { steps: spec.steps, loss, key: Key::new(7).fork("run") };
+    let run = RunSpec::new(spec.steps, loss, Key::new(7).fork("run"));
     method.trainer(network, run)
 }
 

@@ -62,7 +62,7 @@ fn rows(kind: Kind) -> Result<Vec<(String, String)>> {
             .map(|entry| (entry.id.to_owned(), with_paper(entry.summary, entry.paper)))
             .collect(),
         Kind::Models => {
-            let entries = models::MODELS.iter();
+            let entries = models::all();
             entries.map(|entry| (entry.id.to_owned(), with_paper(entry.summary, entry.paper))).collect()
         }
         Kind::Datasets => datasets::DATASETS

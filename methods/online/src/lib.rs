@@ -89,9 +89,10 @@ impl Method for Online {
         let beyond = match &self.backward {
             Backward::All => None,
             Backward::Random(k) => (*k > run.steps).then(|| format!("at k = {k}")),
-            Backward::Fixed(steps) => {
-                steps.iter().find(|&&step| step >= run.steps).map(|step| format!("at step {step}, counted from 0,"))
-            }
+            Backward::Fixed(steps) => steps
+                .iter()
+                .find(|&&step| step >= run.steps)
+                .map(|step| format!("at step {step}, counted from 0,")),
         };
         match beyond {
             Some(which) => Err(Unsupported::because(format!(

@@ -59,7 +59,12 @@ pub(crate) struct Online {
 
 impl Online {
     pub(crate) fn sltt() -> Self {
-        Self { name: "SLTT", credit: Credit::StepAlone, updates: Updates::OncePerBatch, backward: Backward::All }
+        Self {
+            name: "SLTT",
+            credit: Credit::StepAlone,
+            updates: Updates::OncePerBatch,
+            backward: Backward::All,
+        }
     }
 
     pub(crate) fn ottt(updates: Updates) -> Self {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use engine::Result;
 use engine::error::Error;
 use engine::method::Settings;
 use engine::model::Network;
 use engine::neuron::ResetGradient;
 use engine::site::Role;
 use engine::unroll::{Statistics, Through, TimeGradient};
-use engine::Result;
 
 /// Backpropagation through time with its choices.
 #[derive(Clone, Debug)]

@@ -66,7 +66,9 @@ pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Val
     check_frames(pass, x)?;
     let x = ops::frame(pass, x, step)?;
     match wiring {
-        Wiring::Sequence(segments) | Wiring::Recurrent(segments) => sequence(pass, port, segments, Regions::default(), &x),
+        Wiring::Sequence(segments) | Wiring::Recurrent(segments) => {
+            sequence(pass, port, segments, Regions::default(), &x)
+        }
         Wiring::Levels(levels) => {
             let stem = levels.stem(pass, port, &x)?;
             level_step(pass, port, &**levels, &stem)

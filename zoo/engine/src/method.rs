@@ -70,6 +70,14 @@ pub struct RunSpec {
     pub rebuilt_norms: NormUpdates,
 }
 
+impl RunSpec {
+    /// A run whose rebuilt forwards move no statistics.
+    #[must_use]
+    pub fn new(steps: usize, loss: Loss, key: Key) -> Self {
+        Self { steps, loss, key, rebuilt_norms: NormUpdates::Keep }
+    }
+}
+
 /// A method with its settings, ready to train.
 pub trait Method {
     /// Steps it runs for a requested T. Only a method without time has a T of its own.
@@ -262,7 +270,8 @@ impl Settings {
             None => Ok(None),
             Some(Setting::Integers(numbers)) => {
                 let all = numbers.iter().map(|&n| usize::try_from(n).ok()).collect::<Option<_>>();
-                all.map(Some).ok_or_else(|| Error::setting(format!("method.{key}"), rule, format!("{numbers:?}")))
+                all.map(Some)
+                    .ok_or_else(|| Error::setting(format!("method.{key}"), rule, format!("{numbers:?}")))
             }
             Some(other) => Err(Error::setting(format!("method.{key}"), rule, other)),
         }

@@ -162,16 +162,9 @@ impl Neuron {
     #[must_use]
     pub fn with_threshold(self, threshold: f64) -> Self {
         match self {
-            Self::Lif { decay, input_decay, reset, reset_gradient, surrogate, firing, smooth, .. } => Self::Lif {
-                decay,
-                input_decay,
-                threshold,
-                reset,
-                reset_gradient,
-                surrogate,
-                firing,
-                smooth,
-            },
+            Self::Lif { decay, input_decay, reset, reset_gradient, surrogate, firing, smooth, .. } => {
+                Self::Lif { decay, input_decay, threshold, reset, reset_gradient, surrogate, firing, smooth }
+            }
             Self::Quantiser { .. } => self,
         }
     }
@@ -180,39 +173,32 @@ impl Neuron {
     #[must_use]
     pub fn cell(&self, mode: Mode) -> Cell {
         match *self {
-            Self::Lif {
-                decay,
-                input_decay,
-                threshold,
-                reset,
-                reset_gradient,
-                surrogate,
-                firing,
-                smooth,
-            } => Cell {
-                decay,
-                input_gain: if input_decay == InputDecay::On { 1.0 - decay } else { 1.0 },
-                threshold,
-                reset: match reset {
-                    Reset::Soft => ResetRule::Soft,
-                    Reset::Hard => ResetRule::Hard(0.0),
-                },
-                reset_grad: match reset_gradient {
-                    ResetGradient::Detached => ResetGrad::Detached,
-                    ResetGradient::Through => ResetGrad::Through,
-                },
-                surrogate: match surrogate {
-                    Surrogate::Rectangle => {
-                        SurrogateRule::Rectangle { width: 1.0, height: 1.0, closed: false }
-                    }
-                    Surrogate::Triangle => SurrogateRule::Triangle { alpha: 1.0 },
-                    Surrogate::Sigmoid => SurrogateRule::Sigmoid { alpha: 4.0 },
-                    Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
-                },
-                strict: firing == Firing::Above,
-                time_gradient: true,
-                smooth,
-            },
+            Self::Lif { decay, input_decay, threshold, reset, reset_gradient, surrogate, firing, smooth } => {
+                Cell {
+                    decay,
+                    input_gain: if input_decay == InputDecay::On { 1.0 - decay } else { 1.0 },
+                    threshold,
+                    reset: match reset {
+                        Reset::Soft => ResetRule::Soft,
+                        Reset::Hard => ResetRule::Hard(0.0),
+                    },
+                    reset_grad: match reset_gradient {
+                        ResetGradient::Detached => ResetGrad::Detached,
+                        ResetGradient::Through => ResetGrad::Through,
+                    },
+                    surrogate: match surrogate {
+                        Surrogate::Rectangle => {
+                            SurrogateRule::Rectangle { width: 1.0, height: 1.0, closed: false }
+                        }
+                        Surrogate::Triangle => SurrogateRule::Triangle { alpha: 1.0 },
+                        Surrogate::Sigmoid => SurrogateRule::Sigmoid { alpha: 4.0 },
+                        Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
+                    },
+                    strict: firing == Firing::Above,
+                    time_gradient: true,
+                    smooth,
+                }
+            }
             Self::Quantiser { smooth } => Cell {
                 decay: 0.0,
                 input_gain: 1.0,

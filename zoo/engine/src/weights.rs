@@ -37,12 +37,17 @@ impl std::fmt::Display for Misfit {
             parts.push(format!("{} missing: {}", self.missing.len(), self.missing.join(", ")));
         }
         if !self.unexpected.is_empty() {
-            parts.push(format!("{} not of this network: {}", self.unexpected.len(), self.unexpected.join(", ")));
+            parts.push(format!(
+                "{} not of this network: {}",
+                self.unexpected.len(),
+                self.unexpected.join(", ")
+            ));
         }
         if !self.shapes.is_empty() {
-            let shapes = self.shapes.iter().map(|(name, ours, found)| {
-                format!("{name} must have shape {ours:?}, got {found:?}")
-            });
+            let shapes = self
+                .shapes
+                .iter()
+                .map(|(name, ours, found)| format!("{name} must have shape {ours:?}, got {found:?}"));
             parts.push(shapes.collect::<Vec<_>>().join(", "));
         }
         f.write_str(&parts.join("; "))

@@ -11,12 +11,14 @@ use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
 use engine::ops::ConvSpec;
 use engine::site::Role;
 
-pub(crate) const ENTRY: ModelEntry = ModelEntry {
+pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
     id: "tiny-conv",
     summary: "three convolutions and a read-out",
     paper: "none: a small stand-in for the plain networks of OTTT and SLTT",
+    official: &[],
+    published: crate::published::tiny,
     build,
-};
+}];
 
 fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     let widths = [16, 32, 64].map(|published| spec.channels(published));

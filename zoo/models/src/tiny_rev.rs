@@ -14,12 +14,14 @@ use engine::model::{Block, Coupling, ModelEntry, ModelSpec, Segment, Stage, Wiri
 use engine::ops::{ConvSpec, PoolKind, PoolSpec};
 use engine::site::Role;
 
-pub(crate) const ENTRY: ModelEntry = ModelEntry {
+pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
     id: "tiny-rev",
     summary: "two stages of spatially reversible blocks",
     paper: "after RevSResNet: Zhang & Zhang, AAAI 2024",
+    official: &[],
+    published: crate::published::tiny,
     build,
-};
+}];
 
 const BLOCKS: usize = 2;
 

@@ -20,12 +20,14 @@ use engine::unroll::Unroll;
 use engine::value::Value;
 use engine::{Error, Result};
 
-pub(crate) const ENTRY: ModelEntry = ModelEntry {
+pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
     id: "tiny-trev",
     summary: "three levels of temporally reversible neurons, weights per step",
     paper: "after T-RevSNN: ICML 2024",
+    official: &[],
+    published: crate::published::tiny,
     build,
-};
+}];
 
 /// Down-sampling into each level.
 const STRIDES: [usize; 3] = [1, 2, 1];

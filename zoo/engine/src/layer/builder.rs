@@ -2,9 +2,7 @@
 
 use kernels::standardise::Standardisation;
 
-use super::{
-    BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised,
-};
+use super::{BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised};
 use crate::error::Result;
 use crate::neuron::Neuron;
 use crate::norm::{Norm, NormOver};
@@ -138,8 +136,7 @@ impl Builder {
         let start = self.start;
         let weight =
             self.param(&format!("{name}.weight"), ParamKind::Weight, &[outputs, inputs], start.linear)?;
-        let bias =
-            self.param(&format!("{name}.bias"), ParamKind::Bias, &[outputs], start.bias(inputs))?;
+        let bias = self.param(&format!("{name}.bias"), ParamKind::Bias, &[outputs], start.bias(inputs))?;
         Ok(Linear { site: self.site(name, role), weight, bias: Some(bias) })
     }
 

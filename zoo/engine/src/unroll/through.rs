@@ -53,13 +53,7 @@ impl<'s> Through<'s> {
     /// An unroll at the beginning of time: no membrane, nothing carried.
     #[must_use]
     pub fn new(statistics: &'s mut Statistics, time_gradient: TimeGradient) -> Self {
-        Self {
-            statistics,
-            time_gradient,
-            reset_gradient: None,
-            membranes: Vec::new(),
-            carried: Vec::new(),
-        }
+        Self { statistics, time_gradient, reset_gradient: None, membranes: Vec::new(), carried: Vec::new() }
     }
 
     /// The same unroll with this gradient through every reset, whatever the neurons say.

@@ -88,7 +88,7 @@ fn convolution_and_linear_map_of_spikes() {
         &[2, 3, 4, 7, 7],
         &[&spec.weight_shape(), &[5]],
         |pass, x, ids| {
-            let spikes = ops::fire(pass, "spikes", &neuron, x, 2, None, false)?.0;
+            let spikes = ops::fire(pass, "spikes", &neuron, x, 2, None, (false, true))?.0;
             assert!(spikes.is_spikes());
             ops::conv(pass, "conv of spikes", &spec, &spikes, &pass.param(ids[0]), Some(ids[1]), None)
         },
@@ -99,7 +99,7 @@ fn convolution_and_linear_map_of_spikes() {
         &[2, 3, 4, 3, 3],
         &[&[5, 36], &[5]],
         |pass, x, ids| {
-            let spikes = ops::fire(pass, "spikes", &neuron, x, 2, None, false)?.0;
+            let spikes = ops::fire(pass, "spikes", &neuron, x, 2, None, (false, true))?.0;
             let features = ops::flatten(pass, "flat", &spikes)?;
             ops::linear(pass, "linear", &features, &pass.param(ids[0]), Some(ids[1]), None)
         },

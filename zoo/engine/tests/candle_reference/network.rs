@@ -9,8 +9,8 @@ use engine::drive::Regions;
 use engine::layer::{Builder, Chain};
 use engine::loss::{Loss, MseTarget};
 use engine::method::{Batch, RunSpec};
-use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
-use engine::neuron::{InputDecay, Neuron, Reset, ResetGradient, Surrogate};
+use engine::model::{Block, LevelChoices, ModelEntry, ModelSpec, Segment, Sizes, Wiring};
+use engine::neuron::{Firing, InputDecay, Neuron, Reset, ResetGradient, Surrogate};
 use engine::norm::NormOver;
 use engine::ops::{self, ConvSpec, PoolKind, PoolSpec};
 use engine::optim::Optimizer;
@@ -61,6 +61,7 @@ fn network_spec() -> ModelSpec {
         steps: 1,
         width: 1.0,
         depth: None,
+        sizes: Sizes::default(),
         neuron: Neuron::Lif {
             decay: 0.5,
             input_decay: InputDecay::Off,
@@ -68,10 +69,14 @@ fn network_spec() -> ModelSpec {
             reset: Reset::Soft,
             reset_gradient: ResetGradient::Detached,
             surrogate: Surrogate::Sigmoid,
+            firing: Firing::At,
             smooth: false,
         },
         norm: NormOver::Step,
         grid: None,
+        dropout: 0.0,
+        drop_path: 0.0,
+        levels: LevelChoices::default(),
     }
 }
 
@@ -133,13 +138,14 @@ impl Twin {
 /// Loss, parameters, running statistics and evaluation of a whole network over several updates.
 #[test]
 fn a_network_trains_as_on_candle() {
-    let entry = ModelEntry { id: "twin", summary: "", paper: "", build };
+    let entry =
+        ModelEntry { id: "twin", summary: "", paper: "", official: &[], published: network_spec, build };
     let [c, h, w] = IMAGE;
     for dtype in [DType::F64, DType::F32] {
         let session = Rc::new(Session::new(Device::Cpu, dtype));
         let params = Params::new(Rc::clone(&session), Key::new(3));
         let loss = Loss::PerStep { mse: 0.0, target: MseTarget::OneHot, smoothing: 0.0 };
-        let run = RunSpec { steps: 1, loss, key: Key::new(4) };
+        let run = RunSpec::new(1, loss, Key::new(4));
         let mut run = Run::new(entry.network(&network_spec(), params).unwrap(), run);
         let twin = Twin::of(&run.network.params);
 
