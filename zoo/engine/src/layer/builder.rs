@@ -168,6 +168,26 @@ impl Builder {
         Pool { site: self.site(name, role), spec }
     }
 
+    /// A constant factor.
+    pub fn scale(&mut self, name: &str, factor: f64) -> Scale {
+        Scale { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// A sum of two or more values; of spikes, a trace travels through it.
+    pub fn sum(&mut self, name: &str) -> Sum {
+        Sum { site: self.site(name, Role::Mix) }
+    }
+
+    /// Nearest-neighbour up-sampling.
+    pub fn upsample(&mut self, name: &str, factor: usize) -> Upsample {
+        Upsample { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// Means over a given number of bins.
+    pub fn adaptive_average(&mut self, name: &str, out: [usize; 2]) -> AdaptiveAverage {
+        AdaptiveAverage { site: self.site(name, Role::Mix), out }
+    }
+
     /// Mean over space.
     pub fn global_average(&mut self, name: &str) -> GlobalAverage {
         GlobalAverage { site: self.site(name, Role::Mix) }
