@@ -2,7 +2,10 @@
 
 use kernels::standardise::Standardisation;
 
-use super::{BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised};
+use super::{
+    AdaptiveAverage, BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Scale, Spiking, Standardised, Sum,
+    Upsample,
+};
 use crate::error::Result;
 use crate::neuron::Neuron;
 use crate::norm::{Norm, NormOver};
