@@ -4,15 +4,27 @@
 //! that code is a weights file of ours.
 #![forbid(unsafe_code)]
 
+mod nf_resnet;
+mod preact_resnet;
 mod published;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
+mod vgg_bn;
+mod vgg_ws;
 
 use engine::model::ModelEntry;
 
 /// The models of each family, in the order of lists.
-pub static MODELS: &[&[ModelEntry]] = &[tiny_conv::ENTRIES, tiny_rev::ENTRIES, tiny_trev::ENTRIES];
+pub static MODELS: &[&[ModelEntry]] = &[
+    tiny_conv::ENTRIES,
+    tiny_rev::ENTRIES,
+    tiny_trev::ENTRIES,
+    vgg_ws::ENTRIES,
+    nf_resnet::ENTRIES,
+    preact_resnet::ENTRIES,
+    vgg_bn::ENTRIES,
+];
 
 /// Every model.
 pub fn all() -> impl Iterator<Item = &'static ModelEntry> {

@@ -3,8 +3,8 @@
 use kernels::standardise::Standardisation;
 
 use super::{
-    AdaptiveAverage, BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Scale, Spiking, Standardised, Sum,
-    Upsample,
+    AdaptiveAverage, BatchNorm, Conv, Dropout, Flatten, GlobalAverage, Linear, Pool, Scale, Spiking,
+    Standardised, Sum, Upsample,
 };
 use crate::error::Result;
 use crate::neuron::Neuron;
@@ -174,6 +174,11 @@ impl Builder {
     /// A constant factor.
     pub fn scale(&mut self, name: &str, factor: f64) -> Scale {
         Scale { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// Dropout with one mask for all steps.
+    pub fn dropout(&mut self, name: &str, rate: f64) -> Dropout {
+        Dropout { site: self.site(name, Role::Mix), rate }
     }
 
     /// A sum of two or more values; of spikes, a trace travels through it.
