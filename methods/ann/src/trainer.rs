@@ -6,6 +6,7 @@ use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
 use engine::run::Run;
+use engine::unroll::Statistics;
 
 use crate::unroll::Rectified;
 
@@ -30,5 +31,9 @@ impl Trainer for Ann {
 
     fn network(&self) -> &Network {
         &self.run.network
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.run.statistics
     }
 }

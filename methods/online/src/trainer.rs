@@ -104,6 +104,10 @@ impl Trainer for OnlineTrainer {
     fn network(&self) -> &Network {
         &self.run.network
     }
+
+    fn statistics(&self) -> &Statistics {
+        &self.run.statistics
+    }
 }
 
 /// `k` of `steps` steps, uniformly without replacement, one draw a batch; `None` means all.

@@ -6,7 +6,7 @@ use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
 use engine::run::Run;
-use engine::unroll::{Through, TimeGradient};
+use engine::unroll::{Statistics, Through, TimeGradient};
 
 pub(crate) struct SpatialRev {
     run: Run,
@@ -30,5 +30,9 @@ impl Trainer for SpatialRev {
 
     fn network(&self) -> &Network {
         &self.run.network
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.run.statistics
     }
 }

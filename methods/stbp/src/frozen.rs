@@ -43,6 +43,10 @@ impl Trainer for FrozenTrainer {
     fn network(&self) -> &Network {
         &self.run.network
     }
+
+    fn statistics(&self) -> &Statistics {
+        &self.run.statistics
+    }
 }
 
 /// The plain unroll with the tape off everywhere but at the read-out.

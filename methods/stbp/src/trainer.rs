@@ -6,7 +6,7 @@ use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
 use engine::run::Run;
-use engine::unroll::{Through, TimeGradient};
+use engine::unroll::{Statistics, Through, TimeGradient};
 
 pub(crate) struct Stbp {
     run: Run,
@@ -29,5 +29,9 @@ impl Trainer for Stbp {
 
     fn network(&self) -> &Network {
         &self.run.network
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.run.statistics
     }
 }

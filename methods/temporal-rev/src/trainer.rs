@@ -12,7 +12,7 @@ use engine::pass::{Mode, Pass};
 use engine::region::Carried;
 use engine::run::{Run, Total};
 use engine::tape::Tape;
-use engine::unroll::{Through, TimeGradient};
+use engine::unroll::{Statistics, Through, TimeGradient};
 use engine::value::Value;
 use engine::{Result, ops};
 
@@ -100,6 +100,10 @@ impl Trainer for TemporalRev {
 
     fn network(&self) -> &Network {
         &self.run.network
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.run.statistics
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod add;
 mod conv;
+mod drop_path;
 mod fire;
 mod linear;
 mod normalise;
@@ -18,6 +19,7 @@ mod upsample;
 
 pub use add::{add, add_rounded};
 pub use conv::{ConvSpec, conv};
+pub use drop_path::{DropPer, drop_path};
 pub use fire::fire;
 pub use linear::linear;
 pub use normalise::{normalise, normalise_running};
