@@ -4,7 +4,12 @@
 //! that code is a weights file of ours.
 #![forbid(unsafe_code)]
 
+mod ms_resnet;
 mod published;
+mod residual;
+mod resnet19_tdbn;
+mod rev_resnet;
+mod spiking_resnet;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
@@ -12,7 +17,15 @@ mod tiny_trev;
 use engine::model::ModelEntry;
 
 /// The models of each family, in the order of lists.
-pub static MODELS: &[&[ModelEntry]] = &[tiny_conv::ENTRIES, tiny_rev::ENTRIES, tiny_trev::ENTRIES];
+pub static MODELS: &[&[ModelEntry]] = &[
+    tiny_conv::ENTRIES,
+    tiny_rev::ENTRIES,
+    tiny_trev::ENTRIES,
+    ms_resnet::ENTRIES,
+    rev_resnet::ENTRIES,
+    resnet19_tdbn::ENTRIES,
+    spiking_resnet::ENTRIES,
+];
 
 /// Every model.
 pub fn all() -> impl Iterator<Item = &'static ModelEntry> {
