@@ -4,9 +4,14 @@
 //! that code is a weights file of ours.
 #![forbid(unsafe_code)]
 
+mod ms_resnet;
 mod nf_resnet;
 mod preact_resnet;
 mod published;
+mod residual;
+mod resnet19_tdbn;
+mod rev_resnet;
+mod spiking_resnet;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
@@ -24,6 +29,10 @@ pub static MODELS: &[&[ModelEntry]] = &[
     nf_resnet::ENTRIES,
     preact_resnet::ENTRIES,
     vgg_bn::ENTRIES,
+    ms_resnet::ENTRIES,
+    rev_resnet::ENTRIES,
+    resnet19_tdbn::ENTRIES,
+    spiking_resnet::ENTRIES,
 ];
 
 /// Every model.

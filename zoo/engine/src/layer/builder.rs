@@ -3,8 +3,8 @@
 use kernels::standardise::Standardisation;
 
 use super::{
-    AdaptiveAverage, BatchNorm, Conv, Dropout, Flatten, GlobalAverage, Linear, Pool, Scale, Spiking,
-    Standardised, Sum, Upsample,
+    AdaptiveAverage, Attention, BatchNorm, ChannelMask, Conv, Dropout, Flatten, GlobalAverage, Linear, Pool,
+    Scale, Spiking, Standardised, Sum, TokenDot, Upsample,
 };
 use crate::error::Result;
 use crate::neuron::Neuron;
@@ -131,6 +131,29 @@ impl Builder {
         Ok(conv)
     }
 
+    /// A 1x1 convolution without bias whose weights are `[c_out, c_in, 1]`: the authors of spiking transformers apply
+    /// one-dimensional convolutions to rows of tokens.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn token_conv(&mut self, name: &str, role: Role, channels: usize) -> Result<Conv> {
+        let spec = ConvSpec::same(channels, channels, 1, 1);
+        let shape = [channels, channels, 1];
+        let weight = self.param(&format!("{name}.weight"), ParamKind::Weight, &shape, self.start.conv)?;
+        Ok(Conv { site: self.site(name, role), spec, weight, bias: None, standardised: None })
+    }
+
+    /// A [`Builder::token_conv`] with bias.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn biased_token_conv(&mut self, name: &str, role: Role, channels: usize) -> Result<Conv> {
+        let mut conv = self.token_conv(name, role, channels)?;
+        let start = self.start.bias(channels);
+        conv.bias = Some(self.param(&format!("{name}.bias"), ParamKind::Bias, &[channels], start)?);
+        Ok(conv)
+    }
+
     /// A linear map, with bias.
     ///
     /// # Errors
@@ -204,5 +227,20 @@ impl Builder {
     /// Channels and space into one axis of features.
     pub fn flatten(&mut self, name: &str) -> Flatten {
         Flatten { site: self.site(name, Role::Mix) }
+    }
+
+    /// Spiking self-attention that a neuron reads.
+    pub fn attention(&mut self, name: &str, heads: usize, scale: f64) -> Attention {
+        Attention { site: self.site(name, Role::Mix), heads, scale }
+    }
+
+    /// A product summed over tokens that a neuron reads.
+    pub fn token_dot(&mut self, name: &str) -> TokenDot {
+        TokenDot { site: self.site(name, Role::Mix) }
+    }
+
+    /// A product of spikes that weights read: no presynaptic trace travels through it.
+    pub fn channel_mask(&mut self, name: &str) -> ChannelMask {
+        ChannelMask { site: self.site(name, Role::Barrier) }
     }
 }

@@ -35,7 +35,9 @@ pub use normalise::{normalise, normalise_running};
 pub use pool::{PoolKind, PoolSpec, global_average, pool};
 pub use relu::relu;
 pub(crate) use reshape::sum_steps;
-pub use reshape::{concat_channels, concat_steps, dense, flatten, repeat_steps, split_channels};
+pub use reshape::{
+    concat_channels, concat_steps, dense, double_channels, flatten, repeat_steps, split_channels,
+};
 pub use scale::{carry_on, dropout, scale, unmix};
 pub use standardise::{Epsilon, Standardisation, Variance, standardise};
 pub use tokens::{mask_channels, token_dot};
