@@ -13,6 +13,7 @@ mod error;
 pub mod event;
 mod interrupt;
 mod plan;
+mod probe;
 mod progress;
 mod quantity;
 mod recipe;

@@ -37,6 +37,6 @@ impl Learner {
     pub(super) fn batch(&self, loader: &Loader, batch: datasets::Batch) -> Result<Batch, Failure> {
         let [_, channels, height, width] = loader.shape();
         let shape = [1, batch.labels.len(), channels, height, width];
-        Ok(Batch { images: self.session.input(&shape, batch.pixels)?, labels: batch.labels })
+        Ok(Batch { images: self.session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
     }
 }
