@@ -239,4 +239,35 @@ impl<'a> Backward<'a> {
             }
         }
     }
+
+    /// Adds the gradient of one frame to its place in the gradient of a sequence of `shape`.
+    pub(crate) fn give_frame(
+        &mut self,
+        to: Option<Slot>,
+        shape: &[usize],
+        step: usize,
+        gradient: &Value,
+    ) -> Result<()> {
+        let Some(Slot::Value { tape, index }) = to else {
+            return Err(Error::Misuse("a parameter has no frames".into()));
+        };
+        if tape != self.tape {
+            return Ok(());
+        }
+        let all = match self.slots[index].take() {
+            Some(before) if before.is_sole() => before,
+            before => {
+                let zeros = self.pass.session().zeros(Category::ActivationGradients, shape)?;
+                if let Some(before) = before {
+                    ops::accumulate(&zeros, &before)?;
+                }
+                zeros
+            }
+        };
+        if let (Ok(all), Ok(gradient)) = (all.tensor(), gradient.tensor()) {
+            kernels::elementwise::add_assign(&all.narrow(0, step, 1)?, gradient, 1.0)?;
+        }
+        self.slots[index] = Some(all);
+        Ok(())
+    }
 }

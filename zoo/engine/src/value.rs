@@ -268,7 +268,8 @@ impl Value {
         Ok(Self { shape: shape.into(), data, ..self.clone() })
     }
 
-    /// One frame `[1, B, ...]` of a dense value, without a copy; a value that is constant in time is its own frame.
+    /// One frame `[1, B, ...]` of numbers or spikes, without a copy and without a path for gradients (`ops::frame`
+    /// records one); a value that is constant in time is its own frame.
     pub(crate) fn frame(&self, step: usize) -> Result<Self> {
         if self.steps() == 1 {
             return Ok(self.clone());
@@ -277,7 +278,12 @@ impl Value {
         shape[0] = 1;
         let data = match &self.data {
             Data::Dense(Some(tensor)) if step < self.steps() => Data::Dense(Some(tensor.narrow(0, step, 1)?)),
-            Data::Dense(None) => Data::Dense(None),
+            Data::Dense(None) if step < self.steps() => Data::Dense(None),
+            Data::Spikes(Some(bits)) if step < self.steps() => {
+                let rows = bits.rows() / self.steps();
+                Data::Spikes(Some(bits.narrow(step * rows, rows)?))
+            }
+            Data::Spikes(None) if step < self.steps() => Data::Spikes(None),
             _ => return Err(Error::shape("frame", format!("[more than {step} steps, B, ...]"), &self.shape)),
         };
         Ok(Self { shape: shape.into(), data, slot: None, ..self.clone() })

@@ -107,6 +107,70 @@ fn pooling_is_its_definition_for_numbers_and_spikes() {
     }
 }
 
+/// PyTorch's bins, its windows that do not fit, and its padding.
+#[test]
+fn pools_cut_as_pytorch_does() {
+    // 5 x 5 through a window of 4 with stride 4 is one window; the last row and column are left out.
+    let x = Tensor::arange(0f64, 25.0, &Device::Cpu).unwrap();
+    let s = PoolShape { n_c: 1, h: 5, w: 5, kernel: 4, stride: 4, pad: 0 };
+    assert_eq!((s.out_h(), s.out_w()), (1, 1));
+    assert_eq!(list(&avg_forward(&s, Operand::Dense(&x), DType::F64, true).unwrap()), [9.0]);
+    let dx = list(&avg_backward(&s, &x.narrow(0, 16, 1).unwrap().copy().unwrap(), true).unwrap());
+    let expected: Vec<f64> = (0..25).map(|i| if i % 5 < 4 && i < 20 { 1.0 } else { 0.0 }).collect();
+    assert_eq!(dx, expected);
+
+    // Padding is no maximum, not even of negative numbers; in an average it counts.
+    let s = PoolShape { n_c: 1, h: 3, w: 4, kernel: 3, stride: 2, pad: 1 };
+    let x = Tensor::arange(-12f64, 0.0, &Device::Cpu).unwrap();
+    assert_eq!((s.out_h(), s.out_w()), (2, 2));
+    assert_eq!(list(&max_forward(&s, Operand::Dense(&x), DType::F64).unwrap()), [-7.0, -5.0, -3.0, -1.0]);
+    let means: Vec<f64> =
+        [[-12.0, -11.0, -8.0, -7.0].iter().sum::<f64>(), [-11.0, -10.0, -9.0, -7.0, -6.0, -5.0].iter().sum()]
+            .map(|sum| sum / 9.0)
+            .to_vec();
+    assert_eq!(list(&avg_forward(&s, Operand::Dense(&x), DType::F64, true).unwrap())[..2], means);
+}
+
+#[test]
+fn adaptive_averages_take_pytorchs_bins() {
+    for (rows, plane, out) in [
+        (1, [1, 1], [7, 7]),
+        (3, [4, 4], [7, 7]),
+        (2, [10, 7], [3, 2]),
+        (5, [7, 9], [7, 9]),
+        (4, [6, 5], [1, 1]),
+        (70, [13, 11], [4, 6]),
+    ] {
+        let s = AdaptiveShape { rows, plane, out };
+        let x = tensor(1, &[rows, plane[0] * plane[1]], DType::F64);
+        let bin = |axis: usize, i: usize| {
+            let (n, o) = (plane[axis] as f64, out[axis] as f64);
+            (i as f64 * n / o).floor() as usize..((i + 1) as f64 * n / o).ceil() as usize
+        };
+        let mut expected = Vec::new();
+        for x in list(&x).chunks(plane[0] * plane[1]) {
+            for (i, j) in (0..out[0]).flat_map(|i| (0..out[1]).map(move |j| (i, j))) {
+                let places: Vec<f64> = bin(0, i)
+                    .flat_map(|p| bin(1, j).map(move |q| (p, q)))
+                    .map(|(p, q)| x[p * plane[1] + q])
+                    .collect();
+                expected.push(places.iter().sum::<f64>() / places.len() as f64);
+            }
+        }
+        let y = adaptive_avg_forward(&s, Operand::Dense(&x), DType::F64).unwrap();
+        assert_near(&y, &Tensor::from_vec(expected, y.shape(), &Device::Cpu).unwrap(), 1e-15, "mean");
+        let dy = tensor(2, &[rows, out[0] * out[1]], DType::F64);
+        let dx = adaptive_avg_backward(&s, &dy).unwrap();
+        assert!((dot(&x, &dx) - dot(&y, &dy)).abs() < 1e-12 * (1.0 + dot(&y, &dy).abs()), "adjoint {s:?}");
+        let fired = spikes(3, &[rows, plane[0] * plane[1]], 0.4);
+        let packed = packed(&fired, rows);
+        assert_eq!(
+            bits(&adaptive_avg_forward(&s, Operand::Spikes(&packed), DType::F32).unwrap()),
+            bits(&adaptive_avg_forward(&s, Operand::Dense(&fired), DType::F32).unwrap())
+        );
+    }
+}
+
 #[test]
 fn a_global_average_and_its_gradient_are_adjoint() {
     for (rows, plane) in [(1, 1), (7, 5), (300, 196)] {
@@ -191,6 +255,19 @@ fn channel_ops_are_their_equations() {
     assert_eq!(bits(&dense), bits(&bits_too));
     let plain = kernels::norm::affine(&s, &x, &scale, &shift).unwrap();
     assert_eq!(bits(&dense), bits(&(plain + fired).unwrap()));
+}
+
+/// A factor of one element, in a tensor without axes.
+#[test]
+fn one_factor_for_all_channels() {
+    let (n, c, plane) = (4, 5, 6);
+    let (x, g) = (tensor(1, &[n, c, plane], DType::F64), tensor(2, &[n, c, plane], DType::F64));
+    let alpha = Tensor::new(0.3f64, &Device::Cpu).unwrap();
+    let y = elementwise::channel_scale(&x, n, c, plane, &alpha).unwrap();
+    assert_eq!(bits(&y), bits(&(&x * 0.3).unwrap()));
+    let into = Tensor::new(2.0f64, &Device::Cpu).unwrap();
+    elementwise::channel_dot(&x, &g, n, c, plane, &into, true).unwrap();
+    assert!((list(&into)[0] - 2.0 - dot(&x, &g)).abs() < 1e-12);
 }
 
 #[test]

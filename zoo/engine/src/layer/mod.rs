@@ -1,18 +1,22 @@
 //! Layers: parameters at sites, and the builder that hands both out.
 
+mod attention;
 mod builder;
 mod conv;
 mod linear;
 mod neuron;
 mod norm;
 mod pool;
+mod scale;
 
+pub use attention::{Attention, ChannelMask, TokenDot};
 pub use builder::Builder;
 pub use conv::{Conv, Standardised};
 pub use linear::Linear;
 pub use neuron::Spiking;
 pub use norm::BatchNorm;
 pub use pool::{Flatten, GlobalAverage, Pool};
+pub use scale::{AdaptiveAverage, Scale, Sum, Upsample};
 
 use crate::error::Result;
 use crate::model::Block;

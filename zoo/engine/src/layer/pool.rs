@@ -64,7 +64,7 @@ impl Block for Flatten {
     }
 }
 
-fn only<'v>(site: &Site, inputs: &[&'v Value]) -> Result<&'v Value> {
+pub(super) fn only<'v>(site: &Site, inputs: &[&'v Value]) -> Result<&'v Value> {
     match inputs {
         [one] => Ok(one),
         _ => Err(Error::Misuse(format!("{}: expected one input, got {}", site.name(), inputs.len()))),

@@ -3,10 +3,13 @@
 //! An op never asks which device it is on; `kernels` does. In a plan the closures that would compute are not called,
 //! and everything else is the same.
 
+mod adaptive;
 mod add;
+mod attention;
 mod conv;
 mod fire;
 mod frame;
+mod gain;
 mod linear;
 mod normalise;
 mod pool;
@@ -14,13 +17,17 @@ mod relu;
 mod reshape;
 mod scale;
 mod standardise;
+mod tokens;
 mod trace;
 mod upsample;
 
+pub use adaptive::adaptive_average;
 pub use add::{add, add_rounded};
+pub use attention::attention;
 pub use conv::{ConvSpec, conv};
 pub use fire::fire;
 pub use frame::frame;
+pub use gain::gain;
 pub use linear::linear;
 pub use normalise::{normalise, normalise_running};
 pub use pool::{PoolKind, PoolSpec, global_average, pool};
@@ -29,6 +36,7 @@ pub(crate) use reshape::sum_steps;
 pub use reshape::{concat_channels, concat_steps, dense, flatten, repeat_steps, split_channels};
 pub use scale::{carry_on, dropout, scale, unmix};
 pub use standardise::{Epsilon, Standardisation, Variance, standardise};
+pub use tokens::{mask_channels, token_dot};
 pub use trace::trace;
 pub use upsample::upsample;
 

@@ -54,12 +54,17 @@ multiversion! {
     }
 }
 
-/// Computes `x[n, c, p] * alpha[c]`.
+/// Computes `x[n, c, p] * alpha[c]`; an `alpha` of one element is the same for all channels.
 pub fn channel_scale(x: &Tensor, n: usize, c: usize, plane: usize, alpha: &Tensor) -> Result<Tensor> {
-    affine(&NormShape { groups: 1, n, c, plane }, x, alpha, &alpha.zeros_like()?)
+    let shape = match alpha.elem_count() {
+        1 => NormShape { groups: 1, n, c: 1, plane: c * plane },
+        _ => NormShape { groups: 1, n, c, plane },
+    };
+    affine(&shape, x, alpha, &alpha.zeros_like()?)
 }
 
-/// Computes `into[c] = sum over (n, p) of a * b`, over what it held or on top.
+/// Computes `into[c] = sum over (n, p) of a * b`, over what it held or on top; an `into` of one element takes the
+/// sum over the channels too.
 pub fn channel_dot(
     a: &Tensor,
     b: &Tensor,
@@ -74,7 +79,13 @@ pub fn channel_dot(
     dispatch!(OP, a, T => {
         let (a, b) = (read::<T>(OP, "a", a, n * c * plane)?, read::<T>(OP, "b", b, n * c * plane)?);
         let dots: Vec<f64> = sums(1, n, c, plane, &a, &b).iter().map(|sum| sum[1]).collect();
-        write::<T, _>(OP, "into", into, c, |into| store(into, &dots, accumulate))
+        match into.elem_count() {
+            1 => {
+                let all = dots.iter().sum();
+                write::<T, _>(OP, "into", into, 1, |into| store(into, &[all], accumulate))
+            }
+            _ => write::<T, _>(OP, "into", into, c, |into| store(into, &dots, accumulate)),
+        }
     })
 }
 

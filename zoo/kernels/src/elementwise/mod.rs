@@ -1,7 +1,7 @@
 //! Arithmetic on tensors, element by element or with one number a channel.
 //!
-//! One idea a file: [`add`] and its kin (arithmetic), one number a channel (channels), steps of time (steps),
-//! fixed-point grids and the reversible mixing (grid), resizing (resize).
+//! One idea a file: [`add`] and its kin (arithmetic), one number a channel (channels) or a row (rows), steps
+//! of time (steps), fixed-point grids and the reversible mixing (grid), resizing (resize).
 
 mod arithmetic;
 mod channels;
@@ -9,6 +9,7 @@ mod copy;
 mod floor;
 mod grid;
 mod resize;
+mod rows;
 mod steps;
 
 pub use arithmetic::{add, add_assign, all_finite, max_abs, mul, scale, scale_assign};
@@ -17,6 +18,7 @@ pub use copy::copy;
 pub use floor::floor_magnitude;
 pub use grid::{add_rounded, mix, round_to_grid, unmix};
 pub use resize::{upsample_backward, upsample_nearest};
+pub use rows::{row_dot, row_mask, row_overlap, row_scale};
 pub use steps::{mask_mul, sum_steps};
 
 /// Elements of one piece of work.

@@ -8,6 +8,8 @@
 //!
 //! Spikes stay bits where they can: the maximum of bits is their OR.
 
+mod adaptive;
+
 use candle_core::{DType, Tensor};
 
 use crate::bits::{Bits, Lent, lend, pack_flags};
@@ -17,6 +19,8 @@ use crate::norm::sums::span;
 use crate::real::Real;
 use crate::storage::{self, each_chunk, filled_chunks, read};
 use crate::{Operand, Result};
+
+pub use adaptive::{AdaptiveShape, adaptive_avg_backward, adaptive_avg_forward};
 
 /// Elements of one piece of work.
 const BLOCK: usize = 1 << 13;
@@ -137,6 +141,8 @@ macro_rules! by_operand {
         }
     };
 }
+
+use by_operand;
 
 /// Computes averages `[n_c, h_out * w_out]`; `dtype` is that of the result for spikes.
 pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> Result<Tensor> {

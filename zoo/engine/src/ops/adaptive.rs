@@ -1,0 +1,39 @@
+//! Adaptive average pool.
+
+use kernels::pool::{self as kernel, AdaptiveShape};
+
+use super::reshape::readable;
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::Value;
+
+/// `[T, B, C, H, W]` to `[T, B, C, out[0], out[1]]`: means over bins that cover the plane, up-sampling where there
+/// are more bins than places (the read-out of SLTT's VGG). Saves nothing.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn adaptive_average(pass: &Pass<'_>, place: &str, x: &Value, out: [usize; 2]) -> Result<Value> {
+    let x = readable(pass, x)?;
+    let &[steps, batch, channels, h, w] = x.shape() else {
+        return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
+    };
+    if out.contains(&0) {
+        return Err(Error::setting(format!("{place}: bins"), "positive", format!("{out:?}")));
+    }
+    let shape = AdaptiveShape { rows: steps * batch * channels, plane: [h, w], out };
+    let dtype = x.dtype();
+    let y = pass.passing(&[steps, batch, channels, out[0], out[1]], || {
+        Ok(kernel::adaptive_avg_forward(&shape, x.operand()?, dtype)?)
+    })?;
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let (slot, x_shape) = (x.slot, x.shape().to_vec());
+    Ok(tape.record("adaptive_average", y, move |backward, dy| {
+        let dx = backward
+            .pass()
+            .gradient(&x_shape, || Ok(kernel::adaptive_avg_backward(&shape, dy.tensor()?)?))?;
+        backward.give(slot, dx)
+    }))
+}

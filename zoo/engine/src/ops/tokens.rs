@@ -1,0 +1,109 @@
+//! Spike-driven attention: sums over tokens, and channels masked by them (Yao et al. 2023).
+
+use kernels::elementwise;
+
+use super::images;
+use super::reshape::readable;
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// The sum over tokens of `k * v`: `[T, B, C, N]` to `[T, B, C, 1]`, or `[T, B, C, H, W]` to `[T, B, C, 1, 1]`.
+///
+/// Saves both (spikes as bits).
+///
+/// # Errors
+/// When the shapes differ.
+pub fn token_dot(pass: &Pass<'_>, place: &str, k: &Value, v: &Value) -> Result<Value> {
+    if k.shape() != v.shape() || k.shape().len() < 4 {
+        return Err(Error::shape(place, format!("{:?}, as [T, B, C, tokens]", k.shape()), v.shape()));
+    }
+    let inputs = [readable(pass, k)?, readable(pass, v)?];
+    let (rows, plane, dtype) = (images(k) * k.channels(), k.plane(), pass.session().dtype());
+    let y = pass.passing(&one_token(k), || {
+        let [k, v] = &inputs;
+        match (k.bits(), v.bits()) {
+            (Some(k), Some(v)) => Ok(elementwise::row_overlap(k, v, dtype)?),
+            _ => Ok(elementwise::row_dot(rows, plane, k.operand()?, v.operand()?, dtype)?),
+        }
+    })?;
+    let tape = pass.tape();
+    let slots = inputs.each_ref().map(|x| x.slot.filter(|_| tape.tracks(x)));
+    if slots == [None; 2] {
+        return Ok(y);
+    }
+    let shape = k.shape().to_vec();
+    // The gradient of each is made of the other.
+    let [k, v] = inputs;
+    let kept = [slots[0].map(|_| Saved::new(&v)), slots[1].map(|_| Saved::new(&k))];
+    Ok(tape.record("token_dot", y, move |backward, dy| {
+        for (slot, other) in slots.into_iter().zip(kept) {
+            let Some(other) = other else { continue };
+            let gradient = backward.pass().gradient(&shape, || {
+                let factor = kernels::Operand::Dense(dy.tensor()?);
+                Ok(elementwise::row_scale(rows, plane, other.value().operand()?, factor, dtype)?)
+            })?;
+            backward.give(slot, gradient)?;
+        }
+        Ok(())
+    }))
+}
+
+/// `q * s` with `s` one value a channel: `[T, B, C, N]` times `[T, B, C, 1]`, or the same of `[T, B, C, H, W]`. The
+/// product of spikes is spikes.
+///
+/// Saves both (spikes as bits).
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn mask_channels(pass: &Pass<'_>, place: &str, q: &Value, s: &Value) -> Result<Value> {
+    if q.shape().len() < 4 || s.shape() != one_token(q) {
+        return Err(Error::shape(place, format!("{:?}", one_token(q)), s.shape()));
+    }
+    let (q, s) = (readable(pass, q)?, readable(pass, s)?);
+    let (rows, plane, dtype) = (images(&q) * q.channels(), q.plane(), pass.session().dtype());
+    let session = pass.session();
+    let y = if q.is_spikes() && s.is_spikes() {
+        session.spikes(q.shape(), || match (q.bits(), s.bits()) {
+            (Some(q), Some(s)) => Ok(elementwise::row_mask(q, s)?),
+            _ => Err(Error::Misuse(format!("{place}: spikes without bits"))),
+        })?
+    } else {
+        pass.passing(q.shape(), || {
+            Ok(elementwise::row_scale(rows, plane, q.operand()?, s.operand()?, dtype)?)
+        })?
+    };
+    let tape = pass.tape();
+    let q_slot = q.slot.filter(|_| tape.tracks(&q));
+    let s_slot = s.slot.filter(|_| tape.tracks(&s));
+    if q_slot.is_none() && s_slot.is_none() {
+        return Ok(y);
+    }
+    let kept_q = s_slot.map(|_| Saved::new(&q));
+    let kept_s = q_slot.map(|_| Saved::new(&s));
+    let (q_shape, s_shape) = (q.shape().to_vec(), s.shape().to_vec());
+    drop((q, s));
+    Ok(tape.record("mask_channels", y, move |backward, dy| {
+        if let Some(q) = kept_q {
+            let ds = backward.pass().gradient(&s_shape, || {
+                let dy = kernels::Operand::Dense(dy.tensor()?);
+                Ok(elementwise::row_dot(rows, plane, dy, q.value().operand()?, dtype)?)
+            })?;
+            backward.give(s_slot, ds)?;
+        }
+        if let Some(s) = kept_s {
+            let dq = backward.pass().gradient(&q_shape, || {
+                let dy = kernels::Operand::Dense(dy.tensor()?);
+                Ok(elementwise::row_scale(rows, plane, dy, s.value().operand()?, dtype)?)
+            })?;
+            drop(dy);
+            backward.give(q_slot, dq)?;
+        }
+        Ok(())
+    }))
+}
+
+/// The shape with one token in place of all.
+fn one_token(x: &Value) -> Vec<usize> {
+    x.shape().iter().enumerate().map(|(axis, len)| if axis < 3 { *len } else { 1 }).collect()
+}
