@@ -10,7 +10,7 @@ mod pool;
 mod scale;
 
 pub use attention::{Attention, ChannelMask, TokenDot};
-pub use builder::Builder;
+pub use builder::{Builder, Start};
 pub use conv::{Conv, Standardised};
 pub use linear::Linear;
 pub use neuron::Spiking;

@@ -6,6 +6,7 @@
 mod adaptive;
 mod add;
 mod attention;
+mod channels;
 mod conv;
 mod fire;
 mod frame;
@@ -24,6 +25,7 @@ mod upsample;
 pub use adaptive::adaptive_average;
 pub use add::{add, add_rounded};
 pub use attention::attention;
+pub use channels::channels;
 pub use conv::{ConvSpec, conv};
 pub use fire::fire;
 pub use frame::frame;
