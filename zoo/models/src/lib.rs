@@ -8,11 +8,13 @@ mod published;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
+mod trevsnn;
 
 use engine::model::ModelEntry;
 
 /// The models of each family, in the order of lists.
-pub static MODELS: &[&[ModelEntry]] = &[tiny_conv::ENTRIES, tiny_rev::ENTRIES, tiny_trev::ENTRIES];
+pub static MODELS: &[&[ModelEntry]] =
+    &[tiny_conv::ENTRIES, tiny_rev::ENTRIES, tiny_trev::ENTRIES, trevsnn::ENTRIES];
 
 /// Every model.
 pub fn all() -> impl Iterator<Item = &'static ModelEntry> {
