@@ -140,6 +140,15 @@ impl Neuron {
         }
     }
 
+    /// The firing threshold.
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        match *self {
+            Self::Lif { threshold, .. } => threshold,
+            Self::Quantiser { .. } => 0.5,
+        }
+    }
+
     /// The same neuron with this gradient through its reset; a quantiser has none.
     #[must_use]
     pub fn with_reset_gradient(self, rule: ResetGradient) -> Self {

@@ -4,17 +4,38 @@
 //! that code is a weights file of ours.
 #![forbid(unsafe_code)]
 
+mod ms_resnet;
+mod nf_resnet;
+mod preact_resnet;
 mod published;
+mod residual;
+mod resnet19_tdbn;
+mod rev_resnet;
+mod spiking_resnet;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
 mod trevsnn;
+mod vgg_bn;
+mod vgg_ws;
 
 use engine::model::ModelEntry;
 
 /// The models of each family, in the order of lists.
-pub static MODELS: &[&[ModelEntry]] =
-    &[tiny_conv::ENTRIES, tiny_rev::ENTRIES, tiny_trev::ENTRIES, trevsnn::ENTRIES];
+pub static MODELS: &[&[ModelEntry]] = &[
+    tiny_conv::ENTRIES,
+    tiny_rev::ENTRIES,
+    tiny_trev::ENTRIES,
+    vgg_ws::ENTRIES,
+    nf_resnet::ENTRIES,
+    preact_resnet::ENTRIES,
+    vgg_bn::ENTRIES,
+    ms_resnet::ENTRIES,
+    rev_resnet::ENTRIES,
+    resnet19_tdbn::ENTRIES,
+    spiking_resnet::ENTRIES,
+    trevsnn::ENTRIES,
+];
 
 /// Every model.
 pub fn all() -> impl Iterator<Item = &'static ModelEntry> {

@@ -34,12 +34,29 @@ impl Mix for Attention {
         let qkv = exactly::<3>(&self.site, inputs)?;
         ops::attention(pass, self.site.name(), qkv, self.heads, self.scale)
     }
+
+    fn is_linear(&self) -> bool {
+        false
+    }
+
+    /// Every token with every token, channel by channel, and the other way.
+    fn macs(&self, inputs: &[&[usize]]) -> u64 {
+        2 * elements(inputs) * tokens(inputs)
+    }
 }
 
 impl Mix for TokenDot {
     fn apply(&self, pass: &Pass<'_>, inputs: &[&Value]) -> Result<Value> {
         let [k, v] = exactly(&self.site, inputs)?;
         ops::token_dot(pass, self.site.name(), k, v)
+    }
+
+    fn is_linear(&self) -> bool {
+        false
+    }
+
+    fn macs(&self, inputs: &[&[usize]]) -> u64 {
+        elements(inputs)
     }
 }
 
@@ -48,6 +65,24 @@ impl Mix for ChannelMask {
         let [q, s] = exactly(&self.site, inputs)?;
         ops::mask_channels(pass, self.site.name(), q, s)
     }
+
+    fn is_linear(&self) -> bool {
+        false
+    }
+
+    fn macs(&self, inputs: &[&[usize]]) -> u64 {
+        elements(inputs)
+    }
+}
+
+/// Values of the first input.
+fn elements(inputs: &[&[usize]]) -> u64 {
+    inputs.first().map_or(0, |shape| shape.iter().product::<usize>() as u64)
+}
+
+/// Tokens of one image of the first input, `[T, B, C, tokens...]`.
+fn tokens(inputs: &[&[usize]]) -> u64 {
+    inputs.first().map_or(0, |shape| shape.iter().skip(3).product::<usize>() as u64)
 }
 
 fn exactly<'v, const N: usize>(site: &Site, inputs: &[&'v Value]) -> Result<[&'v Value; N]> {

@@ -2,7 +2,10 @@
 
 use kernels::standardise::Standardisation;
 
-use super::{BatchNorm, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised};
+use super::{
+    AdaptiveAverage, Attention, BatchNorm, ChannelMask, Conv, Dropout, Flatten, GlobalAverage, Linear, Pool,
+    Scale, Spiking, Standardised, Sum, TokenDot, Upsample,
+};
 use crate::error::Result;
 use crate::neuron::Neuron;
 use crate::norm::{Norm, NormOver};
@@ -128,6 +131,29 @@ impl Builder {
         Ok(conv)
     }
 
+    /// A 1x1 convolution without bias whose weights are `[c_out, c_in, 1]`: the authors of spiking transformers apply
+    /// one-dimensional convolutions to rows of tokens.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn token_conv(&mut self, name: &str, role: Role, channels: usize) -> Result<Conv> {
+        let spec = ConvSpec::same(channels, channels, 1, 1);
+        let shape = [channels, channels, 1];
+        let weight = self.param(&format!("{name}.weight"), ParamKind::Weight, &shape, self.start.conv)?;
+        Ok(Conv { site: self.site(name, role), spec, weight, bias: None, standardised: None })
+    }
+
+    /// A [`Builder::token_conv`] with bias.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn biased_token_conv(&mut self, name: &str, role: Role, channels: usize) -> Result<Conv> {
+        let mut conv = self.token_conv(name, role, channels)?;
+        let start = self.start.bias(channels);
+        conv.bias = Some(self.param(&format!("{name}.bias"), ParamKind::Bias, &[channels], start)?);
+        Ok(conv)
+    }
+
     /// A linear map, with bias.
     ///
     /// # Errors
@@ -168,6 +194,31 @@ impl Builder {
         Pool { site: self.site(name, role), spec }
     }
 
+    /// A constant factor.
+    pub fn scale(&mut self, name: &str, factor: f64) -> Scale {
+        Scale { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// Dropout with one mask for all steps.
+    pub fn dropout(&mut self, name: &str, rate: f64) -> Dropout {
+        Dropout { site: self.site(name, Role::Mix), rate }
+    }
+
+    /// A sum of two or more values; of spikes, a trace travels through it.
+    pub fn sum(&mut self, name: &str) -> Sum {
+        Sum { site: self.site(name, Role::Mix) }
+    }
+
+    /// Nearest-neighbour up-sampling.
+    pub fn upsample(&mut self, name: &str, factor: usize) -> Upsample {
+        Upsample { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// Means over a given number of bins.
+    pub fn adaptive_average(&mut self, name: &str, out: [usize; 2]) -> AdaptiveAverage {
+        AdaptiveAverage { site: self.site(name, Role::Mix), out }
+    }
+
     /// Mean over space.
     pub fn global_average(&mut self, name: &str) -> GlobalAverage {
         GlobalAverage { site: self.site(name, Role::Mix) }
@@ -176,5 +227,20 @@ impl Builder {
     /// Channels and space into one axis of features.
     pub fn flatten(&mut self, name: &str) -> Flatten {
         Flatten { site: self.site(name, Role::Mix) }
+    }
+
+    /// Spiking self-attention that a neuron reads.
+    pub fn attention(&mut self, name: &str, heads: usize, scale: f64) -> Attention {
+        Attention { site: self.site(name, Role::Mix), heads, scale }
+    }
+
+    /// A product summed over tokens that a neuron reads.
+    pub fn token_dot(&mut self, name: &str) -> TokenDot {
+        TokenDot { site: self.site(name, Role::Mix) }
+    }
+
+    /// A product of spikes that weights read: no presynaptic trace travels through it.
+    pub fn channel_mask(&mut self, name: &str) -> ChannelMask {
+        ChannelMask { site: self.site(name, Role::Barrier) }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::Block;
-use crate::ops::{self, PoolSpec};
+use crate::ops::{self, PoolKind, PoolSpec};
 use crate::pass::Pass;
 use crate::site::Site;
 use crate::unroll::{Mix, Unroll};
@@ -31,6 +31,10 @@ pub struct Flatten {
 impl Mix for Pool {
     fn apply(&self, pass: &Pass<'_>, inputs: &[&Value]) -> Result<Value> {
         ops::pool(pass, self.site.name(), &self.spec, only(&self.site, inputs)?)
+    }
+
+    fn is_linear(&self) -> bool {
+        self.spec.kind == PoolKind::Average
     }
 }
 

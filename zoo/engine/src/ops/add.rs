@@ -3,16 +3,22 @@
 use kernels::elementwise;
 
 use super::dense;
-use super::reshape::readable;
+use super::reshape::{readable, repeat_steps};
 use crate::error::{Error, Result};
 use crate::pass::Pass;
 use crate::value::Value;
 
-/// `a + b`. Saves nothing. A norm folded into either side is computed on the way, without a copy of its own.
+/// `a + b`. Saves nothing. A norm folded into either side is computed on the way, without a copy of its own. A side
+/// that is constant in time is added to every step of the other.
 ///
 /// # Errors
-/// When the shapes differ.
+/// When the shapes differ otherwise.
 pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> {
+    match (a.steps(), b.steps()) {
+        (1, steps) if steps > 1 => return add(pass, place, &repeat_steps(pass, a, steps)?, b),
+        (steps, 1) if steps > 1 => return add(pass, place, a, &repeat_steps(pass, b, steps)?),
+        _ => {}
+    }
     if a.shape() != b.shape() {
         return Err(Error::shape(place, format!("{:?}", a.shape()), b.shape()));
     }

@@ -8,6 +8,7 @@ mod add;
 mod attention;
 mod channels;
 mod conv;
+mod drop_path;
 mod fire;
 mod frame;
 mod gain;
@@ -27,6 +28,7 @@ pub use add::{add, add_rounded};
 pub use attention::attention;
 pub use channels::channels;
 pub use conv::{ConvSpec, conv};
+pub use drop_path::{DropPer, drop_path};
 pub use fire::fire;
 pub use frame::frame;
 pub use gain::gain;
@@ -35,7 +37,9 @@ pub use normalise::{normalise, normalise_running};
 pub use pool::{PoolKind, PoolSpec, global_average, pool};
 pub use relu::relu;
 pub(crate) use reshape::sum_steps;
-pub use reshape::{concat_channels, concat_steps, dense, flatten, repeat_steps, split_channels};
+pub use reshape::{
+    concat_channels, concat_steps, dense, double_channels, flatten, repeat_steps, split_channels,
+};
 pub use scale::{carry_on, dropout, scale, unmix};
 pub use standardise::{Epsilon, Standardisation, Variance, standardise};
 pub use tokens::{mask_channels, token_dot};

@@ -104,6 +104,28 @@ pub fn concat_channels(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Re
     pass.passing(&shape, || Ok(elementwise::concat_channels(a.tensor()?, c, b.tensor()?, c, n, plane)?))
 }
 
+/// A value beside itself on channels: `[T, B, C, ...]` to `[T, B, 2C, ...]`, the two halves of a reversible stream.
+/// Saves nothing; the gradient is the sum of those of the halves.
+///
+/// # Errors
+/// When there are fewer than three axes.
+pub fn double_channels(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
+    let x = dense(pass, x)?;
+    let y = concat_channels(pass, place, &x, &x)?;
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let (slot, place) = (x.slot, place.to_string());
+    drop(x);
+    Ok(tape.record("double_channels", y, move |backward, dy| {
+        let (first, second) = split_channels(backward.pass(), &place, &dy)?;
+        drop(dy);
+        backward.give(slot, first)?;
+        backward.give(slot, second)
+    }))
+}
+
 /// A value that is constant in time, written out for all T steps: `[1, B, ...]` to `[T, B, ...]`.
 ///
 /// # Errors
