@@ -59,6 +59,7 @@ pub enum Init {
 pub struct Param {
     name: String,
     kind: ParamKind,
+    init: Init,
     value: Value,
     gradient: Value,
     fresh: Cell<bool>,
@@ -132,7 +133,14 @@ impl Params {
         })?;
         let gradient = session.zeros(Category::Gradients, shape)?;
         let id = ParamId(self.entries.len());
-        self.entries.push(Param { name: name.to_string(), kind, value, gradient, fresh: Cell::new(true) });
+        self.entries.push(Param {
+            name: name.to_string(),
+            kind,
+            init,
+            value,
+            gradient,
+            fresh: Cell::new(true),
+        });
         Ok(id)
     }
 
@@ -179,6 +187,12 @@ impl Params {
         for param in &self.entries {
             param.fresh.set(true);
         }
+    }
+
+    /// The numbers that a parameter starts from, in a plan too.
+    pub(crate) fn start(&self, id: ParamId) -> Vec<f64> {
+        let param = &self.entries[id.0];
+        draw(self.key.fork(&param.name), param.shape(), param.init)
     }
 
     pub(crate) fn leaf(&self, id: ParamId) -> Value {

@@ -182,6 +182,12 @@ impl<'a> Pass<'a> {
         Self { norm_updates: NormUpdates::Keep, ..self.clone() }
     }
 
+    /// The same pass with every running statistic left where it is, whatever a rebuilt forward does with them.
+    #[must_use]
+    pub fn unmoved(&self) -> Self {
+        Self { norm_updates: NormUpdates::Keep, ..self.clone() }
+    }
+
     /// Where values are made.
     #[must_use]
     pub fn session(&self) -> &'a Session {

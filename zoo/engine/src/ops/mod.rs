@@ -4,6 +4,7 @@
 //! and everything else is the same.
 
 mod add;
+mod carry;
 mod conv;
 mod fire;
 mod linear;
@@ -17,6 +18,7 @@ mod trace;
 mod upsample;
 
 pub use add::{add, add_rounded};
+pub use carry::Shortcut;
 pub use conv::{ConvSpec, conv};
 pub use fire::fire;
 pub use linear::linear;
@@ -25,7 +27,7 @@ pub use pool::{PoolKind, PoolSpec, global_average, pool};
 pub use relu::relu;
 pub(crate) use reshape::sum_steps;
 pub use reshape::{concat_channels, concat_steps, dense, flatten, repeat_steps, split_channels};
-pub use scale::{carry_on, dropout, scale, unmix};
+pub use scale::{dropout, scale};
 pub use standardise::standardise;
 pub use trace::trace;
 pub use upsample::upsample;

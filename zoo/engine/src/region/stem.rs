@@ -1,0 +1,101 @@
+//! The feature that every step of a stepwise wiring starts from.
+
+use crate::drive::{check_frames, stem_of};
+use crate::error::{Error, Result};
+use crate::model::Levels;
+use crate::pass::Pass;
+use crate::tape::{Gradients, Tape};
+use crate::unroll::Unroll;
+use crate::value::Value;
+
+/// The stem of a walk through time.
+///
+/// That of a still image is computed once and stays on a tape of its own until the walk is over. That of frames is
+/// computed at each step with the tape off, nothing of it is kept, and it is rebuilt when the walk back reaches the
+/// step.
+pub struct Stem<'l> {
+    levels: &'l dyn Levels,
+    images: Value,
+    still: Option<Still>,
+}
+
+struct Still {
+    tape: Tape,
+    feature: Value,
+    gradient: Option<Value>,
+}
+
+impl<'l> Stem<'l> {
+    /// The stem of images `[1, B, C, H, W]` or frames `[T, B, C, H, W]`.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn new(
+        pass: &Pass<'_>,
+        port: &mut dyn Unroll,
+        levels: &'l dyn Levels,
+        images: &Value,
+    ) -> Result<Self> {
+        check_frames(pass, images)?;
+        let still = if images.steps() == 1 {
+            let tape = pass.session().tape();
+            let feature = stem_of(&pass.on(&tape), port, levels, images)?;
+            Some(Still { tape, feature, gradient: None })
+        } else {
+            None
+        };
+        Ok(Self { levels, images: images.clone(), still })
+    }
+
+    /// The feature of the step that the pass is at, as a constant.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn at(&self, pass: &Pass<'_>, port: &mut dyn Unroll) -> Result<Value> {
+        match &self.still {
+            Some(still) => Ok(still.feature.detached()),
+            None => self.levels.stem(&pass.on(&Tape::off()), port, &self.frame(pass)?),
+        }
+    }
+
+    /// The feature as a value of the pass's tape, with its gradient so far: a leaf for a still image, rebuilt for a
+    /// frame. The stem is no part of the levels, so its norms never move their statistics again.
+    pub(super) fn on_tape(
+        &mut self,
+        pass: &Pass<'_>,
+        port: &mut dyn Unroll,
+    ) -> Result<(Value, Option<Value>)> {
+        match &mut self.still {
+            Some(still) => Ok((pass.tape().leaf(&still.feature), still.gradient.take())),
+            None => {
+                let frame = self.frame(pass)?;
+                Ok((self.levels.stem(&pass.unmoved(), port, &frame)?, None))
+            }
+        }
+    }
+
+    /// Takes back the gradient of a still image's feature.
+    pub(super) fn put_gradient(&mut self, gradient: Option<Value>) {
+        if let Some(still) = &mut self.still {
+            still.gradient = gradient;
+        }
+    }
+
+    /// Goes backward through the stem of a still image, once all steps have been walked. Gradients of leaves of its
+    /// tape come out.
+    ///
+    /// # Errors
+    /// When a kernel fails.
+    pub fn finish(self, pass: &Pass<'_>, port: &mut dyn Unroll) -> Result<Option<Gradients>> {
+        let Some(Still { tape, feature, gradient }) = self.still else { return Ok(None) };
+        let seeds = gradient.filter(|_| tape.tracks(&feature)).map(|gradient| (feature, gradient));
+        tape.backward(&pass.on(&tape), port, seeds).map(Some)
+    }
+
+    fn frame(&self, pass: &Pass<'_>) -> Result<Value> {
+        match pass.step() {
+            Some(step) => self.images.frame(step),
+            None => Err(Error::Misuse("levels are walked step by step".into())),
+        }
+    }
+}
