@@ -36,10 +36,11 @@ impl<'l> Carried<'l> {
     pub fn last(
         pass: &Pass<'_>,
         levels: &'l dyn Levels,
-        stem: Stem<'l>,
+        mut stem: Stem<'l>,
         past: Past,
         states: Vec<Value>,
     ) -> Result<Self> {
+        stem.start_back(pass)?;
         let gradients = states
             .iter()
             .map(|state| pass.session().zeros(Category::ActivationGradients, state.shape()))

@@ -2,6 +2,7 @@
 
 use crate::drive::{check_frames, stem_of};
 use crate::error::{Error, Result};
+use crate::ledger::Category;
 use crate::model::Levels;
 use crate::pass::Pass;
 use crate::tape::{Gradients, Tape};
@@ -22,6 +23,7 @@ pub struct Stem<'l> {
 struct Still {
     tape: Tape,
     feature: Value,
+    /// Sum over the steps walked back.
     gradient: Option<Value>,
 }
 
@@ -56,6 +58,15 @@ impl<'l> Stem<'l> {
             Some(still) => Ok(still.feature.detached()),
             None => self.levels.stem(&pass.on(&Tape::off()), port, &self.frame(pass)?),
         }
+    }
+
+    /// Makes room for the gradient of a still image's feature, so that the first step back holds what the others hold.
+    pub(super) fn start_back(&mut self, pass: &Pass<'_>) -> Result<()> {
+        if let Some(still) = &mut self.still {
+            let shape = still.feature.shape();
+            still.gradient = Some(pass.session().zeros(Category::ActivationGradients, shape)?);
+        }
+        Ok(())
     }
 
     /// The feature as a value of the pass's tape, with its gradient so far: a leaf for a still image, rebuilt for a
