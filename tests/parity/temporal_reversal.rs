@@ -1,16 +1,20 @@
 //! Temporal reversal gives the gradient of stored activations: to the bit on a grid, nearly without one.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 use engine::drive;
+use engine::ledger::Category;
 use engine::method::{Batch, Outcome, RunSpec, Setting, Settings, Trainer};
 use engine::model::{Levels, ModelSpec, Network, Wiring};
-use engine::param::Params;
-use engine::pass::{Mode, Pass, Session};
+use engine::param::{ParamId, Params};
+use engine::pass::{Mode, NormUpdates, Pass, Session};
 use engine::region::{Carried, Grid, KeptStates, Past, Stem};
+use engine::site::Site;
 use engine::tape::Tape;
 use engine::unroll::{Statistics, Through, TimeGradient, Unroll};
+use engine::value::Value;
 use keys::Key;
 use tests::{Gradients, batch, gradients, per_step, relative_difference, spec, trainer};
 
@@ -164,6 +168,99 @@ fn a_state_that_leaves_the_grid_is_an_error_that_names_the_level() {
     assert!(error.contains(".carry: the reversible stream reached") && error.contains("< 16"), "{error}");
 }
 
+/// `(part, step, whether norms move their statistics)` of every call.
+type Calls = RefCell<Vec<(String, Option<usize>, bool)>>;
+
+/// Levels that note each call.
+struct Noted {
+    inner: Rc<dyn Levels>,
+    calls: Rc<Calls>,
+}
+
+impl Noted {
+    fn note(&self, part: String, pass: &Pass<'_>) {
+        self.calls.borrow_mut().push((part, pass.step(), pass.norm_updates() == NormUpdates::Move));
+    }
+}
+
+impl Levels for Noted {
+    fn stem(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> engine::Result<Value> {
+        self.note("stem".into(), pass);
+        self.inner.stem(pass, port, x)
+    }
+
+    fn sites(&self) -> &[Site] {
+        self.inner.sites()
+    }
+
+    fn level(
+        &self,
+        pass: &Pass<'_>,
+        port: &mut dyn Unroll,
+        level: usize,
+        below: &Value,
+        deeper: &[Value],
+    ) -> engine::Result<Value> {
+        self.note(format!("level{level}"), pass);
+        self.inner.level(pass, port, level, below, deeper)
+    }
+
+    fn skip(&self, level: usize, step: usize) -> ParamId {
+        self.inner.skip(level, step)
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        self.inner.grid()
+    }
+
+    fn head(&self, pass: &Pass<'_>, port: &mut dyn Unroll, top: &Value) -> engine::Result<Value> {
+        self.note("head".into(), pass);
+        self.inner.head(pass, port, top)
+    }
+}
+
+#[test]
+fn every_part_is_rebuilt_once_a_step_and_moves_its_statistics_once() {
+    for moving in [false, true] {
+        let spec = levels(3, GRID);
+        let calls = Rc::new(Calls::default());
+        let mut network = network(&spec);
+        let Wiring::Levels(inner) = network.wiring.clone() else { unreachable!() };
+        network.wiring = Wiring::Levels(Rc::new(Noted { inner, calls: Rc::clone(&calls) }));
+        let run = RunSpec { steps: 3, loss: per_step(), key: Key::new(7) };
+        let method = (registry::find("temporal-rev").unwrap().build)(&Settings::default()).unwrap();
+        let mut trainer = method.trainer(network, run).unwrap();
+        let batch = if moving {
+            frames(trainer.session(), &spec, 5)
+        } else {
+            batch(trainer.session(), &spec, 5).unwrap()
+        };
+        trainer.step(&batch, &mut tests::Hold).unwrap();
+        let mut found = calls.take();
+        let (mut forward, mut backward) = (Vec::new(), Vec::new());
+        for step in 0..3 {
+            forward
+                .extend(["stem", "level0", "level1", "level2", "head"].map(|part| (part, Some(step), true)));
+        }
+        for step in (0..3).rev() {
+            backward
+                .extend(["head", "level2", "level1", "stem", "level0"].map(|part| (part, Some(step), false)));
+        }
+        if !moving {
+            // The stem of a still image runs once, for all steps, and is not rebuilt.
+            assert_eq!(found.remove(0), ("stem".to_string(), None, true));
+            forward.retain(|call| call.0 != "stem");
+            backward.retain(|call| call.0 != "stem");
+        }
+        let expected: Vec<_> = forward
+            .into_iter()
+            .chain(backward)
+            .map(|(part, step, moves)| (part.to_string(), step, moves))
+            .collect();
+        assert_eq!(found, expected, "moving: {moving}");
+    }
+}
+
 /// What came back of the states of all steps.
 #[derive(Debug, Default)]
 struct Return {
@@ -173,6 +270,45 @@ struct Return {
     /// States whose bits came back otherwise.
     changed: usize,
     largest_error: f32,
+}
+
+/// Bits an element and step that a network's levels write at every factor, streams' places and lengths included. `cargo
+/// test -p tests --test parity cost_of_every_factor -- --nocapture` prints the table.
+#[test]
+fn the_cost_of_every_factor_on_a_networks_states_is_under_the_bound() {
+    println!("|n| bits an element and step, -log2|alpha| + 0.5");
+    for n in 1..=96 {
+        let alpha = f64::from(n) / 64.0;
+        let spec =
+            ModelSpec { image: [2, 16, 16], width: 1.0, ..levels(4, if n <= 48 { GRID } else { WIDE }) };
+        let network = network(&spec);
+        assign_alpha(&network.params, alpha);
+        let session = Rc::clone(network.params.session());
+        let Wiring::Levels(levels) = &network.wiring else { unreachable!() };
+        let (mut statistics, off) = (Statistics::default(), Tape::off());
+        let mut port = Through::new(&mut statistics, TimeGradient::Cut);
+        let pass = Pass::new(&session, &network.params, &off, Mode::Train, spec.steps, Key::new(0));
+        let images = batch(&session, &spec, 16).unwrap().images;
+        let stem = Stem::new(&pass, &mut port, &**levels, &images).unwrap();
+        let mut past = Past::new(KeptStates::Last, &**levels, spec.steps);
+        let held = || session.ledger().held()[Category::State as usize];
+        let mut one_step = 0;
+        for step in 0..spec.steps {
+            let at = pass.at(step);
+            let feature = stem.at(&at, &mut port).unwrap();
+            drive::level_step_leaving(&at, &mut port, &**levels, &feature, &mut past).unwrap();
+            if step == 0 {
+                one_step = held();
+            }
+        }
+        let elements = one_step / 4 * (spec.steps - 1);
+        let bits = 8.0 * (held() - one_step) as f64 / elements as f64;
+        let bound = (-alpha.log2()).max(0.0) + 0.5;
+        println!("{n:3} {bits:.4} {bound:.4}");
+        assert!(bits <= bound, "n = {n}: {bits} bits");
+        assert!(n < 64 || bits == 0.0, "n = {n}: {bits} bits");
+        assert!(n >= 64 || bits > 0.0, "n = {n}: nothing was written");
+    }
 }
 
 /// Walks forward and back and compares every state.
@@ -188,9 +324,8 @@ fn walk(spec: &ModelSpec, alpha: f64) -> Return {
     let images = batch(&session, spec, 5).unwrap().images;
     let stem = Stem::new(&pass, &mut port, levels, &images).unwrap();
     let mut past = Past::new(KeptStates::Last, levels, spec.steps);
-    let numbers = |value: &engine::value::Value| -> Vec<f32> {
-        value.tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
-    };
+    let numbers =
+        |value: &Value| -> Vec<f32> { value.tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap() };
     let mut stored: Vec<Vec<Vec<f32>>> = Vec::new();
     for step in 0..spec.steps {
         let at = pass.at(step);
@@ -232,7 +367,7 @@ fn states_come_back_to_the_bit_on_the_grid_and_not_without() {
     println!(
         "grid |alpha| T: states, changed, flips, largest error; gradients: largest difference, tensors off > 1e-4"
     );
-    for alpha in [1.25, 1.0, 0.75, 0.5, 0.25, 0.1, 3.0 / 64.0, 1.0 / 64.0, 0.01, 0.003, 1e-3] {
+    for alpha in [1.25, 1.0, 0.75, 0.5, 0.25, 0.1, 1.0 / 64.0, 1e-3] {
         for steps in [2, 4, 8, 16] {
             for grid in [if alpha < 0.6 { GRID } else { WIDE }, None] {
                 if alpha > 1.0 && steps > 8 {
@@ -260,7 +395,8 @@ fn states_come_back_to_the_bit_on_the_grid_and_not_without() {
                     }
                     None => {}
                 }
-                if grid.is_none() && alpha <= 1e-3 && steps >= 4 {
+                let far_back = alpha <= 0.25 && steps == 16;
+                if grid.is_none() && (alpha <= 1e-3 && steps >= 4 || far_back) {
                     assert!(found.flips > 0 && off > 0, "no spike flips at {alpha}, T = {steps}: {found:?}");
                 }
             }
