@@ -130,6 +130,14 @@ impl Writer {
     }
 }
 
+/// Eight bytes of 0 or 1 from the bits of one, the lowest bit first.
+#[inline(always)]
+fn scatter(bits: u8) -> [u8; 8] {
+    // Byte i keeps bit i of its copy, and adding 127 moves it to the byte's highest place if it is set.
+    let kept = u64::from(bits) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
+    (((kept + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101).to_le_bytes()
+}
+
 /// Reads a chunk's stream.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -151,7 +159,13 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn pull(&mut self, code: &Code, firsts: &mut [u8]) {
         let (octets, tail) = firsts.as_chunks_mut::<8>();
-        if code.is_even {
+        if code.bits_of_64 == 64 {
+            for octet in octets {
+                *octet = scatter(self.held() as u8);
+                self.at += 8;
+            }
+            self.even(code, tail);
+        } else if code.is_even {
             for octet in octets {
                 self.even(code, octet);
             }

@@ -13,31 +13,32 @@ use crate::simd::multiversion;
 
 /// A number type whose whole values become integers.
 pub(super) trait Whole: Real {
+    /// The integer of a whole number; magnitudes beyond `2^30`, which no state has, are cut to it.
     fn whole(self) -> i32;
     fn of_whole(value: i32) -> Self;
 }
 
-impl Whole for f32 {
-    #[inline(always)]
-    fn whole(self) -> i32 {
-        self as i32
-    }
-    #[inline(always)]
-    fn of_whole(value: i32) -> Self {
-        value as f32
-    }
+macro_rules! whole {
+    ($T:ident) => {
+        impl Whole for $T {
+            #[inline(always)]
+            fn whole(self) -> i32 {
+                const MOST: $T = (1 << 30) as $T;
+                // As comparisons these vectorise; a NaN fails both and is cut too.
+                let cut = if self > -MOST { self } else { -MOST };
+                let cut = if cut < MOST { cut } else { MOST };
+                // SAFETY: the value lies in [-2^30, 2^30] and is no NaN.
+                unsafe { cut.to_int_unchecked() }
+            }
+            #[inline(always)]
+            fn of_whole(value: i32) -> Self {
+                value as $T
+            }
+        }
+    };
 }
-
-impl Whole for f64 {
-    #[inline(always)]
-    fn whole(self) -> i32 {
-        self as i32
-    }
-    #[inline(always)]
-    fn of_whole(value: i32) -> Self {
-        f64::from(value)
-    }
-}
+whole!(f32);
+whole!(f64);
 
 /// Elements between the stages of a code, which meet in arrays on the stack.
 const STAGE: usize = 512;
@@ -157,7 +158,7 @@ multiversion! {
         let (inverse, little) = (1.0 / f64::from(a), 1.0 / f64::from(1 << 18));
         for (((c, f), first), state) in c.iter().zip(f).zip(firsts).zip(states) {
             let q64 = (*c * up).whole().wrapping_sub((*f * up).round_even().whole()).wrapping_mul(64);
-            *state = (f64::from(q64) * inverse - little).ceil() as i32;
+            *state = (f64::from(q64) * inverse - little).ceil().whole();
             *first = state.wrapping_mul(a).wrapping_sub(q64) as u8;
         }
     }
