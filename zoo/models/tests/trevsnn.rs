@@ -52,8 +52,11 @@ fn parameters_are_those_of_the_released_log_and_of_the_paper() {
 fn cost(network: &Network) -> (f64, f64) {
     let params = network.params.iter().filter(|param| param.name().starts_with("subnet"));
     let params: usize = params.map(|param| param.value().len()).sum();
-    let macs: u64 =
-        survey(network).iter().filter(|call| call.site.name().starts_with("subnet")).map(|call| call.macs).sum();
+    let macs: u64 = survey(network)
+        .iter()
+        .filter(|call| call.site.name().starts_with("subnet"))
+        .map(|call| call.macs)
+        .sum();
     (params as f64, macs as f64)
 }
 

@@ -34,6 +34,7 @@ use engine::norm::NormOver;
 use engine::ops;
 use engine::param::{Init, ParamId};
 use engine::pass::Pass;
+use engine::region::Grid;
 use engine::site::{Role, Site};
 use engine::unroll::Unroll;
 use engine::value::Value;
@@ -109,6 +110,7 @@ struct TRevSnn {
     /// The levels of each step.
     steps: Vec<Vec<Level>>,
     heads: Heads,
+    grid: Option<Grid>,
 }
 
 impl Family {
@@ -154,7 +156,7 @@ impl Family {
             Input::Images => Heads::per_step(builder, spec, quantiser, widths[3])?,
             Input::Frames => Heads::shared(builder, spec, quantiser, widths[3])?,
         };
-        Ok(Wiring::Levels(Rc::new(TRevSnn { stem, carries, steps, heads })))
+        Ok(Wiring::Levels(Rc::new(TRevSnn { stem, carries, steps, heads, grid: spec.grid })))
     }
 
     /// Channels of each level: the published ones or those in their place, divided if asked for, times the width.
@@ -203,6 +205,10 @@ impl Levels for TRevSnn {
 
     fn skip(&self, level: usize, step: usize) -> ParamId {
         self.steps[step][level].alpha
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        self.grid
     }
 
     fn head(&self, pass: &Pass<'_>, port: &mut dyn Unroll, top: &Value) -> Result<Value> {

@@ -26,6 +26,7 @@ use engine::norm::NormOver;
 use engine::ops::{self, ConvSpec, PoolKind, PoolSpec};
 use engine::param::{Init, ParamId, ParamKind};
 use engine::pass::Pass;
+use engine::region::Grid;
 use engine::site::{Role, Site};
 use engine::unroll::Unroll;
 use engine::value::Value;
@@ -56,6 +57,7 @@ struct MsResNet {
     carries: Vec<Site>,
     stages: Vec<Stage>,
     head: Chain,
+    grid: Option<Grid>,
 }
 
 struct Stage {
@@ -129,7 +131,13 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
         Box::new(builder.linear("fc", Role::Readout, widths[3], spec.classes)?),
     ];
     let carries = (0..4).map(|level| builder.site(&format!("c{level}"), Role::Carry)).collect();
-    Ok(Wiring::Levels(Rc::new(MsResNet { stem: Chain(stem), carries, stages, head: Chain(head) })))
+    Ok(Wiring::Levels(Rc::new(MsResNet {
+        stem: Chain(stem),
+        carries,
+        stages,
+        head: Chain(head),
+        grid: spec.grid,
+    })))
 }
 
 fn shared_weights(place: &str, only: &str, found: &str) -> Error {
@@ -207,6 +215,10 @@ impl Levels for MsResNet {
 
     fn skip(&self, level: usize, _step: usize) -> ParamId {
         self.stages[level].alpha
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        self.grid
     }
 
     fn head(&self, pass: &Pass<'_>, port: &mut dyn Unroll, top: &Value) -> Result<Value> {
