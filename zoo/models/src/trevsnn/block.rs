@@ -54,7 +54,7 @@ pub(super) struct SpikingBlock {
     mid: Spiking,
     pw2: Conv,
     dw2: Conv,
-    gamma: Option<ParamId>,
+    gamma: Option<Gamma>,
 }
 
 /// The weights that the second blocks of all steps share: those of the step that declared them.
@@ -85,7 +85,7 @@ impl SpikingBlock {
         let pw2 =
             builder.standardised_conv(&part("pwconv2"), Role::Hidden, spec.contract(), STANDARDISATION)?;
         let dw2 = builder.biased_conv(&part("dwconv2"), Role::Hidden, spec.depthwise())?;
-        let gamma = gamma(builder, &part("gamma"), spec.channels, residual)?;
+        let gamma = Gamma::new(builder, &part("gamma"), spec.channels, residual)?;
         Ok(Self { name: name.to_string(), input, dw1, pw1, mid, pw2, dw2, gamma })
     }
 
@@ -115,19 +115,34 @@ impl SpikingBlock {
     }
 }
 
-/// The factor of a residual branch, one a channel.
-pub(super) fn gamma(
-    builder: &mut Builder,
-    name: &str,
-    channels: usize,
-    residual: Residual,
-) -> Result<Option<ParamId>> {
-    let start = match residual {
-        Residual::Plain => return Ok(None),
-        Residual::Learned => Init::Constant(1.0),
-        Residual::Rezero => Init::Constant(0.0),
-    };
-    builder.param(name, ParamKind::Gain, &[1, channels, 1, 1], start).map(Some)
+/// The learned factor of a residual branch, one a channel.
+pub(super) struct Gamma {
+    name: String,
+    param: ParamId,
+}
+
+impl Gamma {
+    /// A factor from where the choice says; none for a plain branch.
+    pub(super) fn new(
+        builder: &mut Builder,
+        name: &str,
+        channels: usize,
+        residual: Residual,
+    ) -> Result<Option<Self>> {
+        let start = match residual {
+            Residual::Plain => return Ok(None),
+            Residual::Learned => Init::Constant(1.0),
+            Residual::Rezero => Init::Constant(0.0),
+        };
+        let param = builder.param(name, ParamKind::Gain, &[1, channels, 1, 1], start)?;
+        Ok(Some(Self { name: name.to_string(), param }))
+    }
+}
+
+impl Block for Gamma {
+    fn forward(&self, pass: &Pass<'_>, _port: &mut dyn Unroll, x: &Value) -> Result<Value> {
+        ops::gain(pass, &self.name, x, self.param)
+    }
 }
 
 fn first_half(builder: &mut Builder, name: &str, spec: BlockSpec) -> Result<(Spiking, Conv, Conv, Spiking)> {
@@ -164,8 +179,8 @@ impl Block for SpikingBlock {
         for part in &parts[1..] {
             branch = part.forward(pass, port, &branch)?;
         }
-        if let Some(gamma) = self.gamma {
-            branch = ops::gain(pass, &self.name, &branch, gamma)?;
+        if let Some(gamma) = &self.gamma {
+            branch = gamma.forward(pass, port, &branch)?;
         }
         ops::add(pass, &self.name, x, &branch)
     }

@@ -17,13 +17,11 @@
 
 use std::rc::Rc;
 
-use engine::layer::{Builder, Chain, Start};
-use engine::model::{
-    Block, Encoding, LevelChoices, Levels, ModelEntry, ModelSpec, Residual, StepWidth, Wiring,
-};
+use engine::layer::{Builder, Chain};
+use engine::model::{self, Block, Encoding, LevelChoices, Levels, ModelEntry, ModelSpec, StepWidth, Wiring};
 use engine::neuron::Neuron;
 use engine::norm::NormOver;
-use engine::ops::{self, ConvSpec, PoolKind, PoolSpec};
+use engine::ops;
 use engine::param::{Init, ParamId, ParamKind};
 use engine::pass::Pass;
 use engine::region::Grid;
@@ -32,9 +30,12 @@ use engine::unroll::Unroll;
 use engine::value::Value;
 use engine::{Error, Result};
 
+use super::block::Gamma;
 use super::fusion::{Fuse, Geometry};
 use super::{PAPER, QUANTISER};
+use crate::ms_resnet;
 use crate::published::{IMAGENET, set_up};
+use crate::residual::{Place, Residual, START, classifier};
 
 pub(super) const ENTRY: ModelEntry = ModelEntry {
     id: "ms-resnet34-trev",
@@ -43,14 +44,11 @@ pub(super) const ENTRY: ModelEntry = ModelEntry {
     official: &[],
     published: || ModelSpec {
         // MS-ResNet has no factor on its branches.
-        levels: LevelChoices { residual: Residual::Plain, ..LevelChoices::default() },
+        levels: LevelChoices { residual: model::Residual::Plain, ..LevelChoices::default() },
         ..set_up(IMAGENET, 4, QUANTISER, NormOver::Step)
     },
     build,
 };
-
-/// From this side on an image is one of ImageNet's kind, whose stem has stride 4; below, the stem keeps the size.
-const LARGE: usize = 64;
 
 struct MsResNet {
     stem: Chain,
@@ -61,19 +59,10 @@ struct MsResNet {
 }
 
 struct Stage {
-    first: MembraneBlock,
+    first: Residual,
     fuse: Fuse,
-    rest: Vec<MembraneBlock>,
+    rest: Vec<Residual>,
     alpha: ParamId,
-}
-
-/// `y = x' + gamma * F(x)`, F: spikes - conv 3x3 - norm, twice; `x'` is `x`, or spikes - conv 1x1 - norm where the shape
-/// changes.
-struct MembraneBlock {
-    name: String,
-    branch: Chain,
-    shortcut: Option<Chain>,
-    gamma: Option<ParamId>,
 }
 
 fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
@@ -83,39 +72,27 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     if spec.levels.encoding != Encoding::Full {
         return Err(shared_weights("model.levels.encoding", "full", "grouped"));
     }
-    builder.start_from(Start { conv: Init::KaimingNormalFanOut, ..Start::TORCH });
+    builder.start_from(START);
     let quantiser = Neuron::Quantiser { smooth: spec.neuron.is_smooth() };
+    let turned_off = ModelSpec { neuron: quantiser, ..spec.clone() };
     let widths = spec.widths([64, 128, 256, 512])?;
     let blocks = spec.blocks([3, 4, 6, 3])?;
-    let large = spec.image[1].min(spec.image[2]) >= LARGE;
-    let mut sides = [[spec.image[1], spec.image[2]]; 4];
-    if large {
-        sides[0] = sides[0].map(|side: usize| side.div_ceil(4));
-    }
+    let (stem, shrink) = ms_resnet::stem(spec, builder, widths[0])?;
+    let mut sides = [[spec.image[1].div_ceil(shrink), spec.image[2].div_ceil(shrink)]; 4];
     for level in 1..4 {
-        sides[level] = sides[level - 1].map(|side| side.div_ceil(2));
+        sides[level] = sides[level - 1].map(|side: usize| side.div_ceil(2));
     }
     let geometry = Geometry { widths: &widths, sides: &sides };
-
-    let (kernel, stride) = if large { (7, 2) } else { (3, 1) };
-    let mut stem: Vec<Box<dyn Block>> = vec![
-        Box::new(builder.conv(
-            "conv1",
-            Role::Encoder,
-            ConvSpec::same(spec.image[0], widths[0], kernel, stride),
-        )?),
-        Box::new(builder.norm("bn1", widths[0], spec.norm, 1.0)?),
-    ];
-    if large {
-        let maximum = PoolSpec { kind: PoolKind::Max, kernel: 3, stride: 2, pad: 1 };
-        stem.push(Box::new(builder.pool("maxpool", maximum)));
-    }
     let mut stages = Vec::with_capacity(4);
     for (level, &width) in widths.iter().enumerate() {
         let name = format!("layer{}", level + 1);
-        let mut block = |builder: &mut Builder, index: usize| {
+        let block = |builder: &mut Builder, index: usize| -> Result<Residual> {
             let (from, stride) = if level > 0 && index == 0 { (widths[level - 1], 2) } else { (width, 1) };
-            MembraneBlock::new(builder, &format!("{name}.{index}"), spec, quantiser, (from, width, stride))
+            let place = Place { name: format!("{name}.{index}"), from, width, stride };
+            let mut block = ms_resnet::block(&turned_off, builder, &place)?;
+            let gamma = Gamma::new(builder, &format!("{}.gamma", place.name), width, spec.levels.residual)?;
+            block.branch.0.extend(gamma.map(|gamma| Box::new(gamma) as Box<dyn Block>));
+            Ok(block)
         };
         let first = block(builder, 0)?;
         let rest = (1..blocks[level]).map(|index| block(builder, index)).collect::<Result<_>>()?;
@@ -125,11 +102,8 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
         let alpha = builder.param(&alpha, ParamKind::Skip, &[1, width, 1, 1], Init::Constant(0.5))?;
         stages.push(Stage { first, fuse, rest, alpha });
     }
-    let head: Vec<Box<dyn Block>> = vec![
-        Box::new(builder.neurons("sn1", quantiser)),
-        Box::new(builder.global_average("avgpool")),
-        Box::new(builder.linear("fc", Role::Readout, widths[3], spec.classes)?),
-    ];
+    let mut head: Vec<Box<dyn Block>> = vec![Box::new(builder.neurons("sn1", quantiser))];
+    head.extend(classifier(spec, builder, widths[3])?);
     let carries = (0..4).map(|level| builder.site(&format!("c{level}"), Role::Carry)).collect();
     Ok(Wiring::Levels(Rc::new(MsResNet {
         stem: Chain(stem),
@@ -142,49 +116,6 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
 
 fn shared_weights(place: &str, only: &str, found: &str) -> Error {
     Error::setting(place, format!("{only} for ms-resnet34-trev, whose steps share all weights"), found)
-}
-
-impl MembraneBlock {
-    fn new(
-        builder: &mut Builder,
-        name: &str,
-        spec: &ModelSpec,
-        quantiser: Neuron,
-        (from, to, stride): (usize, usize, usize),
-    ) -> Result<Self> {
-        let mut unit = |spikes: &str, conv: &str, shape: ConvSpec| -> Result<Vec<Box<dyn Block>>> {
-            Ok(vec![
-                Box::new(builder.neurons(&format!("{name}.{spikes}"), quantiser)),
-                Box::new(builder.conv(&format!("{name}.{conv}.0"), Role::Hidden, shape)?),
-                Box::new(builder.norm(&format!("{name}.{conv}.1"), to, spec.norm, 1.0)?),
-            ])
-        };
-        let mut branch = unit("sn1", "conv1", ConvSpec::same(from, to, 3, stride))?;
-        branch.extend(unit("sn2", "conv2", ConvSpec::same(to, to, 3, 1))?);
-        let shortcut = if from == to && stride == 1 {
-            None
-        } else {
-            Some(Chain(unit("downsample.0", "downsample.1", ConvSpec::same(from, to, 1, stride))?))
-        };
-        let gamma = super::block::gamma(builder, &format!("{name}.gamma"), to, spec.levels.residual)?;
-        Ok(Self { name: name.to_string(), branch: Chain(branch), shortcut, gamma })
-    }
-}
-
-impl Block for MembraneBlock {
-    fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
-        let mut branch = self.branch.forward(pass, port, x)?;
-        if let Some(gamma) = self.gamma {
-            branch = ops::gain(pass, &self.name, &branch, gamma)?;
-        }
-        match &self.shortcut {
-            None => ops::add(pass, &self.name, x, &branch),
-            Some(shortcut) => {
-                let x = shortcut.forward(pass, port, x)?;
-                ops::add(pass, &self.name, &x, &branch)
-            }
-        }
-    }
 }
 
 impl Levels for MsResNet {
