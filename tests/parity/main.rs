@@ -6,3 +6,4 @@ mod golden_vectors;
 mod identities;
 mod reversal;
 mod temporal_reversal;
+mod trevsnn;

@@ -28,7 +28,7 @@ mod width;
 use std::rc::Rc;
 
 use engine::layer::{Builder, Chain, Start};
-use engine::model::{Block, Levels, ModelEntry, ModelSpec, StepWidth, Wiring};
+use engine::model::{Block, Encoding, Levels, ModelEntry, ModelSpec, StepWidth, Wiring};
 use engine::neuron::Neuron;
 use engine::norm::NormOver;
 use engine::ops;
@@ -167,7 +167,12 @@ impl Family {
         let before = ModelSpec { width: 1.0, ..spec.clone() }.widths(self.widths)?;
         let form = width::Form { pairs, kernel, levels: spec.levels };
         let divided = width::divided(&form, before, self.steps, spec.steps);
-        Ok(divided.map(|channels| spec.channels(channels)))
+        let mut widths = divided.map(|channels| spec.channels(channels));
+        if spec.levels.encoding == Encoding::Grouped {
+            let steps = spec.steps as f64;
+            widths[0] = ((widths[0] as f64 / steps).round() as usize).max(2) * spec.steps;
+        }
+        Ok(widths)
     }
 }
 

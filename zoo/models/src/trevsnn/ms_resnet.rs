@@ -1,19 +1,19 @@
-//! MS-ResNet-34 made temporally reversible, the paper's ablation: our reading, as no code of it was released and the
-//! text fixes none of what follows.
+//! MS-ResNet-34 made temporally reversible, the paper's ablation: our reading, as no code of it was released and what
+//! was published leaves the following open.
 //!
 //! The stages of MS-ResNet-34 are the levels. All neurons are turned off but the last of each stage, whose membrane is
-//! the stage's output `c_l`: it is carried on with one learned factor a channel, and fed back to the stage above
-//! behind that stage's first block, which does the down-sampling.
+//! the stage's output `c_l`: it is carried on with one learned factor a channel, and what it feeds back to the stage
+//! above enters behind that stage's first block, which does the down-sampling.
 //!
-//! Weights, norms and factors are shared by all steps, as in MS-ResNet-34 itself. What was reported of the change fits
-//! that best. Memory falls 3.03-fold, less than T = 4 even though levels are rebuilt one at a time: weights for each
-//! step would add to it and narrower sub-networks take more from it. An epoch takes 1.51 times less time, although
-//! every level runs forward twice: with a fourth of the work a step it would take far less. Accuracy falls by 1.6
-//! points, which four times the parameters should not bring about. So widths can't be divided, and every step sees
-//! the whole feature.
+//! Weights, norms and factors are shared by all steps, as in MS-ResNet-34 itself; so no step can have widths or channels
+//! of its own. Of three ways to have T steps that fits best what was published. An epoch takes 1.51 times less time,
+//! although every level runs forward twice: turning neurons off can save that much, where sub-networks of a fourth of
+//! the work would save far more. Memory falls 3.03-fold, which leaves more than one step's share of T = 4: narrower
+//! sub-networks would leave far less. Accuracy falls by 1.6 points, where weights for each step, four times as many,
+//! should not lose any.
 //!
-//! The feedback of the deeper stages adds 1x1 convolutions and norms to the baseline's parameters; `fusion = "none"`
-//! leaves only the factors.
+//! The feedback adds 1x1 convolutions and norms to the baseline's parameters; `fusion = "none"` leaves the factors
+//! alone.
 
 use std::rc::Rc;
 
