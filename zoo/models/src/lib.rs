@@ -15,6 +15,7 @@ mod spiking_resnet;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
+mod trevsnn;
 mod vgg_bn;
 mod vgg_ws;
 
@@ -33,6 +34,7 @@ pub static MODELS: &[&[ModelEntry]] = &[
     rev_resnet::ENTRIES,
     resnet19_tdbn::ENTRIES,
     spiking_resnet::ENTRIES,
+    trevsnn::ENTRIES,
 ];
 
 /// Every model.
