@@ -38,7 +38,7 @@ pub fn all_steps(
                 let at = pass.at(step);
                 let stem = match &shared {
                     Some(stem) => stem.clone(),
-                    None => levels.stem(&at, port, &x.frame(step)?)?,
+                    None => levels.stem(&at, port, &ops::frame(&at, x, step)?)?,
                 };
                 scores.push(level_step(&at, port, &**levels, &stem)?);
             }
@@ -56,7 +56,7 @@ pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Val
         return Err(Error::Misuse("one step was asked for, but the pass covers all".into()));
     };
     check_frames(pass, x)?;
-    let x = x.frame(step)?;
+    let x = ops::frame(pass, x, step)?;
     match wiring {
         Wiring::Sequence(segments) => sequence(pass, port, segments, Regions::default(), &x),
         Wiring::Levels(levels) => {
