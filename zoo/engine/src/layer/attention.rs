@@ -39,9 +39,12 @@ impl Mix for Attention {
         false
     }
 
-    /// Every token with every token, channel by channel, and the other way.
+    /// Of `q k^T` and its product with `v`, token by token.
     fn macs(&self, inputs: &[&[usize]]) -> u64 {
-        2 * elements(inputs) * tokens(inputs)
+        inputs.first().map_or(0, |q| {
+            let tokens: usize = q.iter().skip(3).product();
+            2 * (q.iter().product::<usize>() * tokens) as u64
+        })
     }
 }
 
@@ -56,7 +59,7 @@ impl Mix for TokenDot {
     }
 
     fn macs(&self, inputs: &[&[usize]]) -> u64 {
-        elements(inputs)
+        inputs.first().map_or(0, |k| k.iter().product::<usize>() as u64)
     }
 }
 
@@ -71,18 +74,8 @@ impl Mix for ChannelMask {
     }
 
     fn macs(&self, inputs: &[&[usize]]) -> u64 {
-        elements(inputs)
+        inputs.first().map_or(0, |q| q.iter().product::<usize>() as u64)
     }
-}
-
-/// Values of the first input.
-fn elements(inputs: &[&[usize]]) -> u64 {
-    inputs.first().map_or(0, |shape| shape.iter().product::<usize>() as u64)
-}
-
-/// Tokens of one image of the first input, `[T, B, C, tokens...]`.
-fn tokens(inputs: &[&[usize]]) -> u64 {
-    inputs.first().map_or(0, |shape| shape.iter().skip(3).product::<usize>() as u64)
 }
 
 fn exactly<'v, const N: usize>(site: &Site, inputs: &[&'v Value]) -> Result<[&'v Value; N]> {

@@ -3,8 +3,8 @@
 use kernels::standardise::Standardisation;
 
 use super::{
-    Attention, BatchNorm, ChannelMask, Conv, Flatten, GlobalAverage, Linear, Pool, Spiking, Standardised,
-    Sum, TokenDot,
+    AdaptiveAverage, Attention, BatchNorm, ChannelMask, Conv, Flatten, GlobalAverage, Linear, Pool, Scale,
+    Spiking, Standardised, Sum, TokenDot, Upsample,
 };
 use crate::error::Result;
 use crate::neuron::Neuron;
@@ -194,6 +194,26 @@ impl Builder {
         Pool { site: self.site(name, role), spec }
     }
 
+    /// A constant factor.
+    pub fn scale(&mut self, name: &str, factor: f64) -> Scale {
+        Scale { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// A sum of two or more values; of spikes, a trace travels through it.
+    pub fn sum(&mut self, name: &str) -> Sum {
+        Sum { site: self.site(name, Role::Mix) }
+    }
+
+    /// Nearest-neighbour up-sampling.
+    pub fn upsample(&mut self, name: &str, factor: usize) -> Upsample {
+        Upsample { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// Means over a given number of bins.
+    pub fn adaptive_average(&mut self, name: &str, out: [usize; 2]) -> AdaptiveAverage {
+        AdaptiveAverage { site: self.site(name, Role::Mix), out }
+    }
+
     /// Mean over space.
     pub fn global_average(&mut self, name: &str) -> GlobalAverage {
         GlobalAverage { site: self.site(name, Role::Mix) }
@@ -202,11 +222,6 @@ impl Builder {
     /// Channels and space into one axis of features.
     pub fn flatten(&mut self, name: &str) -> Flatten {
         Flatten { site: self.site(name, Role::Mix) }
-    }
-
-    /// A sum of values of one shape.
-    pub fn sum(&mut self, name: &str) -> Sum {
-        Sum { site: self.site(name, Role::Mix) }
     }
 
     /// Spiking self-attention that a neuron reads.
