@@ -9,10 +9,16 @@ mod published;
 mod residual;
 mod resnet19_tdbn;
 mod rev_resnet;
+mod revsformer;
+mod sew_resnet;
+mod spike_driven_transformer;
+mod spiking_attention;
 mod spiking_resnet;
+mod spikingformer;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
+mod tokenizer;
 
 use engine::model::ModelEntry;
 
@@ -25,6 +31,10 @@ pub static MODELS: &[&[ModelEntry]] = &[
     rev_resnet::ENTRIES,
     resnet19_tdbn::ENTRIES,
     spiking_resnet::ENTRIES,
+    sew_resnet::ENTRIES,
+    revsformer::ENTRIES,
+    spikingformer::ENTRIES,
+    spike_driven_transformer::ENTRIES,
 ];
 
 /// Every model.

@@ -137,7 +137,8 @@ fn check(case: &Case) {
     }
     let sites = &run.network.sites;
     for (index, mean, variance, _) in run.statistics.iter() {
-        let name = sites.iter().find(|site| site.index() == index && site.role() == Role::Norm).unwrap().name();
+        let name =
+            sites.iter().find(|site| site.index() == index && site.role() == Role::Norm).unwrap().name();
         if case.twice && name.contains("reversible_blocks") {
             continue;
         }
@@ -153,38 +154,59 @@ fn sizes(widths: &[usize], blocks: &[usize]) -> Sizes {
     Sizes { widths: Some(widths.to_vec()), blocks: Some(blocks.to_vec()), ..Sizes::default() }
 }
 
+/// Two blocks of 16 channels.
+fn transformer(heads: usize) -> Sizes {
+    Sizes { heads: Some(heads), ..sizes(&[16], &[2]) }
+}
+
+fn case(name: &'static str, model: &'static str, steps: usize, sizes: Sizes) -> Case {
+    Case { name, model, steps, sizes, smoothing: 0.0, twice: false }
+}
+
 #[test]
 fn ms_resnet_is_that_of_the_authors() {
-    check(&Case {
-        name: "revsnn_msresnet",
-        model: "ms-resnet18",
-        steps: 4,
-        sizes: sizes(&[4, 6, 8, 10], &[1, 2, 1, 1]),
-        smoothing: 0.0,
-        twice: false,
-    });
+    check(&case("revsnn_msresnet", "ms-resnet18", 4, sizes(&[4, 6, 8, 10], &[1, 2, 1, 1])));
+}
+
+#[test]
+fn ms_resnet_on_events_is_that_of_the_authors() {
+    let sizes = sizes(&[4, 6, 8], &[1, 2, 1]);
+    check(&Case { smoothing: 0.1, ..case("msresnet_dvs", "ms-resnet20", 4, sizes) });
 }
 
 #[test]
 fn rev_resnet_is_that_of_the_authors() {
-    check(&Case {
-        name: "revsnn_revsresnet",
-        model: "rev-resnet21",
-        steps: 4,
-        sizes: sizes(&[4, 6, 8, 10], &[1, 2, 1, 1]),
-        smoothing: 0.0,
-        twice: true,
-    });
+    let sizes = sizes(&[4, 6, 8, 10], &[1, 2, 1, 1]);
+    check(&Case { twice: true, ..case("revsnn_revsresnet", "rev-resnet21", 4, sizes) });
 }
 
 #[test]
 fn rev_resnet_on_events_is_that_of_the_authors() {
-    check(&Case {
-        name: "revsnn_revsresnet_dvs",
-        model: "rev-resnet24",
-        steps: 5,
-        sizes: sizes(&[4, 6, 8], &[1, 2, 2]),
-        smoothing: 0.1,
-        twice: true,
-    });
+    let sizes = sizes(&[4, 6, 8], &[1, 2, 2]);
+    check(&Case { smoothing: 0.1, twice: true, ..case("revsnn_revsresnet_dvs", "rev-resnet24", 5, sizes) });
+}
+
+#[test]
+fn sew_resnet_is_that_of_the_authors() {
+    check(&case("sew_resnet18", "sew-resnet18", 4, sizes(&[4, 6, 8, 10], &[2, 2, 2, 2])));
+    check(&case("sew_resnet50", "sew-resnet50", 3, sizes(&[4, 4, 6, 6], &[1, 2, 1, 1])));
+}
+
+#[test]
+fn spikingformer_is_that_of_the_authors() {
+    check(&Case { smoothing: 0.1, ..case("spikingformer", "spikingformer-2-384", 2, transformer(2)) });
+}
+
+#[test]
+fn revsformer_is_that_of_the_authors() {
+    let case = case("revsformer", "revsformer-2-384", 2, transformer(2));
+    check(&Case { smoothing: 0.1, twice: true, ..case });
+}
+
+#[test]
+fn spike_driven_transformer_is_that_of_the_authors() {
+    let model = "spike-driven-transformer-2-512";
+    check(&Case { smoothing: 0.1, ..case("sdt", model, 2, transformer(2)) });
+    let pooled = Sizes { pools: Some(vec![1, 2, 3, 4]), ..transformer(4) };
+    check(&Case { smoothing: 0.1, ..case("sdt_imagenet", model, 3, pooled) });
 }
