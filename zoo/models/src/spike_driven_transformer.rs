@@ -30,7 +30,7 @@ use engine::value::Value;
 use engine::{Error, Result};
 
 use crate::published::{CIFAR, IMAGENET, TRANSFORMER, set_up};
-use crate::residual::{Residual, STEM_MAXIMUM, conv_norm, plain};
+use crate::residual::{Residual, STEM_MAXIMUM, conv_norm, plain, repeated_conv_norm};
 use crate::spiking_attention::{Axes, perceptron, product_neuron, projection, sizes};
 
 const PAPER: &str = "Spike-driven Transformer: Yao et al., NeurIPS 2023";
@@ -115,9 +115,12 @@ fn stem(spec: &ModelSpec, builder: &mut Builder, channels: usize) -> Result<Vec<
     for (index, width) in [channels / 8, channels / 4, channels / 2, channels].into_iter().enumerate() {
         let suffix = if index == 0 { String::new() } else { index.to_string() };
         let name = |what: &str| format!("patch_embed.{what}{suffix}");
-        let role = if index == 0 { Role::Encoder } else { Role::Hidden };
         let shape = ConvSpec::same(from, width, 3, 1);
-        let mut blocks = conv_norm(spec, builder, (&name("proj_conv"), &name("proj_bn")), role, shape)?;
+        let names = (name("proj_conv"), name("proj_bn"));
+        let mut blocks = match index {
+            0 => repeated_conv_norm(spec, builder, (&names.0, &names.1), shape)?,
+            _ => conv_norm(spec, builder, (&names.0, &names.1), Role::Hidden, shape)?,
+        };
         // The last maximum is in front of its neurons, whose current is also the shortcut's.
         if index < 3 {
             blocks.push(Box::new(builder.neurons(&name("proj_lif"), spec.neuron)));

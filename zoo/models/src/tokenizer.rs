@@ -10,7 +10,7 @@ use engine::model::{Block, ModelSpec, Segment};
 use engine::ops::ConvSpec;
 use engine::site::Role;
 
-use crate::residual::{STEM_MAXIMUM, conv_norm, plain};
+use crate::residual::{STEM_MAXIMUM, conv_norm, plain, repeated_conv_norm};
 
 /// What is tokenized: the authors name and pool the two differently.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,10 +48,12 @@ pub(crate) fn tokenizer(
         if pooled {
             blocks.push(Box::new(builder.pool_of_spikes(&format!("{name}_mp"), STEM_MAXIMUM)));
         }
-        let role = if index == 0 { Role::Encoder } else { Role::Hidden };
         let shape = ConvSpec::same(from, width, 3, 1);
         let (conv, norm) = (format!("{name}_conv"), format!("{name}_bn"));
-        blocks.extend(conv_norm(spec, builder, (&conv, &norm), role, shape)?);
+        blocks.extend(match index {
+            0 => repeated_conv_norm(spec, builder, (&conv, &norm), shape)?,
+            _ => conv_norm(spec, builder, (&conv, &norm), Role::Hidden, shape)?,
+        });
         segments.push(plain(blocks));
         from = width;
     }

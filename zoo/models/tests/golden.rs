@@ -210,3 +210,10 @@ fn spike_driven_transformer_is_that_of_the_authors() {
     let pooled = Sizes { pools: Some(vec![1, 2, 3, 4]), ..transformer(4) };
     check(&Case { smoothing: 0.1, ..case("sdt_imagenet", model, 3, pooled) });
 }
+
+#[test]
+fn transformers_on_events_are_those_of_the_authors() {
+    let smoothed = |name, model| Case { smoothing: 0.1, ..case(name, model, 2, transformer(2)) };
+    check(&smoothed("spikingformer_dvs", "spikingformer-2-256"));
+    check(&Case { twice: true, ..smoothed("revsformer_dvs", "revsformer-2-256") });
+}
