@@ -53,7 +53,7 @@ fn every_supported_pair_learns_one_batch_and_moves_every_parameter() {
         let spec = spec();
         let mut trainer = trainer(method, model, &spec, DType::F32, per_step()).unwrap();
         let batch = batch(trainer.session(), &spec, 8).unwrap();
-        let sgd = OptimSpec::Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false };
+        let sgd = OptimSpec::sgd(0.9, 0.0);
         let mut optimizer = sgd.build(&trainer.network().params).unwrap();
         optimizer.set_learning_rate(0.05);
         let numbers = |trainer: &dyn engine::method::Trainer| -> Vec<(String, Vec<f32>)> {
@@ -117,8 +117,7 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
                 let spec = ModelSpec { image: [2, 16, 16], width: 1.0, ..spec() };
                 let mut trainer = trainer(method, model, &spec, DType::F32, per_step()).unwrap();
                 let batch = batch(trainer.session(), &spec, 24).unwrap();
-                let mut optimizer =
-                    OptimSpec::AdamW { weight_decay: 0.01 }.build(&trainer.network().params).unwrap();
+                let mut optimizer = OptimSpec::adam_w(0.01).build(&trainer.network().params).unwrap();
                 optimizer.set_learning_rate(0.01);
                 for _ in 0..3 {
                     trainer.step(&batch, &mut *optimizer).unwrap();
@@ -177,7 +176,7 @@ fn frames_that_are_not_t_are_refused_by_every_method() {
         let spec = spec();
         let mut trainer = trainer(method, model, &spec, DType::F32, per_step()).unwrap();
         let images = trainer.session().input(&[6, 2, 2, 8, 8], vec![0.5; 6 * 2 * 2 * 8 * 8]).unwrap();
-        let batch = engine::method::Batch { images, labels: vec![0, 1] };
+        let batch = engine::method::Batch { images, labels: vec![0, 1].into() };
         let error = trainer.step(&batch, &mut tests::Hold).unwrap_err().to_string();
         assert!(error.contains("expected shape"), "{pair}: {error}");
     }

@@ -42,7 +42,7 @@ fn measure(method: &str, model: &str, spec: &ModelSpec, threads: usize) -> Measu
     POOLS[threads - 1].install(|| {
         let mut trainer = trainer(method, model, spec, DType::F32, per_step()).unwrap();
         let batch = batch(trainer.session(), spec, 8).unwrap();
-        let sgd = OptimSpec::Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false };
+        let sgd = OptimSpec::sgd(0.9, 0.0);
         let mut optimizer = sgd.build(&trainer.network().params).unwrap();
         optimizer.set_learning_rate(0.01);
         for _ in 0..3 {

@@ -115,9 +115,10 @@ fn losses() {
     spec.steps = 3;
     for loss in [
         Loss::PerStep { mse: 0.3, target: MseTarget::OneHot, smoothing: 0.1 },
-        Loss::PerStep { mse: 0.05, target: MseTarget::Ones, smoothing: 0.0 },
+        Loss::PerStep { mse: 0.05, target: MseTarget::Constant(1.0), smoothing: 0.0 },
         Loss::MeanScores { smoothing: 0.1 },
         Loss::RateMse,
+        Loss::DeepSupervision { smoothing: 0.1, last: 1.0 },
     ] {
         check(trainer("stbp", "tiny-conv", &spec, DType::F64, loss).unwrap(), &spec, &format!("{loss:?}"));
     }

@@ -64,7 +64,7 @@ fn run(method: &str, neuron: Neuron) -> (f64, [Vec<f64>; 3]) {
     }
     let frames = vec![1.0, 0.5, 0.25, 1.0, 0.75, 0.75];
     let images = trainer.session().input(&[3, 1, 2], frames).unwrap();
-    let (outcome, all) = gradients(&mut *trainer, &Batch { images, labels: vec![1] }).unwrap();
+    let (outcome, all) = gradients(&mut *trainer, &Batch { images, labels: vec![1].into() }).unwrap();
     let [w1, w2, w3]: [_; 3] = all.into_iter().map(|(_, g)| g).collect::<Vec<_>>().try_into().unwrap();
     (outcome.loss, [w1, w2, w3])
 }

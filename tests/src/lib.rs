@@ -115,7 +115,7 @@ pub fn batch(session: &Session, spec: &ModelSpec, size: usize) -> Result<Batch> 
     let numbers = (0..size * c * h * w).map(|_| stream.normal() as f32).collect();
     Ok(Batch {
         images: session.input(&[1, size, c, h, w], numbers)?,
-        labels: (0..size).map(|index| (index % spec.classes) as u32).collect(),
+        labels: (0..size).map(|index| (index % spec.classes) as u32).collect::<Vec<_>>().into(),
     })
 }
 

@@ -14,6 +14,8 @@ pub enum Category {
     Gradients,
     /// Momentum and other state of the optimiser.
     Optimiser,
+    /// The moving average of parameters and running statistics.
+    Average,
     /// What the tape keeps for backward.
     Saved,
     /// Membranes and carried values between time steps.
@@ -32,10 +34,11 @@ pub enum Category {
 
 impl Category {
     /// Every category, in the order of reports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Parameters,
         Self::Gradients,
         Self::Optimiser,
+        Self::Average,
         Self::Saved,
         Self::State,
         Self::Traces,
@@ -52,6 +55,7 @@ impl Category {
             Self::Parameters => "parameters",
             Self::Gradients => "gradients",
             Self::Optimiser => "optimiser",
+            Self::Average => "average",
             Self::Saved => "saved",
             Self::State => "state",
             Self::Traces => "traces",
@@ -62,8 +66,8 @@ impl Category {
         }
     }
 
-    /// Whether the memory laws are stated on it: what training holds beside parameters, their gradients, the
-    /// optimiser and the batch.
+    /// Whether the memory laws are stated on it: what training holds beside parameters, their gradients,
+    /// their average, the optimiser and the batch.
     #[must_use]
     pub fn in_laws(self) -> bool {
         matches!(self, Self::Saved | Self::State | Self::Traces | Self::Passing | Self::ActivationGradients)

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use keys::Key;
 
 use crate::error::{Error, Result};
-use crate::loss::Loss;
+use crate::loss::{Loss, Targets};
 use crate::model::Network;
 use crate::optim::Optimizer;
 use crate::pass::{NormUpdates, Session};
 use crate::run::Run;
+use crate::unroll::Statistics;
 use crate::value::Value;
 
 /// Why a method can't train a model; a cell of the table, not a fault.
@@ -34,12 +35,12 @@ impl fmt::Display for Unsupported {
 
 impl std::error::Error for Unsupported {}
 
-/// A batch: images `[1, B, C, H, W]` (constant in time) or frames `[T, B, C, H, W]`, and a class each.
+/// A batch: images `[1, B, C, H, W]` (constant in time) or frames `[T, B, C, H, W]`, and a label each.
 pub struct Batch {
     /// Booked as input.
     pub images: Value,
-    /// One class a sample, `[B]`.
-    pub labels: Vec<u32>,
+    /// What each sample should be called.
+    pub labels: Targets,
 }
 
 /// What a training step or an evaluation found.
@@ -121,6 +122,11 @@ pub trait Trainer {
     /// The network.
     fn network(&self) -> &Network {
         &self.run().network
+    }
+
+    /// The running statistics of its norms.
+    fn statistics(&self) -> &Statistics {
+        &self.run().statistics
     }
 
     /// Its session, whose ledger knows who holds what.

@@ -9,7 +9,7 @@ use crate::drive::{self, Regions};
 use crate::error::{Error, Result};
 use crate::journal::Noted;
 use crate::ledger::{Category, Phase};
-use crate::loss::Loss;
+use crate::loss::{Loss, Targets};
 use crate::method::{Batch, Outcome, RunSpec};
 use crate::model::Network;
 use crate::optim::Optimizer;
@@ -179,7 +179,7 @@ impl Total {
     ///
     /// # Errors
     /// When a kernel fails.
-    pub fn hits(&self, labels: &[u32]) -> Result<usize> {
+    pub fn hits(&self, labels: &Targets) -> Result<usize> {
         match self.sum.as_ref().map(Value::tensor) {
             Some(Ok(sum)) => hits(&sum.get(0)?, labels),
             _ => Ok(0),
@@ -195,7 +195,7 @@ impl Total {
         pass: &Pass<'_>,
         loss: &Loss,
         scores: &Value,
-        labels: &[u32],
+        labels: &Targets,
     ) -> Result<(f64, Value)> {
         let step = pass.step().unwrap_or(0);
         let mut part = 0.0;
@@ -218,7 +218,7 @@ impl Total {
 ///
 /// # Errors
 /// When the labels do not fit.
-pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &[u32]) -> Result<(Outcome, Value)> {
+pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &Targets) -> Result<(Outcome, Value)> {
     let mut outcome = Outcome { samples: scores.batch(), ..Outcome::default() };
     let seed = pass.session().dense(Category::ActivationGradients, scores.shape(), || {
         let tensor = scores.tensor()?;
@@ -246,11 +246,11 @@ fn note_scores(pass: &Pass<'_>, scores: &Value, loss: f64) -> Result<()> {
     })
 }
 
-/// How many rows of `[B, classes]` are largest at their class.
+/// How many rows of `[B, classes]` are largest at their class; of a mixed label, at the class with the larger share.
 ///
 /// # Errors
 /// When a kernel fails.
-pub fn hits(scores: &candle_core::Tensor, labels: &[u32]) -> Result<usize> {
+pub fn hits(scores: &candle_core::Tensor, labels: &Targets) -> Result<usize> {
     let best = kernels::loss::argmax(scores)?;
-    Ok(best.iter().zip(labels).filter(|(best, label)| best == label).count())
+    Ok(best.into_iter().zip(labels.best()).filter(|(best, label)| best == label).count())
 }

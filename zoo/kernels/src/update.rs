@@ -5,19 +5,22 @@
 //! adam  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  p -= lr * (m / c1) / (sqrt(v / c2) + eps),  ci = 1 - bi^step
 //!       decoupled (AdamW): p *= 1 - lr * wd first; else g' = g + wd * p
 //! lamb  u = (m / c1) / (sqrt(v / c2) + eps) + wd * p;  p -= lr * r * u,  r = |p| / |u| (1 where either is 0)
+//! clip  g_i *= min(1, c * max(|p_i|, eps) / max(|g_i|, 1e-6)) for each unit i, a row of the leading axis
+//! mean  a = decay * a + (1 - decay) * p
 //! ```
 //!
-//! Semantics are those of PyTorch's SGD, Adam and AdamW and of timm's LAMB.
+//! Semantics are those of PyTorch's SGD, Adam and AdamW and of timm's LAMB, adaptive clipping and model average.
 
 use candle_core::Tensor;
 
 use crate::Result;
 use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
+use crate::error::ensure;
 use crate::norm::sums::span;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, distinct, each_task, map_tasks, read, write};
+use crate::storage::{Disjoint, distinct, each_chunk, each_task, map_tasks, read, write};
 
 /// Updates `p` by stochastic gradient descent; without `velocity` there is no momentum.
 ///
@@ -53,18 +56,37 @@ pub fn sgd(
     })
 }
 
-/// Updates `p` by Adam, or AdamW when the decay is `decoupled`; `step` counts from 1.
+/// The constants of Adam's moving averages at one update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Averages {
+    /// Which update it is, from 1.
+    pub step: u64,
+    /// Decay of the mean and of the mean square.
+    pub betas: [f64; 2],
+    /// Added to the root.
+    pub eps: f64,
+}
+
+/// What LAMB's trust ratio `|p| / |u|` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Nothing: the step is taken as it is.
+    Off,
+    /// It scales the step.
+    Free,
+    /// It scales the step, and is at most 1.
+    Clipped,
+}
+
+/// Updates `p` by Adam, or AdamW when the decay is `decoupled`.
 #[expect(clippy::too_many_arguments, reason = "the equation's operands")]
 pub fn adam(
     p: &Tensor,
     g: &Tensor,
     m: &Tensor,
     v: &Tensor,
-    step: u64,
+    at: Averages,
     lr: f64,
-    b1: f64,
-    b2: f64,
-    eps: f64,
     wd: f64,
     decoupled: bool,
 ) -> Result<()> {
@@ -73,7 +95,7 @@ pub fn adam(
     dispatch!(OP, p, T => {
         let len = p.elem_count();
         let g = read::<T>(OP, "g", g, len)?;
-        let k = Moving::<T>::new(step, b1, b2, eps);
+        let k = Moving::<T>::new(at);
         let (lr_t, pull) = (<T as Real>::of(lr), <T as Real>::of(if decoupled { 0.0 } else { wd }));
         let keep = <T as Real>::of(if decoupled { 1.0 - lr * wd } else { 1.0 });
         write::<T, _>(OP, "v", v, len, |v| {
@@ -86,27 +108,24 @@ pub fn adam(
     })
 }
 
-/// Updates `p` by LAMB; `trust_clip` keeps the trust ratio at most 1. `step` counts from 1.
+/// Updates `p` by LAMB.
 #[expect(clippy::too_many_arguments, reason = "the equation's operands")]
 pub fn lamb(
     p: &Tensor,
     g: &Tensor,
     m: &Tensor,
     v: &Tensor,
-    step: u64,
+    at: Averages,
     lr: f64,
-    b1: f64,
-    b2: f64,
-    eps: f64,
     wd: f64,
-    trust_clip: bool,
+    trust: Trust,
 ) -> Result<()> {
     const OP: &str = "update::lamb";
     all_distinct(OP, p, g, m, v)?;
     dispatch!(OP, p, T => {
         let len = p.elem_count();
         let g = read::<T>(OP, "g", g, len)?;
-        let (k, decay) = (Moving::<T>::new(step, b1, b2, eps), <T as Real>::of(wd));
+        let (k, decay) = (Moving::<T>::new(at), <T as Real>::of(wd));
         let mut direction = vec![<T as Real>::ZERO; len];
         write::<T, _>(OP, "v", v, len, |v| {
             write::<T, _>(OP, "m", m, len, |m| {
@@ -114,15 +133,89 @@ pub fn lamb(
                     zip_blocks([&mut *p, &mut direction, m, v], &g, |[p, u, m, v], g| {
                         lamb_span(p, u, m, v, g, &k, decay);
                     });
-                    // timm adapts only parameters with decay: biases and norms take plain steps.
-                    let (weight, change) = (norm(p), norm(&direction));
-                    let ratio = if wd != 0.0 && weight > 0.0 && change > 0.0 { weight / change } else { 1.0 };
-                    let trust = if trust_clip { ratio.min(1.0) } else { ratio };
-                    let rate = <T as Real>::of(lr * trust);
+                    let rate = <T as Real>::of(lr * trust_ratio(trust, p, &direction));
                     zip_blocks([p], &direction, |[p], u| descend_span(p, u, rate, T::ZERO));
                 })
             })
         })??
+    })
+}
+
+fn trust_ratio<T: Real>(trust: Trust, p: &[T], direction: &[T]) -> f64 {
+    if trust == Trust::Off {
+        return 1.0;
+    }
+    let (weight, change) = (norm(p), norm(direction));
+    let ratio = if weight > 0.0 && change > 0.0 { weight / change } else { 1.0 };
+    if trust == Trust::Clipped { ratio.min(1.0) } else { ratio }
+}
+
+/// Scales each of `units` equal parts of `g` down to `factor` times the norm of the same part of `p`, which counts as
+/// at least `eps`; parts below it stay.
+pub fn clip_units(p: &Tensor, g: &Tensor, units: usize, factor: f64, eps: f64) -> Result<()> {
+    const OP: &str = "update::clip_units";
+    distinct(OP, ("g", g), &[("p", p)])?;
+    let len = g.elem_count();
+    ensure(units > 0 && len.is_multiple_of(units), OP, "units must divide the elements", || {
+        format!("{units} units of {len} elements")
+    })?;
+    dispatch!(OP, g, T => {
+        let p = read::<T>(OP, "p", p, len)?;
+        let p = &*p;
+        write::<T, _>(OP, "g", g, len, |g| {
+            if units == 1 {
+                // One long part is summed and scaled in blocks.
+                if let Some(scale) = unit_scale(norm(p), norm(g), factor, eps) {
+                    let scale = <T as Real>::of(scale);
+                    each_chunk(g, BLOCK, |_, g| g.iter_mut().for_each(|g| *g *= scale));
+                }
+                return;
+            }
+            let each = len / units;
+            // As many whole units a task as fill a block: a depthwise filter alone is a few elements.
+            let rows = (BLOCK / each.max(1)).max(1);
+            each_chunk(g, rows * each, |task, g| {
+                let p = &p[task * rows * each..];
+                for (g, p) in g.chunks_mut(each).zip(p.chunks(each)) {
+                    let [weight, pull] = [span(p, p)[1].sqrt(), span(g, g)[1].sqrt()];
+                    if let Some(scale) = unit_scale(weight, pull, factor, eps) {
+                        let scale = <T as Real>::of(scale);
+                        g.iter_mut().for_each(|g| *g *= scale);
+                    }
+                }
+            });
+        })
+    })
+}
+
+/// What a gradient of norm `pull` is multiplied by, if it is too long for a weight of norm `weight`. Below 1e-6 the
+/// norm counts as 1e-6, as timm has it: it never matters where `factor * eps` is above.
+fn unit_scale(weight: f64, pull: f64, factor: f64, eps: f64) -> Option<f64> {
+    let most = weight.max(eps) * factor;
+    // Written so that a NaN stays for the trainer to see.
+    if pull < most { None } else { Some(most / pull.max(1e-6)) }
+}
+
+/// Moves an average: `average = decay * average + (1 - decay) * x`.
+pub fn average(average: &Tensor, x: &Tensor, decay: f64) -> Result<()> {
+    const OP: &str = "update::average";
+    distinct(OP, ("average", average), &[("x", x)])?;
+    dispatch!(OP, average, T => {
+        let x = read::<T>(OP, "x", x, average.elem_count())?;
+        let (x, keep, take) = (&*x, <T as Real>::of(decay), <T as Real>::of(1.0 - decay));
+        write::<T, _>(OP, "average", average, x.len(), |average| {
+            each_chunk(average, BLOCK, |i, average| average_span(average, &x[i * BLOCK..], keep, take));
+        })
+    })
+}
+
+/// Exchanges the elements of two tensors where they lie.
+pub fn swap(a: &Tensor, b: &Tensor) -> Result<()> {
+    const OP: &str = "update::swap";
+    distinct(OP, ("a", a), &[("b", b)])?;
+    dispatch!(OP, a, T => {
+        let len = a.elem_count();
+        write::<T, _>(OP, "a", a, len, |a| write::<T, _>(OP, "b", b, len, |b| a.swap_with_slice(b)))?
     })
 }
 
@@ -173,7 +266,8 @@ struct Moving<T> {
 }
 
 impl<T: Real> Moving<T> {
-    fn new(step: u64, b1: f64, b2: f64, eps: f64) -> Self {
+    fn new(at: Averages) -> Self {
+        let Averages { step, betas: [b1, b2], eps } = at;
         let unbias = |b: f64| T::of(1.0 / (1.0 - b.powi(step.clamp(1, i32::MAX as u64) as i32)));
         Moving {
             b1: T::of(b1),
@@ -199,6 +293,14 @@ multiversion! {
     fn descend_span<T: Real>(p: &mut [T], g: &[T], lr: T, decay: T) {
         for (p, g) in p.iter_mut().zip(g) {
             *p -= lr * (*g + decay * *p);
+        }
+    }
+}
+
+multiversion! {
+    fn average_span<T: Real>(average: &mut [T], x: &[T], keep: T, take: T) {
+        for (average, x) in average.iter_mut().zip(x) {
+            *average = keep * *average + take * *x;
         }
     }
 }

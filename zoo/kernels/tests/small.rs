@@ -4,10 +4,11 @@
 mod values;
 
 use candle_core::{DType, Device, Tensor};
-use kernels::loss::{Target, argmax, mse, softmax_cross_entropy};
+use kernels::loss::{Labels, Target, argmax, mse, softmax_cross_entropy};
 use kernels::norm::NormShape;
 use kernels::pool::*;
 use kernels::standardise::{Epsilon, Standardisation, Variance};
+use kernels::update::{Averages, Trust};
 use kernels::{Bits, Error, Operand, elementwise, standardise, update};
 use values::*;
 
@@ -300,11 +301,14 @@ fn losses_gradients_are_those_of_finite_differences() {
     let (b, k) = (3, 5);
     let (z, labels) = (tensor(1, &[b, k], DType::F64), [4u32, 0, 2]);
     type Loss<'a> = &'a dyn Fn(&Tensor) -> (f64, Tensor);
-    let losses: [Loss; 4] = [
+    let mixed = Labels::Mixed { first: &[4, 0, 2], second: &[1, 0, 3], shares: &[0.3, 0.6, 1.0] };
+    let losses: [Loss; 6] = [
         &|z| softmax_cross_entropy(z, &labels, 0.0).unwrap(),
         &|z| softmax_cross_entropy(z, &labels, 0.1).unwrap(),
-        &|z| mse(z, Target::OneHot(&labels)).unwrap(),
-        &|z| mse(z, Target::Ones).unwrap(),
+        &|z| mse(z, Target::Hot((&labels).into())).unwrap(),
+        &|z| mse(z, Target::Constant(1.0)).unwrap(),
+        &|z| softmax_cross_entropy(z, mixed, 0.1).unwrap(),
+        &|z| mse(z, Target::Hot(mixed)).unwrap(),
     ];
     for loss in losses {
         let grad = list(&loss(&z).1);
@@ -321,6 +325,8 @@ fn losses_gradients_are_those_of_finite_differences() {
     assert!((softmax_cross_entropy(&even, &[1, 2], 0.0).unwrap().0 - 10f64.ln()).abs() < 1e-12);
     assert!(softmax_cross_entropy(&even, &[1, 10], 0.0).is_err());
     assert!(softmax_cross_entropy(&even, &[1], 0.0).is_err());
+    let over = Labels::Mixed { first: &[1, 2], second: &[3, 4], shares: &[0.5, 1.5] };
+    assert!(softmax_cross_entropy(&even, over, 0.0).unwrap_err().to_string().contains("1.5 in row 1"));
     assert_eq!(argmax(&of(&[1.0, 3.0, 3.0, -1.0]).reshape((2, 2)).unwrap()).unwrap(), [1, 0]);
     assert_eq!(argmax(&of(&[2.0, 2.0]).reshape((1, 2)).unwrap()).unwrap(), [0], "the first wins a tie");
 }
@@ -385,6 +391,7 @@ fn weight_standardisation_has_the_right_gradient() {
 #[test]
 fn updates_are_their_equations() {
     let len = 40_003;
+    let at = |step, eps| Averages { step, betas: [0.9, 0.99], eps };
     let fresh = |dtype| [1, 2, 3, 4].map(|seed| tensor(seed, &[len], dtype));
     for dtype in [DType::F32, DType::F64] {
         let [p, g, m, v] = fresh(dtype);
@@ -403,7 +410,7 @@ fn updates_are_their_equations() {
             let [p, g, m, v] = fresh(dtype);
             let v = v.sqr().unwrap();
             let [p0, g0, m0, v0] = [&p, &g, &m, &v].map(list);
-            update::adam(&p, &g, &m, &v, 3, 0.01, 0.9, 0.99, 1e-8, 0.1, decoupled).unwrap();
+            update::adam(&p, &g, &m, &v, at(3, 1e-8), 0.01, 0.1, decoupled).unwrap();
             for i in [0, 9, len - 1] {
                 let (gi, pi) =
                     if decoupled { (g0[i], p0[i] * (1.0 - 0.001)) } else { (g0[i] + 0.1 * p0[i], p0[i]) };
@@ -413,11 +420,11 @@ fn updates_are_their_equations() {
                 assert!((list(&p)[i] - expected).abs() < 1e-5, "{} {expected}", list(&p)[i]);
             }
         }
-        for clip in [false, true] {
+        for trust in [Trust::Off, Trust::Free, Trust::Clipped] {
             let [p, g, m, v] = fresh(dtype);
             let (p, v) = ((p * 100.0).unwrap(), v.sqr().unwrap());
             let [p0, g0, m0, v0] = [&p, &g, &m, &v].map(list);
-            update::lamb(&p, &g, &m, &v, 2, 0.01, 0.9, 0.99, 1e-6, 0.01, clip).unwrap();
+            update::lamb(&p, &g, &m, &v, at(2, 1e-6), 0.01, 0.01, trust).unwrap();
             let u: Vec<f64> = (0..len)
                 .map(|i| {
                     let (mi, vi) = (0.9 * m0[i] + 0.1 * g0[i], 0.99 * v0[i] + 0.01 * g0[i] * g0[i]);
@@ -427,7 +434,7 @@ fn updates_are_their_equations() {
             let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
             let ratio = norm(&p0) / norm(&u);
             assert!(ratio > 1.0);
-            let rate = 0.01 * if clip { 1.0 } else { ratio };
+            let rate = 0.01 * if trust == Trust::Free { ratio } else { 1.0 };
             for i in [0, 11, len - 1] {
                 assert!((list(&p)[i] - (p0[i] - rate * u[i])).abs() < 1e-4);
             }
@@ -438,7 +445,50 @@ fn updates_are_their_equations() {
     same_for_any_threads("update", || {
         let [p, _, m, v] = fresh(DType::F32);
         let v = v.sqr().unwrap();
-        update::lamb(&p, &g, &m, &v, 2, 0.01, 0.9, 0.99, 1e-6, 0.01, false).unwrap();
+        update::lamb(&p, &g, &m, &v, at(2, 1e-6), 0.01, 0.01, Trust::Free).unwrap();
         vec![p, m, v]
     });
+}
+
+#[test]
+fn each_unit_of_a_gradient_is_clipped_by_its_own_weight() {
+    for (units, each) in [(1, 40_003), (7, 5), (3, 20_000), (500, 1)] {
+        let (p, g) = (tensor(1, &[units * each], DType::F64), tensor(2, &[units * each], DType::F64));
+        // Every third unit of the weight is as good as zero.
+        let small = |i: usize| if (i / each) % 3 == 2 { 1e-9 } else { 1.0 };
+        let p0: Vec<f64> = list(&p).iter().enumerate().map(|(i, p)| p * small(i)).collect();
+        let p = Tensor::from_vec(p0.clone(), p.shape(), &Device::Cpu).unwrap();
+        let g0 = list(&g);
+        update::clip_units(&p, &g, units, 0.9, 1e-3).unwrap();
+        let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let mut clipped = 0;
+        for ((p, g0), g) in p0.chunks(each).zip(g0.chunks(each)).zip(list(&g).chunks(each)) {
+            let most = 0.9 * norm(p).max(1e-3);
+            let scale = if norm(g0) < most { 1.0 } else { most / norm(g0).max(1e-6) };
+            clipped += usize::from(scale < 1.0);
+            assert!(g.iter().zip(g0).all(|(g, g0)| (g - g0 * scale).abs() < 1e-12 * g0.abs()));
+        }
+        assert!(clipped > 0, "{units} units: nothing was clipped");
+    }
+    let short = tensor(1, &[10], DType::F64);
+    assert!(update::clip_units(&short, &tensor(2, &[10], DType::F64), 3, 1.0, 1e-3).is_err());
+    same_for_any_threads("clip_units", || {
+        let (p, g) = (tensor(1, &[64, 2000], DType::F32), tensor(2, &[64, 2000], DType::F32));
+        update::clip_units(&p, &g, 64, 0.5, 1e-3).unwrap();
+        vec![g]
+    });
+}
+
+#[test]
+fn averages_move_and_tensors_are_exchanged() {
+    let len = 40_003;
+    let (a, x) = (tensor(1, &[len], DType::F64), tensor(2, &[len], DType::F64));
+    let (a0, x0) = (list(&a), list(&x));
+    update::average(&a, &x, 0.9).unwrap();
+    let moved: Vec<f64> = a0.iter().zip(&x0).map(|(a, x)| 0.9 * a + (1.0 - 0.9) * x).collect();
+    assert!(list(&a).iter().zip(&moved).all(|(a, b)| (a - b).abs() < 1e-15));
+    let before = list(&a);
+    update::swap(&a, &x).unwrap();
+    assert_eq!((list(&a), list(&x)), (x0, before));
+    assert!(update::swap(&a, &a).is_err());
 }

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod ms_resnet;
+mod nf_resnet;
+mod preact_resnet;
 mod published;
 mod residual;
 mod resnet19_tdbn;
@@ -19,6 +21,8 @@ mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
 mod tokenizer;
+mod vgg_bn;
+mod vgg_ws;
 
 use engine::model::ModelEntry;
 
@@ -27,6 +31,10 @@ pub static MODELS: &[&[ModelEntry]] = &[
     tiny_conv::ENTRIES,
     tiny_rev::ENTRIES,
     tiny_trev::ENTRIES,
+    vgg_ws::ENTRIES,
+    nf_resnet::ENTRIES,
+    preact_resnet::ENTRIES,
+    vgg_bn::ENTRIES,
     ms_resnet::ENTRIES,
     rev_resnet::ENTRIES,
     resnet19_tdbn::ENTRIES,

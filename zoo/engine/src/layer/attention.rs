@@ -39,12 +39,9 @@ impl Mix for Attention {
         false
     }
 
-    /// Of `q k^T` and its product with `v`, token by token.
+    /// Every token with every token, channel by channel, and the other way.
     fn macs(&self, inputs: &[&[usize]]) -> u64 {
-        inputs.first().map_or(0, |q| {
-            let tokens: usize = q.iter().skip(3).product();
-            2 * (q.iter().product::<usize>() * tokens) as u64
-        })
+        2 * elements(inputs) * tokens(inputs)
     }
 }
 
@@ -59,7 +56,7 @@ impl Mix for TokenDot {
     }
 
     fn macs(&self, inputs: &[&[usize]]) -> u64 {
-        inputs.first().map_or(0, |k| k.iter().product::<usize>() as u64)
+        elements(inputs)
     }
 }
 
@@ -74,8 +71,18 @@ impl Mix for ChannelMask {
     }
 
     fn macs(&self, inputs: &[&[usize]]) -> u64 {
-        inputs.first().map_or(0, |q| q.iter().product::<usize>() as u64)
+        elements(inputs)
     }
+}
+
+/// Values of the first input.
+fn elements(inputs: &[&[usize]]) -> u64 {
+    inputs.first().map_or(0, |shape| shape.iter().product::<usize>() as u64)
+}
+
+/// Tokens of one image of the first input, `[T, B, C, tokens...]`.
+fn tokens(inputs: &[&[usize]]) -> u64 {
+    inputs.first().map_or(0, |shape| shape.iter().skip(3).product::<usize>() as u64)
 }
 
 fn exactly<'v, const N: usize>(site: &Site, inputs: &[&'v Value]) -> Result<[&'v Value; N]> {

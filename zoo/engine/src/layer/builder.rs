@@ -3,8 +3,8 @@
 use kernels::standardise::Standardisation;
 
 use super::{
-    AdaptiveAverage, Attention, BatchNorm, ChannelMask, Conv, Flatten, GlobalAverage, Linear, Pool, Scale,
-    Spiking, Standardised, Sum, TokenDot, Upsample,
+    AdaptiveAverage, Attention, BatchNorm, ChannelMask, Conv, Dropout, Flatten, GlobalAverage, Linear, Pool,
+    Scale, Spiking, Standardised, Sum, TokenDot, Upsample,
 };
 use crate::error::Result;
 use crate::neuron::Neuron;
@@ -206,6 +206,11 @@ impl Builder {
     /// A constant factor.
     pub fn scale(&mut self, name: &str, factor: f64) -> Scale {
         Scale { site: self.site(name, Role::Mix), factor }
+    }
+
+    /// Dropout with one mask for all steps.
+    pub fn dropout(&mut self, name: &str, rate: f64) -> Dropout {
+        Dropout { site: self.site(name, Role::Mix), rate }
     }
 
     /// A sum of two or more values; of spikes, a trace travels through it.

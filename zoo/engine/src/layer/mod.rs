@@ -16,7 +16,7 @@ pub use linear::Linear;
 pub use neuron::Spiking;
 pub use norm::BatchNorm;
 pub use pool::{Flatten, GlobalAverage, Pool};
-pub use scale::{AdaptiveAverage, Scale, Sum, Upsample};
+pub use scale::{AdaptiveAverage, Dropout, Scale, Sum, Upsample};
 
 use crate::error::Result;
 use crate::model::Block;

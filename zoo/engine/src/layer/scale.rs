@@ -17,6 +17,14 @@ pub struct Scale {
     pub factor: f64,
 }
 
+/// Dropout with one mask for all steps; nothing in evaluation. What is kept is divided by `1 - rate`.
+pub struct Dropout {
+    /// Where it stands; its name seeds the mask.
+    pub site: Site,
+    /// The share that is dropped.
+    pub rate: f64,
+}
+
 /// The sum of two or more values of one shape; of spikes it is whole numbers, held as real ones.
 pub struct Sum {
     /// Where it stands.
@@ -45,6 +53,12 @@ impl Mix for Scale {
     }
 }
 
+impl Mix for Dropout {
+    fn apply(&self, pass: &Pass<'_>, inputs: &[&Value]) -> Result<Value> {
+        ops::dropout(pass, self.site.name(), only(&self.site, inputs)?, self.rate)
+    }
+}
+
 impl Mix for Sum {
     fn apply(&self, pass: &Pass<'_>, inputs: &[&Value]) -> Result<Value> {
         let [first, second, rest @ ..] = inputs else {
@@ -69,6 +83,12 @@ impl Mix for AdaptiveAverage {
 }
 
 impl Block for Scale {
+    fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
+        port.mix(pass, &self.site, self, &[x])
+    }
+}
+
+impl Block for Dropout {
     fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
         port.mix(pass, &self.site, self, &[x])
     }

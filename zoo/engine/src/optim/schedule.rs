@@ -2,27 +2,61 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rule;
 use crate::error::{Error, Result};
 
-/// How the learning rate moves, iteration by iteration.
+/// How often a rate that changes smoothly is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// Before each update (T-RevSNN).
+    #[default]
+    Iteration,
+    /// At the beginning of each epoch, for the whole epoch (OTTT, SLTT, S-RevSNN's transformers).
+    Epoch,
+}
+
+/// How the learning rate moves. Times are in epochs, with their fraction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
     /// The same all the time.
     Constant {
         /// The rate.
         rate: f64,
     },
-    /// Linear warm-up, then half a cosine from `rate` down to `floor`.
+    /// Linear warm-up, half a cosine from `rate` down to `floor`, cool-down at the floor (timm's cosine, one cycle).
+    ///
+    /// With `n` epochs in all, `w` of warm-up, `c` of cool-down, at epoch `t`:
+    ///
+    /// ```text
+    /// t < w        warmup-from + (rate - warmup-from) t / w
+    /// else, t < n - c
+    ///   prefix     floor + (rate - floor) (1 + cos(pi (t - w) / (n - c - w))) / 2
+    ///   no prefix  floor + (rate - floor) (1 + cos(pi t / (n - c))) / 2        the warm-up hides the cosine's beginning
+    /// t >= n - c   floor
+    /// ```
     Cosine {
         /// The highest rate.
         rate: f64,
         /// The rate at the end.
         #[serde(default)]
         floor: f64,
-        /// Epochs of linear warm-up from `floor`.
-        #[serde(default, rename = "warmup-epochs")]
+        /// Epochs of linear warm-up.
+        #[serde(default)]
         warmup_epochs: f64,
+        /// The rate that the warm-up starts at; given exactly where there is a warm-up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        warmup_from: Option<f64>,
+        /// Whether the cosine begins after the warm-up, at its top, or began with it.
+        #[serde(default = "yes")]
+        warmup_prefix: bool,
+        /// Epochs at the floor that end the run.
+        #[serde(default)]
+        cooldown_epochs: f64,
+        /// How often the rate is set.
+        #[serde(default)]
+        per: Per,
     },
     /// `rate`, times `factor` at each milestone (in epochs).
     Steps {
@@ -35,49 +69,86 @@ pub enum Schedule {
     },
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl Schedule {
+    /// Half a cosine from `rate` to 0 over the whole run.
+    #[must_use]
+    pub fn cosine(rate: f64) -> Self {
+        Self::Cosine {
+            rate,
+            floor: 0.0,
+            warmup_epochs: 0.0,
+            warmup_from: None,
+            warmup_prefix: true,
+            cooldown_epochs: 0.0,
+            per: Per::Iteration,
+        }
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
     /// Names the field, the rule and the value.
     pub fn check(&self) -> Result<()> {
-        let (Self::Constant { rate } | Self::Cosine { rate, .. } | Self::Steps { rate, .. }) = self;
-        if !(*rate > 0.0 && rate.is_finite()) {
-            return Err(Error::setting("schedule.rate", "positive", rate));
-        }
+        let (Self::Constant { rate } | Self::Cosine { rate, .. } | Self::Steps { rate, .. }) = *self;
+        rule(rate > 0.0 && rate.is_finite(), "schedule.rate", "positive", rate)?;
         match self {
-            Self::Cosine { floor, .. } if !(0.0..=*rate).contains(floor) => {
-                Err(Error::setting("schedule.floor", format!("in [0, {rate}]"), floor))
+            Self::Constant { .. } => Ok(()),
+            &Self::Cosine { floor, warmup_epochs, warmup_from, cooldown_epochs, .. } => {
+                let below = format!("in [0, {rate}]");
+                let within = |value: &f64| (0.0..=rate).contains(value);
+                rule(within(&floor), "schedule.floor", &below, floor)?;
+                for (place, epochs) in
+                    [("schedule.warmup-epochs", warmup_epochs), ("schedule.cooldown-epochs", cooldown_epochs)]
+                {
+                    rule(epochs >= 0.0 && epochs.is_finite(), place, "at least 0", epochs)?;
+                }
+                match warmup_from {
+                    Some(from) if warmup_epochs == 0.0 => Err(Error::setting(
+                        "schedule.warmup-from",
+                        "left out without schedule.warmup-epochs",
+                        from,
+                    )),
+                    None if warmup_epochs > 0.0 => Err(Error::setting(
+                        "schedule.warmup-from",
+                        "given with schedule.warmup-epochs",
+                        "nothing",
+                    )),
+                    Some(from) => rule(within(&from), "schedule.warmup-from", &below, from),
+                    None => Ok(()),
+                }
             }
-            Self::Cosine { warmup_epochs, .. } if !warmup_epochs.is_finite() || *warmup_epochs < 0.0 => {
-                Err(Error::setting("schedule.warmup-epochs", "at least 0", warmup_epochs))
+            Self::Steps { factor, milestones, .. } => {
+                rule(*factor > 0.0 && factor.is_finite(), "schedule.factor", "positive", *factor)?;
+                if !milestones.is_sorted() || milestones.iter().any(|m| m.is_nan()) {
+                    let found = format!("{milestones:?}");
+                    return Err(Error::setting("schedule.milestones", "ascending", found));
+                }
+                Ok(())
             }
-            Self::Steps { factor, .. } if !(factor.is_finite() && *factor > 0.0) => {
-                Err(Error::setting("schedule.factor", "positive", factor))
-            }
-            Self::Steps { milestones, .. }
-                if !milestones.is_sorted() || milestones.iter().any(|m| m.is_nan()) =>
-            {
-                Err(Error::setting("schedule.milestones", "ascending", format!("{milestones:?}")))
-            }
-            _ => Ok(()),
         }
     }
 
     /// The rate at `epoch` (with its fraction) of `epochs`.
     #[must_use]
     pub fn rate(&self, epoch: f64, epochs: f64) -> f64 {
-        match self {
-            Self::Constant { rate } => *rate,
-            Self::Cosine { rate, floor, warmup_epochs } if epoch < *warmup_epochs => {
-                floor + (rate - floor) * epoch / warmup_epochs
-            }
-            Self::Cosine { rate, floor, warmup_epochs } => {
-                let progress =
-                    ((epoch - warmup_epochs) / (epochs - warmup_epochs).max(f64::MIN_POSITIVE)).min(1.0);
+        match *self {
+            Self::Constant { rate } => rate,
+            Self::Cosine { rate, floor, warmup_epochs, warmup_from, warmup_prefix, cooldown_epochs, per } => {
+                let at = if per == Per::Epoch { epoch.floor() } else { epoch };
+                if at < warmup_epochs {
+                    let from = warmup_from.unwrap_or(floor);
+                    return from + (rate - from) * at / warmup_epochs;
+                }
+                let hidden = if warmup_prefix { warmup_epochs } else { 0.0 };
+                let length = (epochs - cooldown_epochs - hidden).max(f64::MIN_POSITIVE);
+                let progress = ((at - hidden) / length).min(1.0);
                 floor + (rate - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
             }
-            Self::Steps { rate, factor, milestones } => {
+            Self::Steps { rate, factor, ref milestones } => {
                 let passed = milestones.iter().filter(|&&milestone| epoch >= milestone).count();
                 rate * factor.powi(passed as i32)
             }
@@ -87,11 +158,19 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use super::Schedule;
+    use super::{Per, Schedule};
 
     #[test]
     fn cosine_warms_up_and_ends_at_its_floor() {
-        let schedule = Schedule::Cosine { rate: 0.1, floor: 0.001, warmup_epochs: 2.0 };
+        let schedule = Schedule::Cosine {
+            rate: 0.1,
+            floor: 0.001,
+            warmup_epochs: 2.0,
+            warmup_from: Some(0.001),
+            warmup_prefix: true,
+            cooldown_epochs: 0.0,
+            per: Per::Iteration,
+        };
         assert!((schedule.rate(0.0, 10.0) - 0.001).abs() < 1e-15);
         assert!((schedule.rate(2.0, 10.0) - 0.1).abs() < 1e-15);
         assert!((schedule.rate(6.0, 10.0) - 0.0505).abs() < 1e-12);

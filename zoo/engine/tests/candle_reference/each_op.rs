@@ -16,7 +16,7 @@ use keys::Key;
 use crate::{EPS, Reference, candle_norm, compare, draw, geometry, numbers};
 
 /// candle's convolution with a bias of one number a channel.
-fn convolved(x: &Tensor, spec: &ConvSpec, weight: &Tensor, bias: Option<&Tensor>) -> Reference {
+pub(crate) fn convolved(x: &Tensor, spec: &ConvSpec, weight: &Tensor, bias: Option<&Tensor>) -> Reference {
     let y = x.conv2d(weight, spec.pad, spec.stride, 1, spec.groups)?;
     match bias {
         Some(bias) => y.broadcast_add(&bias.reshape((1, spec.c_out, 1, 1))?),
@@ -72,7 +72,7 @@ fn convolution_of_an_oblong_image() {
 }
 
 /// The quantiser's spikes as numbers, with gradient 1 where `0 <= x <= 1`.
-fn quantised(x: &Tensor) -> Reference {
+pub(crate) fn quantised(x: &Tensor) -> Reference {
     let spikes = x.ge(0.5)?.to_dtype(x.dtype())?;
     let open = (x.ge(0.0)?.to_dtype(x.dtype())? * x.le(1.0)?.to_dtype(x.dtype())?)?;
     let through = (x * open)?;

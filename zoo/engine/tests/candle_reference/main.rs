@@ -6,6 +6,7 @@
 
 mod each_op;
 mod network;
+mod products;
 
 use std::rc::Rc;
 

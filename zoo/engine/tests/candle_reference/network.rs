@@ -156,7 +156,7 @@ fn a_network_trains_as_on_candle() {
             let x = draw(&format!("batch {iteration}"), &[BATCH, c, h, w]);
             let images = numbers(&x).into_iter().map(|number| number as f32).collect();
             let images = session.input(&[1, BATCH, c, h, w], images).unwrap();
-            let batch = Batch { images, labels: labels.clone() };
+            let batch = Batch { images, labels: labels.clone().into() };
             let found = run.through_time(&batch, &mut optimizer, Regions::default(), through).unwrap();
 
             let expected = twin.loss(&x, &expected_labels, true).unwrap();
