@@ -8,6 +8,7 @@ use engine::drive::{self, Regions};
 use engine::model::{ModelSpec, Network};
 use engine::param::Params;
 use engine::pass::{Mode, Pass, Session};
+use engine::site::Role;
 use engine::tape::Tape;
 use engine::unroll::{Statistics, Survey, Surveyed, Through, TimeGradient};
 use keys::Key;
@@ -93,9 +94,12 @@ fn neurons_of_an_image_are_as_many_as_the_authors_networks_have() {
 #[test]
 fn the_work_of_a_spike_driven_transformer_is_that_of_the_authors_network() {
     let network = planned("spike-driven-transformer-8-512", IMAGENET, 1000);
-    let giga = survey(&network).iter().map(|call| call.macs).sum::<u64>() as f64 / 1e9;
-    // The first convolution is evaluated once for all four steps.
-    assert!((giga / 4.0 - 8.26).abs() < 0.05, "{giga}");
+    let calls = survey(&network);
+    let all: u64 = calls.iter().map(|call| call.macs).sum();
+    // The authors evaluate the first convolution at every one of the four steps, we once.
+    let first = calls.iter().find(|call| call.site.role() == Role::Encoder).unwrap().macs;
+    let giga = (all + 3 * first) as f64 / 4e9;
+    assert!((giga - 8.26).abs() < 0.005, "{giga}");
 }
 
 #[test]

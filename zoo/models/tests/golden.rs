@@ -97,11 +97,11 @@ fn check(case: &Case) {
     given.extend(part(&tensors, "buffer/"));
     weights::load(&run.network, &mut run.statistics, &given).unwrap();
 
-    let labels = numbers(&tensors["y"]).into_iter().map(|label| label as u32).collect();
+    let labels: Vec<u32> = numbers(&tensors["y"]).into_iter().map(|label| label as u32).collect();
     let images = session.constant(Category::Input, x.dims(), &x).unwrap();
     session.watch();
     let outcome = run
-        .through_time(&Batch { images, labels }, &mut Hold, Regions::default(), |statistics| {
+        .through_time(&Batch { images, labels: labels.into() }, &mut Hold, Regions::default(), |statistics| {
             Through::new(statistics, TimeGradient::Kept)
         })
         .unwrap();
