@@ -174,7 +174,16 @@ impl Builder {
         let scale =
             self.param(&format!("{name}.weight"), ParamKind::Norm, &[channels], Init::Constant(gamma))?;
         let shift = self.param(&format!("{name}.bias"), ParamKind::Norm, &[channels], Init::Constant(0.0))?;
-        let norm = Norm { channels, gamma: scale, beta: shift, eps: 1e-5, momentum: 0.1, over, gain: 1.0 };
+        let norm = Norm {
+            channels,
+            gamma: scale,
+            beta: shift,
+            eps: 1e-5,
+            momentum: 0.1,
+            over,
+            gain: 1.0,
+            repeated: false,
+        };
         Ok(BatchNorm { site: self.site(name, Role::Norm), norm })
     }
 
