@@ -30,7 +30,7 @@ pub use error::{Error, Result};
 pub use interrupt::Interrupt;
 pub use plan::{Planned, plan};
 pub use quantity::size;
-pub use recipe::{ModelChoices, Recipe};
+pub use recipe::{ModelChoices, Paper, Recipe};
 pub use select::Selection;
 pub use suggest::Unknown;
 pub use suite::{Budget, Case, MethodSettings, Scalar, Suite};
