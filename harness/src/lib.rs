@@ -33,7 +33,7 @@ pub use error::{Error, Result};
 pub use interrupt::Interrupt;
 pub use plan::{Planned, plan};
 pub use quantity::size;
-pub use recipe::Recipe;
+pub use recipe::{Paper, Recipe};
 pub use select::Selection;
 pub use suggest::Unknown;
 pub use suite::{Budget, Case, MethodSettings, Scalar, Suite};

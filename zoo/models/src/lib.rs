@@ -20,8 +20,8 @@ mod spikingformer;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
-mod trevsnn;
 mod tokenizer;
+mod trevsnn;
 mod vgg_bn;
 mod vgg_ws;
 
