@@ -263,6 +263,35 @@ fn frames_of_a_sequence() {
 }
 
 #[test]
+fn a_sum_with_a_side_that_is_constant_in_time() {
+    const STEPS: usize = 3;
+    for constant_first in [false, true] {
+        compare(
+            "add",
+            &[1, 2, 3, 4, 5],
+            &[],
+            |pass, x, _| {
+                let moving = ops::repeat_steps(pass, &ops::scale(pass, x, 2.0)?, STEPS)?;
+                let (a, b) = if constant_first { (x, &moving) } else { (&moving, x) };
+                ops::add(pass, "sum", a, b)
+            },
+            |x, _| Tensor::cat(&vec![(x * 3.0)?; STEPS], 0),
+        );
+    }
+}
+
+#[test]
+fn a_value_beside_itself() {
+    compare(
+        "double_channels",
+        &[2, 2, 3, 4, 5],
+        &[],
+        |pass, x, _| ops::double_channels(pass, "stream", x),
+        |x, _| Tensor::cat(&[x, x], 1),
+    );
+}
+
+#[test]
 fn a_value_that_is_constant_in_time_is_its_own_frame() {
     let session = Rc::new(Session::new(Device::Cpu, DType::F32));
     let (params, tape) = (Params::new(Rc::clone(&session), Key::new(0)), session.tape());
