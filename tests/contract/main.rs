@@ -66,7 +66,8 @@ fn every_supported_pair_learns_one_batch_and_moves_every_parameter() {
         let before = numbers(&*trainer);
         let first = trainer.step(&batch, &mut *optimizer).unwrap().loss;
         let mut last = first;
-        for _ in 1..20 {
+        // Enough for a method that goes backward at one random step of four.
+        for _ in 1..40 {
             last = trainer.step(&batch, &mut *optimizer).unwrap().loss;
         }
         assert!(last < 0.98 * first, "{pair}: the loss went from {first} to {last}");

@@ -87,6 +87,7 @@ fn tiny_networks() {
 fn levels() {
     let mut spec = spec();
     spec.neuron = smooth(Reset::Soft, Surrogate::Sigmoid, InputDecay::Off);
+    spec.grid = None;
     spec.steps = 3;
     check(trainer("stbp", "tiny-trev", &spec, DType::F64, per_step()).unwrap(), &spec, "tiny-trev");
 }

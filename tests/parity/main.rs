@@ -5,3 +5,5 @@ mod finite_differences;
 mod golden_vectors;
 mod identities;
 mod reversal;
+mod temporal_reversal;
+mod trevsnn;

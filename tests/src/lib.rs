@@ -16,16 +16,7 @@ use engine::region::Grid;
 use engine::{Error, Result};
 use keys::Key;
 
-/// An optimiser that leaves every parameter where it is, so that a step is a gradient.
-pub struct Hold;
-
-impl Optimizer for Hold {
-    fn update(&mut self, _params: &Params) -> Result<()> {
-        Ok(())
-    }
-
-    fn set_learning_rate(&mut self, _rate: f64) {}
-}
+pub use engine::optim::Hold;
 
 /// A neuron of OTTT's form: leak 1/2, soft detached reset, sigmoid surrogate.
 #[must_use]

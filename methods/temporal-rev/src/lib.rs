@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod settings;
 mod trainer;
 
 use engine::Result;
 use engine::method::{Method, MethodEntry, RunSpec, Trainer, Unsupported};
 use engine::model::{Network, Wiring};
+use engine::region::KeptStates;
 
 /// The methods of this crate.
 pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
@@ -13,13 +15,12 @@ pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
     summary: "backpropagation through time that rebuilds each step from the one after it",
     paper: "T-RevSNN, ICML 2024",
     official: &["T-RevSNN"],
-    build: |settings| {
-        settings.only("temporal-rev", &[])?;
-        Ok(Box::new(TemporalRev))
-    },
+    build: |settings| Ok(Box::new(TemporalRev { kept: settings::kept_states(settings)? })),
 }];
 
-struct TemporalRev;
+struct TemporalRev {
+    kept: KeptStates,
+}
 
 impl Method for TemporalRev {
     fn supports(&self, network: &Network, _run: &RunSpec) -> Result<(), Unsupported> {
@@ -35,6 +36,6 @@ impl Method for TemporalRev {
 
     fn trainer(&self, network: Network, run: RunSpec) -> Result<Box<dyn Trainer>> {
         self.supports(&network, &run)?;
-        Ok(Box::new(trainer::TemporalRev::new(network, run)))
+        Ok(Box::new(trainer::TemporalRev::new(network, run, self.kept)))
     }
 }

@@ -1,4 +1,4 @@
-//! Forward through time with the tape off, backward by inversion.
+//! Forward through time with the tape off, backward from the last states.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use engine::method::{Batch, Outcome, RunSpec, Trainer, Unsupported};
 use engine::model::{Levels, Network, Wiring};
 use engine::optim::Optimizer;
 use engine::pass::{Mode, Pass};
-use engine::region::Carried;
+use engine::region::{Carried, KeptStates, Past, Stem};
 use engine::run::{Run, Total};
 use engine::tape::Tape;
 use engine::unroll::{Through, TimeGradient};
@@ -18,11 +18,12 @@ use engine::{Result, ops};
 
 pub(crate) struct TemporalRev {
     run: Run,
+    kept: KeptStates,
 }
 
 impl TemporalRev {
-    pub(crate) fn new(network: Network, spec: RunSpec) -> Self {
-        Self { run: Run::new(network, spec) }
+    pub(crate) fn new(network: Network, spec: RunSpec, kept: KeptStates) -> Self {
+        Self { run: Run::new(network, spec), kept }
     }
 }
 
@@ -36,26 +37,20 @@ impl Trainer for TemporalRev {
         let levels = Rc::clone(levels);
         let params = &self.run.network.params;
         let (steps, loss, labels) = (self.run.spec.steps, self.run.spec.loss, &batch.labels);
-        if batch.images.steps() != 1 {
-            return Err(Error::shape(
-                "temporal reversal",
-                "[1, B, C, H, W]: one image for all steps",
-                batch.images.shape(),
-            ));
-        }
         let mut port = Through::new(&mut self.run.statistics, TimeGradient::Cut);
 
-        // The stem is the only part whose activations are kept; it is read by every step.
-        let stem_tape = session.tape();
-        let recorded = Pass::new(&session, params, &stem_tape, Mode::Train, steps, key);
-        let stem = levels.stem(&recorded, &mut port, &batch.images)?;
-
         let off = Tape::off();
-        let forward = recorded.on(&off);
+        let pass = Pass::new(&session, params, &off, Mode::Train, steps, key)
+            .with_rebuilt_norms(self.run.spec.rebuilt_norms);
+        // The stem of a still image is the only part whose activations are kept; it is read by every step.
+        let stem = Stem::new(&pass, &mut port, &*levels, &batch.images)?;
+        let mut past = Past::new(self.kept, &*levels, steps);
         let mut total = Total::default();
         for step in 0..steps {
-            let scores = drive::level_step(&forward.at(step), &mut port, &*levels, &stem)?;
-            total.add(&forward, &scores)?;
+            let at = pass.at(step);
+            let feature = stem.at(&at, &mut port)?;
+            let scores = drive::level_step_leaving(&at, &mut port, &*levels, &feature, &mut past)?;
+            total.add(&pass, &scores)?;
         }
         if port.holds_membranes() {
             let reason =
@@ -68,27 +63,26 @@ impl Trainer for TemporalRev {
         }
 
         session.ledger().enter(Phase::Backward);
-        let states = last_states(&forward, &mut port, &*levels)?;
-        let mut carried = Carried::last(&forward, &*levels, &stem, states)?;
-        let mut outcome =
-            Outcome { samples: labels.len(), correct: total.hits(labels)?, ..Outcome::default() };
+        let states = last_states(&pass, &mut port, &*levels)?;
+        let mut carried = Carried::last(&pass, &*levels, stem, past, states)?;
+        let mut parts = vec![0.0; steps];
         for step in (0..steps).rev() {
-            let at = forward.at(step);
+            let at = pass.at(step);
             // The head of this step, rebuilt from the state that the walk has reached.
-            let tape = session.tape();
-            let inner = at.on(&tape).rebuilding();
-            let top = tape.leaf(carried.top()?);
-            let scores = levels.head(&inner, &mut port, &top)?;
-            let (part, seed) = total.score_step(&at, &loss, &scores, labels)?;
-            outcome.loss += part;
-            if let Some(gradient) = tape.backward(&inner, &mut port, [(scores, seed)])?.take(&top) {
-                carried.add_top_gradient(&gradient)?;
-            }
-            drop(top);
+            carried.head_back(&at, &mut port, |scores| {
+                let (part, seed) = total.score_step(&at, &loss, scores, labels)?;
+                parts[step] = part;
+                Ok(seed)
+            })?;
             carried.step_back(&at, &mut port)?;
         }
-        let gradient = carried.into_stem_gradient();
-        stem_tape.backward(&recorded, &mut port, [(stem, gradient)])?;
+        carried.into_stem().finish(&pass, &mut port)?;
+        let outcome = Outcome {
+            loss: parts.iter().sum(),
+            samples: labels.len(),
+            correct: total.hits(labels)?,
+            ..Outcome::default()
+        };
         drop(port);
         self.run.update(outcome.loss, optimizer)?;
         Ok(outcome)

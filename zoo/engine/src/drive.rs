@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::model::{Levels, Segment, Wiring};
-use crate::ops;
+use crate::ops::{self, Shortcut};
 use crate::pass::Pass;
-use crate::region;
+use crate::region::{self, Past};
 use crate::unroll::Unroll;
 use crate::value::Value;
 
@@ -40,7 +40,7 @@ pub fn all_steps(
             ops::concat_steps(pass, &scores)
         }
         Wiring::Levels(levels) => {
-            let shared = if x.steps() == 1 { Some(levels.stem(pass, port, x)?) } else { None };
+            let shared = if x.steps() == 1 { Some(stem_of(pass, port, &**levels, x)?) } else { None };
             let mut scores = Vec::with_capacity(pass.steps());
             for step in 0..pass.steps() {
                 let at = pass.at(step);
@@ -79,12 +79,36 @@ pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Val
 /// One step through all levels, from the stem feature to scores `[1, B, classes]`; the carried values move on.
 ///
 /// # Errors
-/// When a shape does not fit.
+/// When a shape does not fit, or a carried value leaves its grid.
 pub fn level_step(
     pass: &Pass<'_>,
     port: &mut dyn Unroll,
     levels: &dyn Levels,
     stem: &Value,
+) -> Result<Value> {
+    through_levels(pass, port, levels, stem, None)
+}
+
+/// [`level_step`] that leaves behind what a walk back needs.
+///
+/// # Errors
+/// As [`level_step`].
+pub fn level_step_leaving(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    levels: &dyn Levels,
+    stem: &Value,
+    past: &mut Past,
+) -> Result<Value> {
+    through_levels(pass, port, levels, stem, Some(past))
+}
+
+fn through_levels(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    levels: &dyn Levels,
+    stem: &Value,
+    mut past: Option<&mut Past>,
 ) -> Result<Value> {
     let step = pass.step().unwrap_or(0);
     let sites = levels.sites();
@@ -95,9 +119,15 @@ pub fn level_step(
             deeper.extend(port.carry(pass, site)?);
         }
         let f = levels.level(pass, port, level, &below, &deeper)?;
+        let shortcut = Shortcut::of(levels, level, step);
         let carried = match port.carry(pass, site)? {
-            Some(previous) => ops::carry_on(pass, site.name(), &f, &previous, levels.skip(level, step))?,
-            None => ops::dense(pass, &f)?,
+            Some(previous) => {
+                if let Some(past) = past.as_deref_mut() {
+                    past.leave(pass, shortcut, &previous)?;
+                }
+                shortcut.carry_on(pass, &f, &previous)?
+            }
+            None => shortcut.first(pass, &f)?,
         };
         port.keep(pass, site, &carried)?;
         below = carried;
@@ -105,7 +135,21 @@ pub fn level_step(
     levels.head(pass, port, &below)
 }
 
-fn check_frames(pass: &Pass<'_>, x: &Value) -> Result<()> {
+/// The stem feature of a still image, for all steps; where there is only one, the pass is at it.
+pub(crate) fn stem_of(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    levels: &dyn Levels,
+    image: &Value,
+) -> Result<Value> {
+    match pass.steps() {
+        1 => levels.stem(&pass.at(0), port, image),
+        _ => levels.stem(pass, port, image),
+    }
+}
+
+/// Images `[1, B, C, H, W]` are still, frames are T.
+pub(crate) fn check_frames(pass: &Pass<'_>, x: &Value) -> Result<()> {
     if x.steps() == 1 || x.steps() == pass.steps() {
         return Ok(());
     }

@@ -247,6 +247,12 @@ impl Params {
         }
     }
 
+    /// The numbers that a parameter starts from, in a plan too.
+    pub(crate) fn start(&self, id: ParamId) -> Vec<f64> {
+        let param = &self.entries[id.0];
+        draw(self.key.fork(&param.name), param.shape(), param.init)
+    }
+
     pub(crate) fn leaf(&self, id: ParamId) -> Value {
         let mut leaf = self.entries[id.0].value.detached();
         leaf.slot = Some(Slot::Parameter(id));

@@ -261,6 +261,12 @@ impl<'a> Pass<'a> {
         self.rebuilding
     }
 
+    /// The same pass as a rebuilt forward that leaves every running statistic where it is, whatever the run's rule says.
+    #[must_use]
+    pub fn unmoved(&self) -> Self {
+        Self { rebuilding: true, rebuilt_norms: NormUpdates::Keep, ..self.clone() }
+    }
+
     /// Where values are made.
     #[must_use]
     pub fn session(&self) -> &'a Session {

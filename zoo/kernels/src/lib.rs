@@ -16,6 +16,7 @@ pub mod linear;
 pub mod loss;
 pub mod norm;
 pub mod pool;
+pub mod remainder;
 pub mod scratch;
 pub mod standardise;
 pub mod storage;

@@ -21,6 +21,7 @@ mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
 mod tokenizer;
+mod trevsnn;
 mod vgg_bn;
 mod vgg_ws;
 
@@ -39,6 +40,7 @@ pub static MODELS: &[&[ModelEntry]] = &[
     rev_resnet::ENTRIES,
     resnet19_tdbn::ENTRIES,
     spiking_resnet::ENTRIES,
+    trevsnn::ENTRIES,
     sew_resnet::ENTRIES,
     revsformer::ENTRIES,
     spikingformer::ENTRIES,

@@ -58,15 +58,24 @@ const LARGE: usize = 64;
 fn image(spec: &ModelSpec, builder: &mut Builder, blocks: [usize; 4]) -> Result<Wiring> {
     builder.start_from(START);
     let widths = spec.widths([64, 128, 256, 512])?;
-    let [channels, height, width] = spec.image;
-    let large = channels == 3 && height.min(width) >= LARGE;
+    let (stem, _) = stem(spec, builder, widths[0])?;
+    rest(spec, builder, stem, &widths, &spec.blocks(blocks)?)
+}
+
+/// The stem of an image network, and by how much it shrinks the sides.
+pub(crate) fn stem(
+    spec: &ModelSpec,
+    builder: &mut Builder,
+    channels: usize,
+) -> Result<(Vec<Box<dyn Block>>, usize)> {
+    let large = spec.image[0] == 3 && spec.image[1].min(spec.image[2]) >= LARGE;
     let (kernel, stride) = if large { (7, 2) } else { (3, 1) };
-    let shape = ConvSpec::same(channels, widths[0], kernel, stride);
+    let shape = ConvSpec::same(spec.image[0], channels, kernel, stride);
     let mut stem = conv_norm(spec, builder, ("conv1", "bn1"), Role::Encoder, shape)?;
     if large {
         stem.push(Box::new(builder.pool("maxpool", STEM_MAXIMUM)));
     }
-    rest(spec, builder, stem, &widths, &spec.blocks(blocks)?)
+    Ok((stem, if large { 4 } else { 1 }))
 }
 
 fn events(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
@@ -94,7 +103,8 @@ fn rest(
     Ok(Wiring::Sequence(segments.into()))
 }
 
-fn block(spec: &ModelSpec, builder: &mut Builder, place: &Place) -> Result<Residual> {
+/// A block of basic form.
+pub(crate) fn block(spec: &ModelSpec, builder: &mut Builder, place: &Place) -> Result<Residual> {
     let Place { name, from, width, stride } = place;
     let mut branch: Vec<Box<dyn Block>> = Vec::new();
     for (index, from, stride) in [(1, *from, *stride), (2, *width, 1)] {

@@ -15,6 +15,7 @@ use engine::neuron::Neuron;
 use engine::ops::{self, ConvSpec};
 use engine::param::{Init, ParamId, ParamKind};
 use engine::pass::Pass;
+use engine::region::Grid;
 use engine::site::{Role, Site};
 use engine::unroll::Unroll;
 use engine::value::Value;
@@ -36,6 +37,7 @@ struct TinyTrev {
     stem: Chain,
     carries: Vec<Site>,
     steps: Vec<Step>,
+    grid: Option<Grid>,
 }
 
 /// The weights of one step.
@@ -91,7 +93,7 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Wiring::Levels(Rc::new(TinyTrev { stem: Chain(stem), carries, steps })))
+    Ok(Wiring::Levels(Rc::new(TinyTrev { stem: Chain(stem), carries, steps, grid: spec.grid })))
 }
 
 fn build_level(
@@ -185,6 +187,10 @@ impl Levels for TinyTrev {
 
     fn skip(&self, level: usize, step: usize) -> ParamId {
         self.steps[step].levels[level].alpha
+    }
+
+    fn grid(&self) -> Option<Grid> {
+        self.grid
     }
 
     fn head(&self, pass: &Pass<'_>, port: &mut dyn Unroll, top: &Value) -> Result<Value> {

@@ -83,6 +83,10 @@ pub trait Levels {
     /// The invertible shortcut of a level at a step, one factor a channel.
     fn skip(&self, level: usize, step: usize) -> ParamId;
 
+    /// The grid that carried values lie on, with factors that are multiples of 1/64, so that a step can be undone to
+    /// the bit; `None` is plain floating point.
+    fn grid(&self) -> Option<Grid>;
+
     /// Scores `[1, B, classes]` from the deepest level.
     ///
     /// # Errors

@@ -6,6 +6,8 @@
 mod adaptive;
 mod add;
 mod attention;
+mod carry;
+mod channels;
 mod conv;
 mod drop_path;
 mod fire;
@@ -25,6 +27,8 @@ mod upsample;
 pub use adaptive::adaptive_average;
 pub use add::{add, add_rounded};
 pub use attention::attention;
+pub use carry::Shortcut;
+pub use channels::channels;
 pub use conv::{ConvSpec, conv};
 pub use drop_path::{DropPer, drop_path};
 pub use fire::fire;
@@ -38,7 +42,7 @@ pub(crate) use reshape::sum_steps;
 pub use reshape::{
     concat_channels, concat_steps, dense, double_channels, flatten, repeat_steps, split_channels,
 };
-pub use scale::{carry_on, dropout, scale, unmix};
+pub use scale::{dropout, scale};
 pub use standardise::{Epsilon, Standardisation, Variance, standardise};
 pub use tokens::{mask_channels, token_dot};
 pub use trace::trace;

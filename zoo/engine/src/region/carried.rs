@@ -1,13 +1,18 @@
 //! Levels carried through time, backward by inversion (T-RevSNN, sections 4.2-4.3).
 //!
 //! Forward, with the tape off: `c_l[t] = F_l(c_{l-1}[t], c_{>l}[t-1]) + alpha_l c_l[t-1]`, shallowest level first;
-//! only `c[T]` is kept. Backward, t = T..1, deepest level first:
-//! `c_l[t-1] = (c_l[t] - F_l(...)) / alpha_l`; every input of `F_l` is known by then.
+//! `c[T]` is kept, and a [`Past`]. Backward, t = T..1, deepest level first: F is rebuilt, which every level needs for its
+//! gradients, and `c_l[t-1]` is had from `c_l[t]` and F; every input of `F_l` is known by then.
+//!
+//! Gradients are summed in the order in which one tape over all steps would sum them, so where the states come back to
+//! the bit, gradients are those of stored activations to the bit.
 
+use super::past::Past;
+use super::stem::Stem;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::Levels;
-use crate::ops;
+use crate::ops::Shortcut;
 use crate::pass::Pass;
 use crate::tape::Tape;
 use crate::unroll::Unroll;
@@ -16,11 +21,11 @@ use crate::value::Value;
 /// The states of all levels at one step, walked backwards.
 pub struct Carried<'l> {
     levels: &'l dyn Levels,
-    stem: Value,
+    stem: Stem<'l>,
+    past: Past,
     states: Vec<Value>,
     /// Gradients of the states.
     gradients: Vec<Value>,
-    stem_gradient: Value,
 }
 
 impl<'l> Carried<'l> {
@@ -28,38 +33,49 @@ impl<'l> Carried<'l> {
     ///
     /// # Errors
     /// When memory is short.
-    pub fn last(pass: &Pass<'_>, levels: &'l dyn Levels, stem: &Value, states: Vec<Value>) -> Result<Self> {
+    pub fn last(
+        pass: &Pass<'_>,
+        levels: &'l dyn Levels,
+        mut stem: Stem<'l>,
+        past: Past,
+        states: Vec<Value>,
+    ) -> Result<Self> {
+        stem.start_back(pass)?;
         let gradients = states
             .iter()
             .map(|state| pass.session().zeros(Category::ActivationGradients, state.shape()))
             .collect::<Result<_>>()?;
-        let stem_gradient = pass.session().zeros(Category::ActivationGradients, stem.shape())?;
-        Ok(Self { levels, stem: stem.detached(), states, gradients, stem_gradient })
+        Ok(Self { levels, stem, past, states, gradients })
     }
 
-    /// The deepest level's state at the current step.
-    ///
-    /// # Errors
-    /// When there are no levels.
-    pub fn top(&self) -> Result<&Value> {
-        self.states.last().ok_or_else(|| Error::Misuse("a wiring of levels has none".into()))
-    }
-
-    /// Adds a gradient of the deepest level's state at the current step.
-    ///
-    /// # Errors
-    /// When a kernel fails.
-    pub fn add_top_gradient(&mut self, gradient: &Value) -> Result<()> {
-        match self.gradients.last() {
-            Some(sum) => ops::accumulate(sum, gradient),
-            None => Ok(()),
-        }
-    }
-
-    /// The gradient of the stem, once the walk has reached the first step.
+    /// The states of the current step, shallowest first.
     #[must_use]
-    pub fn into_stem_gradient(self) -> Value {
-        self.stem_gradient
+    pub fn states(&self) -> &[Value] {
+        &self.states
+    }
+
+    /// Rebuilds the head of the step that the pass is at and goes back through it, from the gradient of the scores that
+    /// `score` gives. The head is no part of the levels, so its norms never move their statistics again.
+    ///
+    /// # Errors
+    /// When the head fails.
+    pub fn head_back(
+        &mut self,
+        pass: &Pass<'_>,
+        port: &mut dyn Unroll,
+        score: impl FnOnce(&Value) -> Result<Value>,
+    ) -> Result<()> {
+        let (Some(top), Some(gradient)) = (self.states.last(), self.gradients.pop()) else {
+            return Err(Error::Misuse("a wiring of levels has none".into()));
+        };
+        let tape = pass.session().tape();
+        let inner = pass.on(&tape).unmoved();
+        let top = tape.leaf(top);
+        let scores = self.levels.head(&inner, port, &top)?;
+        let seed = score(&scores)?;
+        let mut gradients = tape.backward(&inner, port, [(top.clone(), gradient), (scores, seed)])?;
+        self.gradients.push(taken(gradients.take(&top))?);
+        Ok(())
     }
 
     /// Goes one step back: gradients flow through every level at `pass.step()`, and the states become those of the
@@ -76,54 +92,53 @@ impl<'l> Carried<'l> {
         let mut earlier: Vec<Value> = Vec::with_capacity(depth);
         for level in (0..depth).rev() {
             let Some(gradient) = self.gradients.pop() else { break };
-            let site = &self.levels.sites()[level];
             let tape = pass.session().tape();
             let inner = pass.on(&tape).rebuilding();
-            let below = tape.leaf(if level == 0 { &self.stem } else { &self.states[level - 1] });
-            // Deeper levels have been inverted already: these are their states of the step before.
+            let (below, below_gradient) = match level {
+                0 => self.stem.on_tape(&inner, port)?,
+                _ => (tape.leaf(&self.states[level - 1]), self.gradients.pop()),
+            };
+            // Deeper levels are at the step before already.
             let deeper: Vec<Value> = if step == 0 {
                 Vec::new()
             } else {
                 self.states[level + 1..].iter().map(|c| tape.leaf(c)).collect()
             };
             let f = self.levels.level(&inner, port, level, &below, &deeper)?;
-            if step > 0 {
-                let alpha = self.levels.skip(level, step);
-                let before = ops::unmix(&pass.on(&Tape::off()), site.name(), &self.states[level], &f, alpha)?;
-                earlier.push(through_skip(pass, &gradient, &before, alpha)?);
+            let own = if step > 0 {
+                let shortcut = Shortcut::of(self.levels, level, step);
+                let before = self.past.back(&pass.on(&Tape::off()), shortcut, &self.states[level], &f)?;
+                let through = shortcut.through(pass, &gradient, &before)?;
                 self.states[level] = before;
+                Some(through)
+            } else {
+                None
+            };
+            // What has flowed so far starts each leaf's sum; `earlier` runs from the deepest level to the next one.
+            let seeds = deeper.iter().rev().cloned().zip(earlier.drain(..));
+            let seeds = seeds.chain(below_gradient.map(|sum| (below.clone(), sum))).chain([(f, gradient)]);
+            let mut gradients = tape.backward(&inner, port, seeds.collect::<Vec<_>>())?;
+            for leaf in deeper.iter().rev() {
+                earlier.push(taken(gradients.take(leaf))?);
             }
-            let mut gradients = tape.backward(&inner, port, [(f, gradient)])?;
-            if let Some(through) = gradients.take(&below) {
-                ops::accumulate(self.gradients.last().unwrap_or(&self.stem_gradient), &through)?;
+            match level {
+                0 => self.stem.put_gradient(&inner, &below, gradients)?,
+                _ => self.gradients.push(taken(gradients.take(&below))?),
             }
-            for (offset, leaf) in deeper.iter().enumerate() {
-                if let Some(through) = gradients.take(leaf) {
-                    // `earlier` runs from the deepest level to this one; `deeper` from the next one to the deepest.
-                    ops::accumulate(&earlier[deeper.len() - 1 - offset], &through)?;
-                }
-            }
+            earlier.extend(own);
         }
         earlier.reverse();
         self.gradients = earlier;
         Ok(())
     }
+
+    /// The stem, whose turn it is once the walk has left the first step.
+    #[must_use]
+    pub fn into_stem(self) -> Stem<'l> {
+        self.stem
+    }
 }
 
-/// Through `alpha * before`: the gradient of alpha goes to its accumulator, that of `before` is returned.
-fn through_skip(
-    pass: &Pass<'_>,
-    gradient: &Value,
-    before: &Value,
-    alpha: crate::param::ParamId,
-) -> Result<Value> {
-    let (n, c) = (gradient.steps() * gradient.batch(), gradient.channels());
-    let plane = gradient.plane();
-    if let Some((into, add)) = pass.params().accumulator(alpha)? {
-        kernels::elementwise::channel_dot(gradient.tensor()?, before.tensor()?, n, c, plane, into, add)?;
-    }
-    let factor = pass.param(alpha);
-    pass.gradient(gradient.shape(), || {
-        Ok(kernels::elementwise::channel_scale(gradient.tensor()?, n, c, plane, factor.tensor()?)?)
-    })
+fn taken(gradient: Option<Value>) -> Result<Value> {
+    gradient.ok_or_else(|| Error::Misuse("a gradient that a walk was given did not come back".into()))
 }
