@@ -8,7 +8,7 @@ use engine::layer::{AdaptiveAverage, Attention, Builder, ChannelMask, Scale, Sum
 use engine::ledger::{Category, Ledger};
 use engine::neuron::Neuron;
 use engine::ops::{self, Epsilon, Standardisation, Variance};
-use engine::optim::OptimSpec;
+use engine::optim::{OptimSpec, Undecayed};
 use engine::param::{Init, ParamId, ParamKind, Params};
 use engine::pass::{Mode, Pass, Session};
 use engine::site::{Role, Site};
@@ -19,10 +19,12 @@ use keys::Key;
 use crate::each_op::{convolved, quantised};
 use crate::{Reference, compare, draw, geometry, numbers, through};
 
+const BETAS: [f64; 2] = [0.9, 0.999];
+
 const QUANTISER: Neuron = Neuron::Quantiser { smooth: false };
 
 fn fired(pass: &Pass<'_>, x: &Value) -> Result<Value> {
-    Ok(ops::fire(pass, "spikes", &QUANTISER, x, x.steps(), None, false)?.0)
+    Ok(ops::fire(pass, "spikes", &QUANTISER, x, x.steps(), None, (false, true))?.0)
 }
 
 /// Several 1x1 convolutions of one input, as numbers or as spikes.
@@ -308,11 +310,29 @@ fn a_value_that_is_constant_in_time_is_its_own_frame() {
 fn a_parameter_of_one_element_trains() {
     for (dtype, spec) in [DType::F32, DType::F64].into_iter().flat_map(|dtype| {
         [
-            OptimSpec::Sgd { momentum: 0.9, weight_decay: 0.1, nesterov: true },
-            OptimSpec::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false },
-            OptimSpec::Adam { weight_decay: 0.1 },
-            OptimSpec::AdamW { weight_decay: 0.1 },
-            OptimSpec::Lamb { weight_decay: 0.1, trust_clip: true },
+            OptimSpec::Sgd {
+                momentum: 0.9,
+                weight_decay: 0.1,
+                nesterov: true,
+                undecayed: Undecayed::Nothing,
+            },
+            OptimSpec::Sgd {
+                momentum: 0.0,
+                weight_decay: 0.0,
+                nesterov: false,
+                undecayed: Undecayed::Nothing,
+            },
+            OptimSpec::Adam { weight_decay: 0.1, betas: BETAS, eps: 1e-8, undecayed: Undecayed::Nothing },
+            OptimSpec::AdamW { weight_decay: 0.1, betas: BETAS, eps: 1e-8, undecayed: Undecayed::Nothing },
+            OptimSpec::Lamb {
+                weight_decay: 0.1,
+                betas: BETAS,
+                eps: 1e-6,
+                undecayed: Undecayed::Nothing,
+                trust_clip: true,
+                always_adapt: false,
+                max_grad_norm: None,
+            },
         ]
         .map(|spec| (dtype, spec))
     }) {
