@@ -9,7 +9,6 @@ use engine::method::{Batch, Outcome, RunSpec, Settings, Trainer};
 use engine::model::{LevelChoices, ModelEntry, ModelSpec, Sizes};
 use engine::neuron::{Firing, InputDecay, Neuron, Reset, ResetGradient, Surrogate};
 use engine::norm::NormOver;
-use engine::optim::Optimizer;
 use engine::param::Params;
 use engine::pass::Session;
 use engine::region::Grid;

@@ -5,7 +5,7 @@
 //! understood is an error, never a guess.
 
 use engine::loss::{Loss, MseTarget};
-use engine::method::{MethodEntry, Setting, Settings};
+use engine::method::{MethodEntry, Official, Setting, Settings};
 use engine::model::{ModelEntry, ModelSpec};
 use engine::neuron::{Firing, InputDecay, Neuron, Reset, ResetGradient, Surrogate};
 use serde_json::Value;
@@ -25,25 +25,33 @@ pub(super) fn model(case: &Case) -> Result<&'static ModelEntry> {
     best.map(|(_, entry)| *entry).ok_or_else(|| unknown("model", name, known.iter().map(|(class, _)| *class)))
 }
 
-/// The method that a case's rule is, told apart by whether parameters moved inside the step.
-pub(super) fn method(case: &Case, updates: bool) -> Result<&'static MethodEntry> {
+/// The method that a case's rule is, told apart by whether parameters moved inside the step, and how golden cases
+/// know it.
+pub(super) fn method(case: &Case, updates: bool) -> Result<(&'static Official, &'static MethodEntry)> {
     let plain = case.method.split(" (").next().unwrap_or_default();
     let name = if updates { format!("{plain}, an update at every step") } else { plain.to_owned() };
-    let exact = registry::all().find(|entry| entry.official.contains(&name.as_str()));
-    exact.ok_or_else(|| unknown("method", &name, registry::all().flat_map(|entry| entry.official)))
+    let known =
+        || registry::all().flat_map(|entry| entry.official.iter().map(move |official| (official, entry)));
+    known()
+        .find(|(official, _)| official.name == name)
+        .ok_or_else(|| unknown("method", &name, known().map(|(official, _)| &official.name)))
 }
 
 fn unknown<'n>(kind: &str, name: &str, known: impl Iterator<Item = &'n &'static str>) -> Error {
     Error::unknown(Unknown::new(&format!("{kind} of a golden case"), name, known.copied()))
 }
 
-/// Settings that replay the case's own draws.
-pub(super) fn settings(case: &Case) -> Settings {
+/// Settings with which the method does what the case's code did, the case's own draws included.
+pub(super) fn settings(case: &Case, official: &Official) -> Settings {
+    let fixed = official
+        .settings
+        .iter()
+        .map(|(key, choice)| ((*key).to_owned(), Setting::Text((*choice).to_owned())));
     let steps = case.selected.iter().map(|steps| {
         let steps = steps.iter().map(|&step| step as i64).collect();
         ("steps".to_owned(), Setting::Integers(steps))
     });
-    Settings::new(steps)
+    Settings::new(fixed.chain(steps))
 }
 
 /// What to build: the model's published set-up with the sizes and the neuron of the case, in plain floating point.

@@ -48,6 +48,7 @@ pub(super) fn replay(case: &Case, file: &Tensors) -> Result<Replayed> {
     replayed.extend(named("param_after/", snapshot(params, false).map_err(engine)?));
     statistics(&*trainer, &mut replayed).map_err(engine)?;
     collect(case, journal, &mut replayed).map_err(candle)?;
+    add_aliases(params, &mut replayed);
 
     trainer.session().watch();
     trainer.evaluate(&batch).map_err(engine)?;
@@ -69,8 +70,8 @@ fn trainer(case: &Case, file: &Tensors) -> Result<Box<dyn Trainer>> {
         Ok,
     )?;
     let spec = dialect::spec(case, entry, [channels, height, width], classes)?;
-    let method = dialect::method(case, has_updates(file))?;
-    let method = (method.build)(&dialect::settings(case))
+    let (official, method) = dialect::method(case, has_updates(file))?;
+    let method = (method.build)(&dialect::settings(case, official))
         .map_err(|source| Error::Setting { place: place(), source })?;
     let session = Rc::new(Session::new(Device::Cpu, file.dtype));
     let build = || -> engine::Result<Box<dyn Trainer>> {
@@ -183,6 +184,19 @@ fn collect(case: &Case, journal: Journal, into: &mut Replayed) -> candle_core::R
         into.extend(named(&format!("param_after_step{step}/"), update.params));
     }
     Ok(())
+}
+
+/// A shared parameter stands under each of its names.
+fn add_aliases(params: &Params, into: &mut Replayed) {
+    let groups: Vec<String> =
+        into.keys().filter_map(|name| Some(name.split_once('/')?.0.to_owned())).collect();
+    for group in std::collections::BTreeSet::from_iter(groups) {
+        for (alias, own) in params.aliases() {
+            if let Some(tensor) = into.get(&format!("{group}/{own}")).cloned() {
+                into.insert(format!("{group}/{alias}"), tensor);
+            }
+        }
+    }
 }
 
 fn named(prefix: &str, tensors: Vec<(String, Tensor)>) -> impl Iterator<Item = (String, Tensor)> {

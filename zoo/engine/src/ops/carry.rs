@@ -52,8 +52,14 @@ impl<'a> Shortcut<'a> {
     /// When the value leaves the grid's range.
     pub fn first(self, pass: &Pass<'_>, f: &Value) -> Result<Value> {
         let f = dense(pass, f)?;
-        let Some(grid) = self.grid else { return Ok(f) };
         let alpha = pass.param(self.alpha);
+        let Some(grid) = self.grid else {
+            // Nothing is multiplied with it at this step; the released code keeps it away from zero all the same.
+            if let Ok(alpha) = alpha.tensor() {
+                elementwise::floor_magnitude(alpha, SMALLEST_ALPHA)?;
+            }
+            return Ok(f);
+        };
         let y = pass.passing(f.shape(), || {
             Ok(remainder::carry(&layout(grid, &f), f.tensor()?, None, alpha.tensor()?)?)
         })?;
