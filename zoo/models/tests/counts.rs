@@ -71,6 +71,8 @@ fn parameters_are_as_many_as_the_authors_networks_have() {
         ("spike-driven-transformer-6-512", IMAGENET, 1000, 23_373_736),
         ("spike-driven-transformer-8-384", IMAGENET, 1000, 16_816_536),
         ("spike-driven-transformer-8-512", IMAGENET, 1000, 29_689_896),
+        ("spike-driven-transformer-2-256", EVENTS, 10, 2_566_794),
+        ("spike-driven-transformer-2-256", EVENTS, 11, 2_567_051),
         ("spike-driven-transformer-2-512", CIFAR, 10, 10_233_546),
         ("spike-driven-transformer-2-512", CIFAR, 100, 10_279_716),
     ] {

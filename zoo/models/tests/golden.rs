@@ -12,7 +12,7 @@ use engine::Result;
 use engine::drive::Regions;
 use engine::journal::snapshot;
 use engine::ledger::Category;
-use engine::loss::Loss;
+use engine::loss::{Loss, MseTarget};
 use engine::method::{Batch, RunSpec};
 use engine::model::{ModelSpec, Sizes};
 use engine::optim::Optimizer;
@@ -64,7 +64,7 @@ struct Case {
     model: &'static str,
     steps: usize,
     sizes: Sizes,
-    smoothing: f64,
+    loss: Loss,
     /// Whether there are blocks that the authors' code inverts, whose running statistics it moves twice.
     reversible: bool,
 }
@@ -99,8 +99,7 @@ fn step(case: &Case, regions: Regions, rebuilt_norms: NormUpdates) {
     let session = Rc::new(Session::new(Device::Cpu, DType::F64));
     let params = Params::new(Rc::clone(&session), Key::new(1));
     let network = entry.network(&spec, params).unwrap();
-    let loss = Loss::MeanScores { smoothing: case.smoothing };
-    let spec = RunSpec { rebuilt_norms, ..RunSpec::new(case.steps, loss, Key::new(2)) };
+    let spec = RunSpec { rebuilt_norms, ..RunSpec::new(case.steps, case.loss, Key::new(2)) };
     let mut run = Run::new(network, spec);
     let mut given = part(&tensors, "param/");
     given.extend(part(&tensors, "buffer/"));
@@ -167,8 +166,12 @@ fn transformer(heads: usize) -> Sizes {
     Sizes { heads: Some(heads), ..sizes(&[16], &[2]) }
 }
 
+fn mean_scores(smoothing: f64) -> Loss {
+    Loss::MeanScores { smoothing }
+}
+
 fn case(name: &'static str, model: &'static str, steps: usize, sizes: Sizes) -> Case {
-    Case { name, model, steps, sizes, smoothing: 0.0, reversible: false }
+    Case { name, model, steps, sizes, loss: mean_scores(0.0), reversible: false }
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn ms_resnet_is_that_of_the_authors() {
 #[test]
 fn ms_resnet_on_events_is_that_of_the_authors() {
     let sizes = sizes(&[4, 6, 8], &[1, 2, 1]);
-    check(&Case { smoothing: 0.1, ..case("msresnet_dvs", "ms-resnet20", 4, sizes) });
+    check(&Case { loss: mean_scores(0.1), ..case("msresnet_dvs", "ms-resnet20", 4, sizes) });
 }
 
 #[test]
@@ -192,7 +195,7 @@ fn rev_resnet_is_that_of_the_authors() {
 fn rev_resnet_on_events_is_that_of_the_authors() {
     let sizes = sizes(&[4, 6, 8], &[1, 2, 2]);
     check(&Case {
-        smoothing: 0.1,
+        loss: mean_scores(0.1),
         reversible: true,
         ..case("revsnn_revsresnet_dvs", "rev-resnet24", 5, sizes)
     });
@@ -206,26 +209,36 @@ fn sew_resnet_is_that_of_the_authors() {
 
 #[test]
 fn spikingformer_is_that_of_the_authors() {
-    check(&Case { smoothing: 0.1, ..case("spikingformer", "spikingformer-2-384", 2, transformer(2)) });
+    check(&Case {
+        loss: mean_scores(0.1),
+        ..case("spikingformer", "spikingformer-2-384", 2, transformer(2))
+    });
 }
 
 #[test]
 fn revsformer_is_that_of_the_authors() {
     let case = case("revsformer", "revsformer-2-384", 2, transformer(2));
-    check(&Case { smoothing: 0.1, reversible: true, ..case });
+    check(&Case { loss: mean_scores(0.1), reversible: true, ..case });
 }
 
 #[test]
 fn spike_driven_transformer_is_that_of_the_authors() {
     let model = "spike-driven-transformer-2-512";
-    check(&Case { smoothing: 0.1, ..case("sdt", model, 2, transformer(2)) });
+    check(&Case { loss: mean_scores(0.1), ..case("sdt", model, 2, transformer(2)) });
     let pooled = Sizes { pools: Some(vec![1, 2, 3, 4]), ..transformer(4) };
-    check(&Case { smoothing: 0.1, ..case("sdt_imagenet", model, 3, pooled) });
+    check(&Case { loss: mean_scores(0.1), ..case("sdt_imagenet", model, 3, pooled) });
 }
 
 #[test]
 fn transformers_on_events_are_those_of_the_authors() {
-    let smoothed = |name, model| Case { smoothing: 0.1, ..case(name, model, 2, transformer(2)) };
+    let smoothed = |name, model| Case { loss: mean_scores(0.1), ..case(name, model, 2, transformer(2)) };
     check(&smoothed("spikingformer_dvs", "spikingformer-2-256"));
     check(&Case { reversible: true, ..smoothed("revsformer_dvs", "revsformer-2-256") });
+}
+
+#[test]
+fn spike_driven_transformer_on_events_is_that_of_the_authors() {
+    let loss = Loss::PerStep { mse: 0.001, target: MseTarget::Constant(1.0), smoothing: 0.1 };
+    let sizes = Sizes { pools: Some(vec![3, 4]), ..transformer(2) };
+    check(&Case { loss, ..case("sdt_dvs", "spike-driven-transformer-2-256", 3, sizes) });
 }
