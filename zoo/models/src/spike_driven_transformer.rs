@@ -201,7 +201,7 @@ impl MaskedAttention {
         };
         let fire = builder.neurons(&format!("{name}.talking_heads_lif"), product_neuron(spec));
         let unread = format!("{name}.talking_heads.weight");
-        builder.param(&unread, ParamKind::Weight, &[heads, heads, 1], Init::TorchUniform)?;
+        builder.param(&unread, ParamKind::Unread, &[heads, heads, 1], Init::TorchUniform)?;
         let mask = builder.channel_mask(&format!("{name}.mask"));
         let mut last: Vec<Box<dyn Block>> = Vec::new();
         if events {
