@@ -22,8 +22,7 @@ fn every_golden_case_agrees_with_the_authors_code() {
     assert!(cases.len() >= 25, "cases went missing: {cases:?}");
     let mut failed = Vec::new();
     for case in cases {
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_harness")).arg("probe").arg(&case).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_harness")).arg("probe").arg(&case).output().unwrap();
         if output.status.code() != Some(0) {
             let (said, complained) =
                 (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
