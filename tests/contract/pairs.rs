@@ -15,7 +15,7 @@ use tests::{batch, per_step, small, trainer_of};
 use crate::network;
 
 /// T of the walk.
-const STEPS: usize = 2;
+const STEPS: usize = 4;
 
 /// Samples of the one batch.
 const BATCH: usize = 4;
@@ -100,7 +100,7 @@ fn learns(pair: &Pair) -> Result<(), String> {
     let spec = ModelSpec { steps: trainer.network().spec.steps, ..spec };
     let batch = batch(trainer.session(), &spec, BATCH).unwrap();
     let mut optimizer = OptimSpec::adam(0.0).build(&trainer.network().params).unwrap();
-    optimizer.set_learning_rate(0.005);
+    optimizer.set_learning_rate(0.02);
     let before: Vec<Vec<f32>> = trainer.network().params.iter().map(numbers).collect();
     let mut losses = Vec::new();
     for _ in 0..20 {
