@@ -109,15 +109,15 @@ fn through_levels(
             deeper.extend(port.carry(pass, site)?);
         }
         let f = levels.level(pass, port, level, &below, &deeper)?;
-        let shortcut = Shortcut::of(levels, level, step);
         let carried = match port.carry(pass, site)? {
             Some(previous) => {
+                let shortcut = Shortcut::of(levels, level, step);
                 if let Some(past) = past.as_deref_mut() {
                     past.leave(pass, shortcut, &previous)?;
                 }
                 shortcut.carry_on(pass, &f, &previous)?
             }
-            None => shortcut.first(pass, &f)?,
+            None => ops::carry_first(pass, site.name(), &f, levels.grid())?,
         };
         port.keep(pass, site, &carried)?;
         below = carried;

@@ -46,26 +46,6 @@ impl<'a> Shortcut<'a> {
         Self::new(levels.sites()[level].name(), levels.skip(level, step), levels.grid())
     }
 
-    /// The value of the first step, which has none before it: F, on the grid where there is one.
-    ///
-    /// # Errors
-    /// When the value leaves the grid's range.
-    pub fn first(self, pass: &Pass<'_>, f: &Value) -> Result<Value> {
-        let f = dense(pass, f)?;
-        let Some(grid) = self.grid else { return Ok(f) };
-        let alpha = pass.param(self.alpha);
-        let y = pass.passing(f.shape(), || {
-            Ok(remainder::carry(&layout(grid, &f), f.tensor()?, None, alpha.tensor()?)?)
-        })?;
-        grid.check(self.place, &y)?;
-        let tape = pass.tape();
-        if !tape.tracks(&f) {
-            return Ok(y);
-        }
-        let slot = f.slot;
-        Ok(tape.record("round", y, move |backward, dy| backward.give(slot, dy)))
-    }
-
     /// `f + alpha * previous`. Saves the previous value, for the gradient of alpha.
     ///
     /// # Errors
@@ -77,8 +57,8 @@ impl<'a> Shortcut<'a> {
         let alpha = pass.param(self.alpha);
         let y = pass.passing(f.shape(), || match self.grid {
             Some(grid) => {
-                let previous = Some(previous.tensor()?);
-                Ok(remainder::carry(&layout(grid, &f), f.tensor()?, previous, alpha.tensor()?)?)
+                let (f, previous, layout) = (f.tensor()?, previous.tensor()?, layout(grid, &f));
+                Ok(remainder::carry(&layout, f, previous, alpha.tensor()?)?)
             }
             None => {
                 elementwise::floor_magnitude(alpha.tensor()?, SMALLEST_ALPHA)?;
@@ -164,6 +144,23 @@ impl<'a> Shortcut<'a> {
         }
         Err(Error::shape(self.place, format!("{:?}", carried.shape()), f.shape()))
     }
+}
+
+/// The carried value of the first step, which has none before it: F, on the grid where there is one.
+///
+/// # Errors
+/// When the value leaves the grid's range.
+pub fn carry_first(pass: &Pass<'_>, place: &str, f: &Value, grid: Option<Grid>) -> Result<Value> {
+    let f = dense(pass, f)?;
+    let Some(grid) = grid else { return Ok(f) };
+    let y = pass.passing(f.shape(), || Ok(remainder::start(f.tensor()?, grid.bits)?))?;
+    grid.check(place, &y)?;
+    let tape = pass.tape();
+    if !tape.tracks(&f) {
+        return Ok(y);
+    }
+    let slot = f.slot;
+    Ok(tape.record("carry_first", y, move |backward, dy| backward.give(slot, dy)))
 }
 
 fn alpha_gradient(pass: &Pass<'_>, alpha: ParamId, gradient: &Value, previous: &Value) -> Result<()> {

@@ -18,7 +18,7 @@ mod trace;
 mod upsample;
 
 pub use add::{add, add_rounded};
-pub use carry::Shortcut;
+pub use carry::{Shortcut, carry_first};
 pub use conv::{ConvSpec, conv};
 pub use fire::fire;
 pub use linear::linear;
