@@ -28,6 +28,7 @@ pub static RECIPES: &[Shipped] = &[
     Shipped { id: "plain-lif", text: include_str!("../recipes/plain-lif.toml") },
     Shipped { id: "coupled-lif", text: include_str!("../recipes/coupled-lif.toml") },
     Shipped { id: "levels-quantised", text: include_str!("../recipes/levels-quantised.toml") },
+    Shipped { id: "levels-exact", text: include_str!("../recipes/levels-exact.toml") },
 ];
 
 /// A suite by its name, or by the path of its file.
