@@ -58,6 +58,22 @@ enum Verb {
         /// Recipe id, or the path of a TOML file.
         name: String,
     },
+    /// Print a network's layers, shapes, parameters, neurons and operations, and which methods can train it.
+    Model {
+        /// Model id, as in `harness list models`.
+        name: String,
+        #[command(flatten)]
+        changes: verb::model::Changes,
+    },
+    /// Replay golden cases of the authors' code and compare every tensor; exit 1 where one differs.
+    Probe {
+        /// Folders of cases, each with a case.json and safetensors files.
+        #[arg(required = true, value_name = "CASE_DIR")]
+        cases: Vec<PathBuf>,
+        /// Print every tensor, not only groups and what differs.
+        #[arg(long)]
+        each: bool,
+    },
     /// Run one trial: assignment on standard input, events on standard output, one JSON object a line.
     #[command(hide = true)]
     Trial,
@@ -221,6 +237,10 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
             verb::report::report(&dir, to.as_deref(), output).map(|()| ExitCode::SUCCESS)
         }
         Some(Verb::Recipe { name }) => verb::recipe::recipe(&name, output).map(|()| ExitCode::SUCCESS),
+        Some(Verb::Model { name, changes }) => {
+            verb::model::model(&name, &changes, output).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Verb::Probe { cases, each }) => verb::probe::probe(&cases, each, output),
         Some(Verb::Trial) => Ok(trial::run(std::io::stdin().lock(), output)),
     }
 }

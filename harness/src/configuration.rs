@@ -5,7 +5,7 @@ use std::rc::Rc;
 use engine::loss::Loss;
 use engine::method::{Method, RunSpec};
 use engine::model::{ModelSpec, Network};
-use engine::optim::{OptimSpec, Schedule};
+use engine::optim::{AverageSpec, Clip, OptimSpec, Schedule};
 use engine::param::Params;
 use engine::pass::NormUpdates;
 use engine::pass::Session;
@@ -49,6 +49,12 @@ pub struct Configuration {
     pub loss: Loss,
     /// The optimiser's constants.
     pub optimizer: OptimSpec,
+    /// How gradients are kept short before each update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Clip>,
+    /// The average of the parameters that is judged beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageSpec>,
     /// The learning rate over the run.
     pub schedule: Schedule,
     /// How images become a batch.

@@ -128,6 +128,8 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 settings: case.settings.get(method).cloned().unwrap_or_default(),
                 loss: recipe.loss,
                 optimizer: recipe.optimizer,
+                clip: recipe.clip,
+                average: recipe.average,
                 schedule: recipe.schedule.clone(),
                 data,
                 budget,

@@ -107,7 +107,7 @@ fn details_of_an_unfinished_trial_are_left_out_and_never_joined_to_the_next_atte
     let folder = tempfile::tempdir()?;
     let dir = folder.path();
     Campaign::open(dir)?;
-    append_raw(&dir.join(CurvePoint::FILE), "suite/case/method/t4/s1,1,1,,9,,,\n")?;
+    append_raw(&dir.join(CurvePoint::FILE), "suite/case/method/t4/s1,1,1,,9,,,,\n")?;
     assert!(results::read(dir)?.curve.is_empty());
 
     let mut campaign = Campaign::open(dir)?;
@@ -200,7 +200,7 @@ fn another_schema_version_is_refused_with_its_line() -> Outcome {
     let dir = folder.path();
     Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &[], &[], &[])?;
     let path = dir.join(Trial::FILE);
-    let text = std::fs::read_to_string(&path)?.replace("\n1,", "\n99,");
+    let text = std::fs::read_to_string(&path)?.replace(&format!("\n{SCHEMA},"), "\n99,");
     std::fs::write(&path, text)?;
     for error in [Campaign::open(dir).map(|_| ()).unwrap_err(), results::read(dir).map(|_| ()).unwrap_err()] {
         assert!(

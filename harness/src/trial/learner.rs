@@ -1,10 +1,11 @@
-//! A network with its trainer and its optimiser, freshly made.
+//! A network with its trainer, its optimiser and the average of its parameters, freshly made.
 
 use std::rc::Rc;
 
 use datasets::Loader;
-use engine::method::{Batch, Trainer};
-use engine::optim::Optimizer;
+use engine::ledger::Phase;
+use engine::method::{Batch, Outcome, Trainer};
+use engine::optim::{Average, Optimizer};
 use engine::pass::Session;
 
 use super::Failure;
@@ -15,6 +16,8 @@ pub(super) struct Learner {
     pub(super) session: Rc<Session>,
     pub(super) trainer: Box<dyn Trainer>,
     pub(super) optimizer: Box<dyn Optimizer>,
+    /// Moved after each step, once a batch even where a method updates at every time step.
+    average: Option<Average>,
 }
 
 impl Learner {
@@ -29,14 +32,55 @@ impl Learner {
         let (method, run) = (configuration.method()?, configuration.run_spec(steps));
         method.supports(&network, &run).map_err(engine::Error::from)?;
         let trainer = method.trainer(network, run)?;
-        let optimizer = configuration.optimizer.build(&trainer.network().params)?;
-        Ok(Self { session, trainer, optimizer })
+        let params = &trainer.network().params;
+        let average = configuration.average;
+        let average = average.map(|spec| spec.build(params, trainer.statistics())).transpose()?;
+        let plain = configuration.optimizer.build(params)?;
+        let optimizer = match configuration.clip {
+            Some(clip) => clip.before(plain),
+            None => plain,
+        };
+        Ok(Self { session, trainer, optimizer, average })
+    }
+
+    /// One training step, and the average's step after it.
+    pub(super) fn step(&mut self, batch: &Batch) -> Result<Outcome, Failure> {
+        let outcome = self.trainer.step(batch, &mut *self.optimizer)?;
+        if let Some(average) = &mut self.average {
+            let ledger = self.session.ledger();
+            ledger.enter(Phase::Update);
+            average.update(&self.trainer.network().params, self.trainer.statistics())?;
+            ledger.enter(Phase::Idle);
+        }
+        Ok(outcome)
+    }
+
+    /// What `judge` finds with the averaged parameters and statistics in place of the trained ones; nothing where no
+    /// average is kept.
+    pub(super) fn averaged<T>(
+        &mut self,
+        judge: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        if self.average.is_none() {
+            return Ok(None);
+        }
+        self.exchange()?;
+        let found = judge(self);
+        self.exchange()?;
+        found.map(Some)
+    }
+
+    fn exchange(&mut self) -> Result<(), Failure> {
+        if let Some(average) = &mut self.average {
+            average.exchange(&self.trainer.network().params, self.trainer.statistics())?;
+        }
+        Ok(())
     }
 
     /// A host batch on the session's device, as one frame `[1, B, C, H, W]` that is shown at every step.
     pub(super) fn batch(&self, loader: &Loader, batch: datasets::Batch) -> Result<Batch, Failure> {
         let [_, channels, height, width] = loader.shape();
         let shape = [1, batch.labels.len(), channels, height, width];
-        Ok(Batch { images: self.session.input(&shape, batch.pixels)?, labels: batch.labels })
+        Ok(Batch { images: self.session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
     }
 }

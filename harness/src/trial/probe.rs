@@ -76,7 +76,7 @@ fn step(
     ledger.restart();
     heap::reset_peak();
     let before = heap::live_bytes();
-    learner.trainer.step(&again, &mut *learner.optimizer)?;
+    learner.step(&again)?;
     let heap_bytes = heap::is_counting().then(|| heap::peak_bytes().saturating_sub(before) as u64);
     Ok(Found {
         heap_bytes,
@@ -96,7 +96,7 @@ fn learn_once(
     let mut learner = Learner::new(configuration, session, steps)?;
     learner.optimizer.set_learning_rate(configuration.schedule.rate(0.0, configuration.budget.epochs as f64));
     let first = learner.batch(loader, batch.clone())?;
-    learner.trainer.step(&first, &mut *learner.optimizer)?;
+    learner.step(&first)?;
     Ok(learner)
 }
 

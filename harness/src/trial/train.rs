@@ -31,17 +31,15 @@ pub(super) fn train<W: Write>(
         let (learned, rate, samples_per_second) =
             train_epoch(configuration, train, &mut learner, epoch, reporter, &mut seconds)?;
         let began = Instant::now();
-        judged = Sum::default();
-        for batch in test.epoch(0) {
-            let batch = learner.batch(test, batch?)?;
-            judged.add(&learner.trainer.evaluate(&batch)?);
-        }
+        judged = judge(&mut learner, test)?;
+        let averaged = learner.averaged(|learner| judge(learner, test))?;
         seconds.eval += began.elapsed().as_secs_f64();
         let point = CurvePoint {
             epoch: 1 + epoch as u32,
             train_loss: learned.loss(),
             train_top1: learned.top1(),
             test_top1: judged.top1(),
+            test_top1_average: averaged.and_then(|sum| sum.top1()),
             learning_rate: Some(rate),
             ..CurvePoint::default()
         };
@@ -56,6 +54,16 @@ pub(super) fn train<W: Write>(
         note: if spiking { String::new() } else { "nothing spikes here".to_owned() },
         ..Measured::default()
     })
+}
+
+/// One pass over the test set.
+fn judge(learner: &mut Learner, loader: &Loader) -> Result<Sum, Failure> {
+    let mut judged = Sum::default();
+    for batch in loader.epoch(0) {
+        let batch = learner.batch(loader, batch?)?;
+        judged.add(&learner.trainer.evaluate(&batch)?);
+    }
+    Ok(judged)
 }
 
 /// One pass over the training set: what was learned, the last learning rate, and the samples per second.
@@ -75,7 +83,7 @@ fn train_epoch<W: Write>(
         rate = configuration.schedule.rate(epoch as f64 + step as f64 / batches, epochs);
         learner.optimizer.set_learning_rate(rate);
         let clock = Instant::now();
-        let outcome = learner.trainer.step(&batch, &mut *learner.optimizer)?;
+        let outcome = learner.step(&batch)?;
         seconds.steps.push(clock.elapsed().as_secs_f64());
         if !outcome.loss.is_finite() {
             let (loss, place) = (outcome.loss, step + 1);

@@ -1,6 +1,8 @@
 //! What the program can be asked to do, one file a verb.
 
 pub(crate) mod list;
+pub(crate) mod model;
+pub(crate) mod probe;
 pub(crate) mod recipe;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -6,7 +6,7 @@ mod traced;
 mod trainer;
 
 use engine::Result;
-use engine::method::{Method, MethodEntry, RunSpec, Settings, Trainer, Unsupported};
+use engine::method::{Method, MethodEntry, Official, RunSpec, Settings, Trainer, Unsupported};
 use engine::model::{Network, Wiring};
 use engine::norm::NormOver;
 use engine::site::Role;
@@ -20,14 +20,14 @@ pub static ENTRIES: &[MethodEntry] = &[
         id: "sltt",
         summary: "spatial learning through time: each step's own gradient, state cut",
         paper: "Meng et al., ICCV 2023",
-        official: &["SLTT"],
+        official: &[Official::plain("SLTT")],
         build: |settings| online("sltt", settings, Online::sltt()),
     },
     MethodEntry {
         id: "sltt-k",
         summary: "SLTT that goes backward at k random steps of T",
         paper: "Meng et al., ICCV 2023",
-        official: &["SLTT-K"],
+        official: &[Official::plain("SLTT-K")],
         build: |settings| {
             settings.only("sltt-k", &["k", "steps"])?;
             let backward = match settings.indices("steps")? {
@@ -41,14 +41,14 @@ pub static ENTRIES: &[MethodEntry] = &[
         id: "ottt-a",
         summary: "online training through time: presynaptic traces, one update a batch",
         paper: "Xiao et al., NeurIPS 2022",
-        official: &["OTTT"],
+        official: &[Official::plain("OTTT")],
         build: |settings| online("ottt-a", settings, Online::ottt(Updates::OncePerBatch)),
     },
     MethodEntry {
         id: "ottt-o",
         summary: "online training through time: presynaptic traces, one update a time step",
         paper: "Xiao et al., NeurIPS 2022",
-        official: &["OTTT, an update at every step"],
+        official: &[Official::plain("OTTT, an update at every step")],
         build: |settings| online("ottt-o", settings, Online::ottt(Updates::EveryStep)),
     },
 ];

@@ -4,7 +4,7 @@
 mod trainer;
 
 use engine::Result;
-use engine::method::{Method, MethodEntry, RunSpec, Trainer, Unsupported};
+use engine::method::{Method, MethodEntry, Official, RunSpec, Trainer, Unsupported};
 use engine::model::{Network, Segment, Wiring};
 
 /// The methods of this crate.
@@ -12,7 +12,7 @@ pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
     id: "spatial-rev",
     summary: "backpropagation through time that rebuilds coupled blocks from a stage's output",
     paper: "Zhang & Zhang, AAAI 2024",
-    official: &["RevSNN"],
+    official: &[Official::plain("RevSNN")],
     build: |settings| {
         settings.only("spatial-rev", &[])?;
         Ok(Box::new(SpatialRev))

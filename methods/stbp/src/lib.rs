@@ -6,7 +6,7 @@ mod settings;
 mod trainer;
 
 use engine::Result;
-use engine::method::{Method, MethodEntry, RunSpec, Trainer, Unsupported};
+use engine::method::{Method, MethodEntry, Official, RunSpec, Trainer, Unsupported};
 use engine::model::Network;
 
 use settings::Stbp;
@@ -17,7 +17,7 @@ pub static ENTRIES: &[MethodEntry] = &[
         id: "stbp",
         summary: "backpropagation through time, everything kept",
         paper: "Wu et al., Frontiers in Neuroscience 12:331, 2018",
-        official: &["BPTT", "BPTT (MS-ResNet baseline of the RevSNN repo)"],
+        official: &[Official::plain("BPTT")],
         build: |settings| Ok(Box::new(Stbp::read(settings)?)),
     },
     MethodEntry {

@@ -5,7 +5,7 @@ mod settings;
 mod trainer;
 
 use engine::Result;
-use engine::method::{Method, MethodEntry, RunSpec, Trainer, Unsupported};
+use engine::method::{Method, MethodEntry, Official, RunSpec, Trainer, Unsupported};
 use engine::model::{Network, Wiring};
 use engine::region::KeptStates;
 
@@ -14,7 +14,7 @@ pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
     id: "temporal-rev",
     summary: "backpropagation through time that rebuilds each step from the one after it",
     paper: "T-RevSNN, ICML 2024",
-    official: &["T-RevSNN"],
+    official: &[Official { name: "T-RevSNN", settings: &[("states", "per-step")] }],
     build: |settings| Ok(Box::new(TemporalRev { kept: settings::kept_states(settings)? })),
 }];
 

@@ -23,14 +23,26 @@ pub struct CurvePoint {
     pub train_top1: Option<f64>,
     /// Test top-1 accuracy, as a fraction in [0, 1].
     pub test_top1: Option<f64>,
+    /// Test top-1 accuracy of the averaged parameters, as a fraction in [0, 1]; empty where the recipe keeps no
+    /// average.
+    pub test_top1_average: Option<f64>,
     /// Learning rate of the last step.
     pub learning_rate: Option<f64>,
 }
 
 impl Row for CurvePoint {
     const FILE: &'static str = "curve.csv";
-    const COLUMNS: &'static [&'static str] =
-        &["trial", "attempt", "epoch", "step", "train_loss", "train_top1", "test_top1", "learning_rate"];
+    const COLUMNS: &'static [&'static str] = &[
+        "trial",
+        "attempt",
+        "epoch",
+        "step",
+        "train_loss",
+        "train_top1",
+        "test_top1",
+        "test_top1_average",
+        "learning_rate",
+    ];
 
     fn trial(&self) -> &str {
         &self.trial

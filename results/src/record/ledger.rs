@@ -35,7 +35,7 @@ impl LedgerRow {
 
     /// Categories that live between steps, or are held without being used: no part of a step's own memory.
     pub const BETWEEN_STEPS: &'static [&'static str] =
-        &["parameters", "gradients", "optimiser", "input", "pool"];
+        &["parameters", "gradients", "optimiser", "average", "input", "pool"];
 }
 
 impl Row for LedgerRow {

@@ -144,9 +144,26 @@ pub struct MethodEntry {
     /// Where it was published.
     pub paper: &'static str,
     /// What golden cases, made with the authors' code, call it.
-    pub official: &'static [&'static str],
+    pub official: &'static [Official],
     /// Reads its settings: `key = value` pairs of the recipe's `[method]` section.
     pub build: fn(&Settings) -> Result<Box<dyn Method>>,
+}
+
+/// A method as golden cases know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Official {
+    /// Their name of it.
+    pub name: &'static str,
+    /// Settings, all of them named choices, with which this project's method does what the authors' code does.
+    pub settings: &'static [(&'static str, &'static str)],
+}
+
+impl Official {
+    /// A method that does what the authors' code does as it is.
+    #[must_use]
+    pub const fn plain(name: &'static str) -> Self {
+        Self { name, settings: &[] }
+    }
 }
 
 /// A method's settings, in the order of the recipe.

@@ -31,4 +31,7 @@ pub struct Norm {
     pub over: NormOver,
     /// A constant factor (tdBN: `alpha * threshold`).
     pub gain: f64,
+    /// Whether a value that is constant in time counts once a step in the running variance of a norm over time:
+    /// so it does for authors who repeat the image in front of the stem, not for those who repeat the stem's result.
+    pub repeated: bool,
 }

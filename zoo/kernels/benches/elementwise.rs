@@ -5,7 +5,10 @@ mod inputs;
 use candle_core::DType;
 use criterion::Criterion;
 use kernels::norm::NormShape;
-use kernels::pool::{PoolShape, avg_backward, avg_forward, max_backward, max_bits, max_forward};
+use kernels::pool::{
+    AdaptiveShape, PoolShape, adaptive_avg_backward, adaptive_avg_forward, avg_backward, avg_forward,
+    max_backward, max_bits, max_forward,
+};
 use kernels::{Bits, Operand, elementwise};
 
 fn benches(c: &mut Criterion) {
@@ -47,6 +50,20 @@ fn benches(c: &mut Criterion) {
         group.bench_function(format!("max_backward-{kind}"), |b| b.iter(|| max_backward(&s, x, &dy)));
     }
     group.bench_function("avg_backward", |b| b.iter(|| avg_backward(&s, &dy, true)));
+    for (name, s) in [
+        // The same bins as the average above, by the general way; and SLTT's read-out.
+        ("halved", AdaptiveShape { rows, plane: [32, 32], out: [16, 16] }),
+        ("1x1-to-7x7", AdaptiveShape { rows: 64 * 512, plane: [1, 1], out: [7, 7] }),
+        ("4x4-to-7x7", AdaptiveShape { rows: 64 * 512, plane: [4, 4], out: [7, 7] }),
+    ] {
+        let [x, dy] = [s.plane, s.out].map(|side| inputs::tensor(&[s.rows, side[0] * side[1]]));
+        group.bench_function(format!("adaptive_avg_forward-{name}"), |b| {
+            b.iter(|| adaptive_avg_forward(&s, Operand::Dense(&x), DType::F32));
+        });
+        group.bench_function(format!("adaptive_avg_backward-{name}"), |b| {
+            b.iter(|| adaptive_avg_backward(&s, &dy))
+        });
+    }
     group.bench_function("max_bits", |b| b.iter(|| max_bits(&s, &spikes)));
     group.finish();
 }

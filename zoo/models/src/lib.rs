@@ -11,10 +11,16 @@ mod published;
 mod residual;
 mod resnet19_tdbn;
 mod rev_resnet;
+mod revsformer;
+mod sew_resnet;
+mod spike_driven_transformer;
+mod spiking_attention;
 mod spiking_resnet;
+mod spikingformer;
 mod tiny_conv;
 mod tiny_rev;
 mod tiny_trev;
+mod tokenizer;
 mod trevsnn;
 mod vgg_bn;
 mod vgg_ws;
@@ -35,6 +41,10 @@ pub static MODELS: &[&[ModelEntry]] = &[
     resnet19_tdbn::ENTRIES,
     spiking_resnet::ENTRIES,
     trevsnn::ENTRIES,
+    sew_resnet::ENTRIES,
+    revsformer::ENTRIES,
+    spikingformer::ENTRIES,
+    spike_driven_transformer::ENTRIES,
 ];
 
 /// Every model.

@@ -91,6 +91,19 @@ pub(crate) fn conv_norm(
     ])
 }
 
+/// The first convolution and norm of authors who repeat the image in front of them, once for each step.
+pub(crate) fn repeated_conv_norm(
+    spec: &ModelSpec,
+    builder: &mut Builder,
+    (conv, norm): (&str, &str),
+    shape: ConvSpec,
+) -> Result<Vec<Box<dyn Block>>> {
+    let conv = builder.conv(conv, Role::Encoder, shape)?;
+    let mut norm = builder.norm(norm, shape.c_out, spec.norm, 1.0)?;
+    norm.norm.repeated = true;
+    Ok(vec![Box::new(conv), Box::new(norm)])
+}
+
 /// Mean over space and `fc`.
 pub(crate) fn classifier(
     spec: &ModelSpec,

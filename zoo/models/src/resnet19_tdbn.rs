@@ -58,9 +58,11 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     builder.start_from(START);
     let widths = spec.widths([128, 256, 512])?;
     let blocks = spec.blocks([3, 3, 2])?;
+    let mut first = norm(spec, builder, "bn1", widths[0], 1.0)?;
+    first.norm.repeated = true;
     let stem: Vec<Box<dyn Block>> = vec![
         Box::new(builder.conv("conv1", Role::Encoder, ConvSpec::same(spec.image[0], widths[0], 3, 1))?),
-        Box::new(norm(spec, builder, "bn1", widths[0], 1.0)?),
+        Box::new(first),
         Box::new(builder.neurons("sn1", spec.neuron)),
     ];
     let mut segments = vec![plain(stem)];

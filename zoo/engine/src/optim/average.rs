@@ -28,17 +28,22 @@ impl AverageSpec {
         rule((0.0..1.0).contains(&self.decay), "average.decay", "in [0, 1)", self.decay)
     }
 
-    /// The average, which starts at the parameters as they are.
+    /// The average, which starts at the parameters and statistics as they are.
     ///
     /// # Errors
     /// When the decay is out of range or memory is short.
-    pub fn build(&self, params: &Params) -> Result<Average> {
+    pub fn build(&self, params: &Params, statistics: &Statistics) -> Result<Average> {
         self.check()?;
         let session = params.session();
         let copy =
             |value: &Value| session.dense(Category::Average, value.shape(), || Ok(value.tensor()?.copy()?));
         let values = params.iter().map(|param| copy(param.value())).collect::<Result<_>>()?;
-        Ok(Average { decay: self.decay, params: values, statistics: Vec::new() })
+        let mut met = Vec::new();
+        for (site, mean, var, _) in statistics.iter() {
+            met.resize_with(site, || None);
+            met.push(Some([copy(mean)?, copy(var)?]));
+        }
+        Ok(Average { decay: self.decay, params: values, statistics: met })
     }
 }
 

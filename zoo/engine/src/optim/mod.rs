@@ -5,6 +5,7 @@
 
 mod average;
 mod clip;
+mod hold;
 mod schedule;
 mod spec;
 
@@ -13,6 +14,7 @@ use crate::param::Params;
 
 pub use average::{Average, AverageSpec};
 pub use clip::Clip;
+pub use hold::Hold;
 pub use schedule::{Per, Schedule};
 pub use spec::{OptimSpec, Undecayed};
 

@@ -20,8 +20,8 @@ pub enum Undecayed {
     Nothing,
     /// Tensors of at most one axis and biases (timm's rule; RevSFormer, T-RevSNN).
     ///
-    /// Gains and invertible shortcuts decay however they are stored: the code that this rule comes from keeps them as
-    /// `[C, 1, 1, 1]` and `[1, C, 1, 1]`.
+    /// Gains and invertible shortcuts of channels decay even if they are stored as `[C]`: the code that this rule
+    /// comes from keeps them as `[C, 1, 1, 1]` and `[1, C, 1, 1]`. A gain that is one number is spared.
     VectorsAndBiases,
 }
 
@@ -30,9 +30,12 @@ impl Undecayed {
     #[must_use]
     pub fn spares(self, param: &Param) -> bool {
         match (self, param.kind()) {
-            (Self::Nothing, _) | (Self::VectorsAndBiases, ParamKind::Gain | ParamKind::Skip) => false,
+            (Self::Nothing, _) => false,
             (Self::VectorsAndBiases, ParamKind::Bias) => true,
-            (Self::VectorsAndBiases, ParamKind::Weight | ParamKind::Norm) => param.shape().len() <= 1,
+            (Self::VectorsAndBiases, ParamKind::Gain | ParamKind::Skip) => param.shape().is_empty(),
+            (Self::VectorsAndBiases, ParamKind::Weight | ParamKind::Norm | ParamKind::Unread) => {
+                param.shape().len() <= 1
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::journal::Noted;
 use crate::ledger::Category;
 use crate::neuron::{Neuron, ResetGradient};
-use crate::norm::Norm;
+use crate::norm::{Norm, NormOver};
 use crate::ops;
 use crate::pass::{Mode, NormUpdates, Pass};
 use crate::site::Site;
@@ -112,14 +112,16 @@ impl Unroll for Through<'_> {
             Mode::Train => {
                 // A value that is constant in time still counts once a step, as it would step by step.
                 let repeats = if pass.step().is_none() && x.steps() == 1 { pass.steps() } else { 1 };
+                let counted = if norm.repeated && norm.over == NormOver::Time { repeats } else { 1 };
                 let statistics = &mut *self.statistics;
                 statistics.meet(session, site, norm.channels)?;
                 ops::normalise(pass, site.name(), norm, x, |moments, groups, count| {
                     match pass.norm_updates() {
                         NormUpdates::Keep => Ok(()),
                         NormUpdates::Move => {
-                            let repeats = if norm.over == crate::norm::NormOver::Step { repeats } else { 1 };
-                            statistics.update(session, site, moments, (groups, repeats), count, norm.momentum)
+                            let repeats = if norm.over == NormOver::Step { repeats } else { 1 };
+                            let (shape, count) = ((groups, repeats), counted * count);
+                            statistics.update(session, site, moments, shape, count, norm.momentum)
                         }
                     }
                 })

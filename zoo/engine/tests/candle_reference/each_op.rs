@@ -126,7 +126,7 @@ fn linear_map() {
 }
 
 fn norm_of(ids: &[ParamId], channels: usize, over: NormOver, gain: f64) -> Norm {
-    Norm { channels, gamma: ids[0], beta: ids[1], eps: EPS, momentum: 0.1, over, gain }
+    Norm { channels, gamma: ids[0], beta: ids[1], eps: EPS, momentum: 0.1, over, gain, repeated: false }
 }
 
 #[test]

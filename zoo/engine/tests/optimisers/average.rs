@@ -20,20 +20,22 @@ const DECLARED: [Declared; 3] = [
 ];
 
 /// Moves the running statistics of a norm by one batch.
-fn normalise(setup: &Setup, statistics: &mut Statistics, step: usize) {
+pub(crate) fn normalise(setup: &Setup, statistics: &mut Statistics, step: usize) {
+    let channels = setup.params.get(setup.ids[0]).shape()[0];
     let norm = Norm {
-        channels: 2,
+        channels,
         gamma: setup.ids[0],
         beta: setup.ids[1],
         eps: 1e-5,
         momentum: 0.1,
         over: NormOver::Step,
         gain: 1.0,
+        repeated: false,
     };
     let tape = setup.session.tape();
     let pass = Pass::new(&setup.session, &setup.params, &tape, Mode::Train, 1, Key::new(0));
-    let shape = [1, 3, 2, 2, 2];
-    let x = Tensor::from_vec(draw("x", step, 24, 1.0), &shape, &Device::Cpu).unwrap();
+    let shape = [1, 3, channels, 2, 2];
+    let x = Tensor::from_vec(draw("x", step, 12 * channels, 1.0), &shape, &Device::Cpu).unwrap();
     let x = setup.session.constant(Category::Input, &shape, &x).unwrap();
     // The second of two sites: the first has no norm.
     let mut builder = Builder::new(Params::new(std::rc::Rc::clone(&setup.session), Key::new(0)));
@@ -55,7 +57,7 @@ fn parameters_and_statistics_are_averaged_and_exchanged() {
     for (dtype, tolerance) in DTYPES {
         let setup = Setup::new(dtype, &DECLARED);
         let mut statistics = Statistics::default();
-        let mut average = AverageSpec { decay: DECAY }.build(&setup.params).unwrap();
+        let mut average = AverageSpec { decay: DECAY }.build(&setup.params, &statistics).unwrap();
         // A network that was never run has means of 0 and variances of 1.
         let mut expected = setup.numbers();
         expected.extend([vec![0.0; 2], vec![1.0; 2]]);
@@ -87,7 +89,7 @@ fn an_average_is_booked_apart_in_a_plan_as_in_a_run() {
     let held = |session: Session| {
         let setup = Setup::on(session, &DECLARED);
         let mut statistics = Statistics::default();
-        let mut average = AverageSpec { decay: 0.9 }.build(&setup.params).unwrap();
+        let mut average = AverageSpec { decay: 0.9 }.build(&setup.params, &statistics).unwrap();
         normalise(&setup, &mut statistics, 0);
         average.update(&setup.params, &statistics).unwrap();
         average.exchange(&setup.params, &statistics).unwrap();

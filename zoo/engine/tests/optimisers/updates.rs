@@ -289,7 +289,7 @@ fn betas_and_eps_are_those_of_the_recipe() {
 
 /// What decay alone does to each parameter in one update: gradients are zero.
 fn decayed(undecayed: Undecayed) -> Vec<(&'static str, bool)> {
-    const KINDS: [Declared; 7] = [
+    const KINDS: [Declared; 8] = [
         ("conv.weight", ParamKind::Weight, &[2, 3, 1, 1]),
         ("vector.weight", ParamKind::Weight, &[4]),
         ("scalar", ParamKind::Weight, &[]),
@@ -297,6 +297,7 @@ fn decayed(undecayed: Undecayed) -> Vec<(&'static str, bool)> {
         ("norm.weight", ParamKind::Norm, &[2]),
         ("conv.gain", ParamKind::Gain, &[2]),
         ("level.alpha", ParamKind::Skip, &[2]),
+        ("skip", ParamKind::Gain, &[]),
     ];
     let setup = Setup::new(DType::F64, &KINDS);
     let spec = OptimSpec::AdamW { weight_decay: 0.5, betas: [0.9, 0.999], eps: 1e-8, undecayed };

@@ -309,6 +309,17 @@ fn unfold(s: &ConvShape, x: Source<f32>, tile: &Tile, channels: &Channels, f: im
             }
             f(columns, pixels);
         }),
+        // A patch is a pixel: spikes are expanded to where the product reads them.
+        Source::Spikes(..) if is_pointwise(s) => {
+            with(Slot::Columns, channels.range.len() * pixels, |columns| {
+                for (c, columns) in channels.range.clone().zip(columns.chunks_mut(pixels)) {
+                    for (image, columns) in tile.images.clone().zip(columns.chunks_mut(lines.image)) {
+                        x.expand(channel(image, c) * plane + tile.rows.start * s.w, columns);
+                    }
+                }
+                f(columns, pixels);
+            })
+        }
         Source::Spikes(..) => with(Slot::Columns, channels.range.len() * area * pixels, |columns| {
             with(Slot::Values, used.len() * s.w, |values| {
                 for (c, columns) in channels.range.clone().zip(columns.chunks_mut(area * pixels)) {

@@ -1,0 +1,82 @@
+//! Golden cases: one step of the authors' code, replayed here and compared tensor by tensor.
+//!
+//! A case is a folder with a `case.json` and one safetensors file a precision (`tests/golden` has some, with the format
+//! described there). The network is built from the case's own sizes, takes the case's parameters and running
+//! statistics by the authors' names, runs one step of the case's method, and evaluates before and after it.
+
+mod case;
+mod compare;
+mod dialect;
+mod neurons;
+mod replay;
+
+use std::io::Write;
+use std::path::Path;
+
+use case::{Case, Tensors};
+use compare::{Compared, Comparison};
+
+use crate::error::{Error, Result};
+
+/// Replays a case and prints the comparison; whether every file of it agrees.
+///
+/// # Errors
+/// When the case can't be read, names what nobody here knows, or does not fit the network it names.
+pub(crate) fn probe(folder: &Path, each: bool, output: &mut dyn Write) -> Result<bool> {
+    let case = Case::read(folder)?;
+    writeln!(output, "case    {}", case.case)?;
+    match &case.model {
+        Some(model) => writeln!(output, "model   {model} = {}", dialect::model(&case)?.id)?,
+        None => writeln!(output, "neurons {} variants", case.variants.len())?,
+    }
+    let mut passes = true;
+    for path in case::tensor_files(folder)? {
+        let file = Tensors::read(&path)?;
+        let ours = match case.model {
+            Some(_) => replay::replay(&case, &file)?,
+            None => neurons::replay(&case, &file)?,
+        };
+        let comparison = compare::compare(&case, &file, &ours).map_err(|error| Error::Document {
+            place: path.display().to_string(),
+            message: error.to_string(),
+        })?;
+        print(&path, &comparison, each, output)?;
+        passes &= comparison.passes();
+    }
+    writeln!(output, "verdict {}", if passes { "agrees" } else { "DIFFERS" })?;
+    Ok(passes)
+}
+
+fn print(path: &Path, comparison: &Comparison, each: bool, output: &mut dyn Write) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    writeln!(output, "\n{name}")?;
+    writeln!(output, "  {:<20} {:>7} {:>10} {:>10}  worst tensor", "group", "tensors", "error", "allowed")?;
+    for (group, all) in &comparison.groups {
+        let Some(worst) = all.iter().max_by(|a, b| excess(a).total_cmp(&excess(b))) else { continue };
+        let verdict = if all.iter().all(Compared::passes) { "" } else { "  DIFFERS" };
+        writeln!(
+            output,
+            "  {group:<20} {:>7} {:>10.1e} {:>10.0e}  {}{verdict}",
+            all.len(),
+            worst.error,
+            worst.bound,
+            worst.name
+        )?;
+        for compared in all.iter().filter(|compared| each || !compared.passes()) {
+            let problem = compared.problem.as_deref().unwrap_or_default();
+            writeln!(output, "    {:>10.1e}  {}  {problem}", compared.error, compared.name)?;
+        }
+    }
+    if !comparison.unknown.is_empty() {
+        writeln!(output, "  not compared, of a kind nobody here knows: {}", comparison.unknown.join(", "))?;
+    }
+    Ok(())
+}
+
+/// How much of what is allowed is used up; above 1 is too much.
+fn excess(compared: &Compared) -> f64 {
+    match compared.bound {
+        0.0 if compared.error == 0.0 => 0.0,
+        bound => compared.error / bound,
+    }
+}
