@@ -101,9 +101,23 @@ pub fn trainer_of(
     dtype: DType,
     loss: Loss,
 ) -> Result<Box<dyn Trainer>> {
+    trainer_with((method, &Settings::default()), entry, spec, dtype, loss)
+}
+
+/// A trainer of any model by a method with settings.
+///
+/// # Errors
+/// When the method is unknown, a setting is refused, or the pair is not supported.
+pub fn trainer_with(
+    (method, settings): (&str, &Settings),
+    entry: &ModelEntry,
+    spec: &ModelSpec,
+    dtype: DType,
+    loss: Loss,
+) -> Result<Box<dyn Trainer>> {
     let method =
         registry::find(method).ok_or_else(|| Error::setting("method", "one of the registry", method))?;
-    let method = (method.build)(&Settings::default())?;
+    let method = (method.build)(settings)?;
     let session = Rc::new(Session::new(Device::Cpu, dtype));
     let params = Params::new(session, Key::new(7).fork("init"));
     let mut spec = spec.clone();
