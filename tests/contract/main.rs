@@ -27,7 +27,7 @@ fn evaluation_leaves_parameters_and_statistics_alone() {
         let mut trainer = trainer("stbp", model.id, &spec, DType::F32, per_step()).unwrap();
         let batch = batch(trainer.session(), &spec, 4).unwrap();
         // A few batches, so that running statistics have left where they start.
-        for _ in 0..10 {
+        for _ in 0..30 {
             trainer.step(&batch, &mut tests::Hold).unwrap();
         }
         let first = trainer.evaluate(&batch).unwrap();

@@ -64,6 +64,8 @@ pub fn small(entry: &ModelEntry, steps: usize) -> ModelSpec {
         width,
         norm: NormOver::Step,
         grid: Some(Grid::default()),
+        // A head of an eighth of the channels could hardly fire on a few tokens.
+        sizes: Sizes { heads: Some(1), ..published.sizes },
         dropout: 0.0,
         ..published
     }
