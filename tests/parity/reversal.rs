@@ -62,10 +62,13 @@ fn spatial_reversal_of_tokens_on_the_grid_is_bit_equal() {
 /// as it is known. `docs/METHODOLOGY.md` has the table.
 #[test]
 fn spatial_reversal_without_a_grid_is_measured() {
-    println!("depth  T  spikes flipped  gradient tensors off > 1e-4  worst");
+    println!("channels pixels depth  T  spikes flipped  gradient tensors off > 1e-4  worst");
     let mut worst = 0.0_f64;
-    for (depth, steps) in [(1, 4), (2, 4), (4, 4), (8, 4), (16, 4), (16, 16), (32, 4)] {
-        let spec = ModelSpec { depth: Some(depth), steps, grid: None, ..spec() };
+    let narrow = [(1, 4), (2, 4), (4, 4), (8, 4), (16, 4), (16, 16), (32, 4)].map(|(d, t)| (0.25, 8, d, t));
+    let wide = [(4, 4), (8, 4), (16, 4), (32, 4), (8, 16)].map(|(d, t)| (4.0, 32, d, t));
+    for (width, side, depth, steps) in narrow.into_iter().chain(wide) {
+        let image = [2, side, side];
+        let spec = ModelSpec { depth: Some(depth), steps, grid: None, width, image, ..spec() };
         let (rebuilt, stored) =
             (step("spatial-rev", "tiny-rev", &spec).unwrap(), step("stbp", "tiny-rev", &spec).unwrap());
         let off: Vec<f64> = rebuilt
@@ -77,7 +80,9 @@ fn spatial_reversal_without_a_grid_is_measured() {
         let most = off.iter().fold(0.0_f64, |most, &off| most.max(off));
         let wrong = off.iter().filter(|&&off| off > 1e-4).count();
         println!(
-            "{depth:>5} {steps:>2}  {:>6} of {:<8} {wrong:>4} of {:<4} {most:.1e}",
+            "{:>8} {:>6} {depth:>5} {steps:>2}  {:>6} of {:<8} {wrong:>4} of {:<4} {most:.1e}",
+            (16.0 * width) as usize,
+            side / 2,
             rebuilt.flips,
             rebuilt.rebuilt,
             off.len()
