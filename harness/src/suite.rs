@@ -83,7 +83,10 @@ pub struct MethodSettings(pub BTreeMap<String, Scalar>);
 
 /// A setting's value as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a setting must be true, false, a number, a text, or a list of whole numbers or texts")]
+#[serde(
+    untagged,
+    expecting = "a setting must be true, false, a number, a text, or a list of whole numbers or texts"
+)]
 pub enum Scalar {
     /// Yes or no.
     Flag(bool),
