@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use results::{Campaign, CurvePoint, Environment, Status, Trial};
+use results::{Campaign, CurvePoint, Details, Environment, Status, Trial};
 
 use crate::child::{self, Verdict};
 use crate::error::{Error, Result};
-use crate::event::{Assignment, Event};
+use crate::event::{Assignment, Event, Measured};
 use crate::interrupt::Interrupt;
 use crate::plan::Planned;
 use crate::progress::{Progress, percent};
@@ -74,8 +74,9 @@ pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &In
         };
         let wall_seconds = planned.unsupported.is_none().then(|| began.elapsed().as_secs_f64());
         let trial = Trial { started_utc, wall_seconds, ..row(planned, setup, &verdict, &curve) };
-        let ledger = verdict.measured.map(|measured| measured.ledger).unwrap_or_default();
-        store.append_trial(&trial, &curve, &ledger, &[]).map_err(Error::Store)?;
+        let Measured { ledger, fidelity, .. } = verdict.measured.unwrap_or_default();
+        let details = Details { curve: &curve, ledger: &ledger, fidelity: &fidelity, ..Details::default() };
+        store.append_trial(&trial, &details).map_err(Error::Store)?;
         progress.finish(planned, &summary(&trial));
         match trial.status {
             Status::Ok | Status::Unsupported => tally.settled += 1,
@@ -152,6 +153,8 @@ fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]
         planned_step_bytes: measured.planned_step_bytes,
         spikes_per_sample: measured.spikes_per_sample,
         firing_rate: measured.firing_rate,
+        gradient_cosine: measured.gradient_cosine,
+        gradient_norm_ratio: measured.gradient_norm_ratio,
         device: configuration.device.clone(),
         threads: setup.threads as u32,
         config_hash: planned.hash.clone(),

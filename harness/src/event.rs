@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use results::{CurvePoint, LedgerRow, Status};
+use results::{CurvePoint, FidelityRow, LedgerRow, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
@@ -52,6 +52,8 @@ pub enum Event {
         /// T.
         steps: usize,
     },
+    /// The memory of a step is measured; its gradient is compared with the exact one.
+    Fidelity,
     /// All is done.
     Finished(Box<Measured>),
     /// The trial came to an end of another kind, and knows why.
@@ -83,8 +85,24 @@ pub struct Measured {
     pub firing_rate: Option<f64>,
     /// Where the bytes of a step went, at each probed T.
     pub ledger: Vec<LedgerRow>,
+    /// Cosine of the angle between the method's gradient and the exact one, all parameters as one vector.
+    pub gradient_cosine: Option<f64>,
+    /// Length of the method's gradient divided by that of the exact one.
+    pub gradient_norm_ratio: Option<f64>,
+    /// The same, layer by layer.
+    pub fidelity: Vec<FidelityRow>,
     /// Why a cell is empty.
     pub note: String,
+}
+
+impl Measured {
+    /// Adds a reason why cells are empty.
+    pub fn add_note(&mut self, reason: &str) {
+        if !self.note.is_empty() {
+            self.note.push_str("; ");
+        }
+        self.note.push_str(reason);
+    }
 }
 
 /// What the clock said.

@@ -116,6 +116,11 @@ impl Progress {
                     bars.trial.set_message(format!("memory of a step at T = {steps}"));
                 }
             }
+            Event::Fidelity => {
+                if let Some(bars) = &self.bars {
+                    bars.trial.set_message("gradient beside the exact one");
+                }
+            }
             Event::Finished(_) | Event::Failed { .. } => {}
         }
         self.draw();

@@ -97,6 +97,18 @@ fn a_campaign_measures_reports_and_is_not_run_twice() {
     assert!(rate > 0.0 && rate < 1.0, "{rate}");
     assert!(trial.train_step_seconds_median.unwrap() > 0.0 && trial.timed_steps == Some(3));
     assert_eq!(bench.trial("ann").steps_t, 1);
+    // The exact method is measured as any other, and one without time has nothing to be compared with.
+    assert_eq!((trial.gradient_cosine, trial.gradient_norm_ratio), (Some(1.0), Some(1.0)));
+    let cut = bench.trial("sltt").gradient_cosine.unwrap();
+    assert!(cut > 0.5 && cut < 1.0, "{cut}");
+    assert!(bench.trial("ann").gradient_cosine.is_none() && bench.trial("ann").note.contains("has no time"));
+    let layers = |method: &str| {
+        let rows = records.fidelity.iter().filter(|row| row.trial.contains(method));
+        rows.map(|row| (row.layer.clone(), row.gradient_cosine)).collect::<Vec<_>>()
+    };
+    assert!(layers("/stbp/").len() > 2 && layers("/stbp/").iter().all(|(_, cosine)| *cosine == Some(1.0)));
+    assert_eq!(layers("/sltt/").len(), layers("/stbp/").len());
+    assert!(layers("/ann/").is_empty());
     assert!(records.ledger.iter().any(|row| row.phase == "step" && row.category == "law" && row.bytes > 0));
 
     let printed = String::from_utf8_lossy(&first.stdout).into_owned();
@@ -209,6 +221,25 @@ fn a_trial_that_outgrows_its_memory_limit_is_a_row_and_the_campaign_goes_on() {
     // A limit does not decide the numbers: what is on file is done, and the rest runs once the limit is gone.
     assert!(said(&bench.run(&both)).contains("1 of 2 done already, 1 to run"));
     assert_eq!(bench.trial("stbp").status, Status::Ok);
+}
+
+#[test]
+fn a_limit_that_the_exact_method_does_not_fit_costs_the_gradients_cell_and_nothing_else() {
+    let sltt = ["--batch", "100", "--steps-t", "32", "--method", "sltt"];
+    let free = Bench::new();
+    let output = free.run(&sltt);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let measured = free.trial("sltt");
+    assert!(measured.gradient_cosine.is_some());
+
+    let bench = Bench::new();
+    let limit = (measured.peak_host_bytes.unwrap() * 5 / 4).to_string();
+    let output = bench.run(&[&sltt[..], &["--memory-limit", &limit]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let trial = bench.trial("sltt");
+    assert!(trial.gradient_cosine.is_none() && trial.gradient_norm_ratio.is_none());
+    assert!(trial.note.contains("exact backpropagation through time would need"), "{}", trial.note);
+    assert_eq!((trial.top1_last, trial.peak_step_bytes), (measured.top1_last, measured.peak_step_bytes));
 }
 
 #[test]

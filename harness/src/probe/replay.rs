@@ -42,7 +42,7 @@ pub(super) fn replay(case: &Case, file: &Tensors) -> Result<Replayed> {
     let gradients = match journal.updates.is_empty() {
         true => snapshot(params, true).map_err(engine)?,
         // What the case holds is the plain sum over the steps; no update used it.
-        false => summed(&journal).map_err(candle)?,
+        false => journal.summed_gradients().map_err(engine)?,
     };
     replayed.extend(named("grad/", gradients));
     replayed.extend(named("param_after/", snapshot(params, false).map_err(engine)?));
@@ -208,19 +208,6 @@ fn over_time(calls: &[Noted]) -> candle_core::Result<Tensor> {
     let mut ordered: Vec<&Noted> = calls.iter().collect();
     ordered.sort_by_key(|call| call.step);
     Tensor::cat(&ordered.into_iter().map(|call| &call.values).collect::<Vec<_>>(), 0)
-}
-
-fn summed(journal: &Journal) -> candle_core::Result<Vec<(String, Tensor)>> {
-    let mut sums: Vec<(String, Tensor)> = Vec::new();
-    for update in &journal.updates {
-        for (index, (name, gradient)) in update.gradients.iter().enumerate() {
-            match sums.get_mut(index) {
-                Some((_, sum)) => *sum = (&*sum + gradient)?,
-                None => sums.push((name.clone(), gradient.copy()?)),
-            }
-        }
-    }
-    Ok(sums)
 }
 
 fn statistics(trainer: &dyn Trainer, into: &mut Replayed) -> engine::Result<()> {

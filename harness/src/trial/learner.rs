@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use datasets::Loader;
 use engine::ledger::Phase;
-use engine::method::{Batch, Outcome, Trainer};
+use engine::method::{Batch, Method, Outcome, Trainer};
 use engine::optim::{Average, Optimizer};
 use engine::pass::Session;
 
@@ -27,11 +27,8 @@ impl Learner {
         session: Session,
         steps: usize,
     ) -> Result<Self, Failure> {
-        let session = Rc::new(session);
-        let network = configuration.network(Rc::clone(&session), steps)?;
-        let (method, run) = (configuration.method()?, configuration.run_spec(steps));
-        method.supports(&network, &run).map_err(engine::Error::from)?;
-        let trainer = method.trainer(network, run)?;
+        let trainer = trainer(configuration, &*configuration.method()?, session, steps)?;
+        let session = Rc::clone(trainer.session());
         let params = &trainer.network().params;
         let average = configuration.average;
         let average = average.map(|spec| spec.build(params, trainer.statistics())).transpose()?;
@@ -77,10 +74,32 @@ impl Learner {
         Ok(())
     }
 
-    /// A host batch on the session's device, as one frame `[1, B, C, H, W]` that is shown at every step.
+    /// A host batch on the session's device.
     pub(super) fn batch(&self, loader: &Loader, batch: datasets::Batch) -> Result<Batch, Failure> {
-        let [_, channels, height, width] = loader.shape();
-        let shape = [1, batch.labels.len(), channels, height, width];
-        Ok(Batch { images: self.session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
+        to_device(&self.session, loader, batch)
     }
+}
+
+/// The trial's network at T = `steps`, at its initial values, in the hands of a method: the trial's own or the exact one.
+pub(super) fn trainer(
+    configuration: &Configuration,
+    method: &dyn Method,
+    session: Session,
+    steps: usize,
+) -> Result<Box<dyn Trainer>, Failure> {
+    let network = configuration.network(Rc::new(session), steps)?;
+    let run = configuration.run_spec(steps);
+    method.supports(&network, &run).map_err(engine::Error::from)?;
+    Ok(method.trainer(network, run)?)
+}
+
+/// A host batch on the session's device, as one frame `[1, B, C, H, W]` that is shown at every step.
+pub(super) fn to_device(
+    session: &Session,
+    loader: &Loader,
+    batch: datasets::Batch,
+) -> Result<Batch, Failure> {
+    let [_, channels, height, width] = loader.shape();
+    let shape = [1, batch.labels.len(), channels, height, width];
+    Ok(Batch { images: session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
 }

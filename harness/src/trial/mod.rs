@@ -1,6 +1,7 @@
 //! A trial in its own process: reads an [`Assignment`], trains, probes, and tells what it found.
 
 mod clock;
+mod fidelity;
 mod learner;
 mod probe;
 mod report;
@@ -101,6 +102,7 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
         let mut measured = train::train(configuration, &train, &test, reporter)?;
         // The trained network is gone by now: the two lanes never share a step.
         probe::probe(configuration, &train, reporter, &mut measured)?;
+        fidelity::compare(assignment, &train, reporter, &mut measured)?;
         Ok(measured)
     })
 }

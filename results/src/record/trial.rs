@@ -84,6 +84,10 @@ pub struct Trial {
     pub spikes_per_sample: Option<f64>,
     /// Spikes per neuron and step, as a fraction in [0, 1].
     pub firing_rate: Option<f64>,
+    /// Cosine of the angle between the method's parameter gradient and that of exact backpropagation through time.
+    pub gradient_cosine: Option<f64>,
+    /// Length of the method's parameter gradient divided by that of exact backpropagation through time.
+    pub gradient_norm_ratio: Option<f64>,
     /// Device id the trial ran on.
     pub device: String,
     /// Number of worker threads.
@@ -144,6 +148,8 @@ impl Default for Trial {
             peak_device_bytes: None,
             spikes_per_sample: None,
             firing_rate: None,
+            gradient_cosine: None,
+            gradient_norm_ratio: None,
             device: String::new(),
             threads: 0,
             config_hash: String::new(),
@@ -197,6 +203,8 @@ impl Row for Trial {
         "peak_device_bytes",
         "spikes_per_sample",
         "firing_rate",
+        "gradient_cosine",
+        "gradient_norm_ratio",
         "device",
         "threads",
         "config_hash",
