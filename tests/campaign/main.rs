@@ -331,3 +331,35 @@ fn wait_until(child: &mut Child, happened: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// Clipping and the average are choices of a recipe: the curve has the average's accuracy, the ledger its bytes.
+#[test]
+fn an_average_of_the_weights_is_judged_beside_them() {
+    let bench = Bench::new();
+    let plain = include_str!("../../harness/recipes/plain-lif.toml");
+    let more = "\n[clip]\nkind = \"norm\"\nat = 1.0\n\n[average]\ndecay = 0.5\n";
+    fs::write(bench.folder.path().join("averaged.toml"), format!("{plain}{more}")).unwrap();
+    let suite = include_str!("tiny.toml").replace("\"plain-lif\"", "\"averaged.toml\"");
+    fs::write(bench.folder.path().join("tiny.toml"), suite).unwrap();
+    let output = bench.run(&["--method", "stbp", "--epochs", "2"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let records = bench.records();
+    assert_eq!(records.curve.len(), 2);
+    for point in &records.curve {
+        let (raw, average) = (point.test_top1.unwrap(), point.test_top1_average.unwrap());
+        assert!((0.0..=1.0).contains(&raw) && (0.0..=1.0).contains(&average), "{point:?}");
+    }
+    let held = |category: &str| {
+        let rows = records.ledger.iter().filter(|row| row.phase == "update" && row.category == category);
+        rows.map(|row| row.bytes).collect::<Vec<_>>()
+    };
+    // Both hold the parameters and the running statistics of every norm.
+    assert!(held("average").iter().all(|bytes| *bytes > 0));
+    assert_eq!(held("average"), held("parameters"));
+
+    let without = Bench::new();
+    assert_eq!(without.run(&["--method", "stbp"]).status.code(), Some(0));
+    let records = without.records();
+    assert!(records.curve.iter().all(|point| point.test_top1_average.is_none()));
+    assert!(records.ledger.iter().filter(|row| row.category == "average").all(|row| row.bytes == 0));
+}

@@ -74,14 +74,14 @@ fn measure_levels(states: &str, spec: &ModelSpec, moving: bool) -> (Measured, us
         let method = (registry::find("temporal-rev").unwrap().build)(&settings).unwrap();
         let params = Params::new(Rc::new(session), Key::new(7).fork("init"));
         let network = models::find("tiny-trev").unwrap().network(spec, params).unwrap();
-        let run = RunSpec { steps: spec.steps, loss: per_step(), key: Key::new(7) };
+        let run = RunSpec::new(spec.steps, per_step(), Key::new(7));
         let mut trainer = method.trainer(network, run).unwrap();
         let batch = if moving {
             let [c, h, w] = spec.image;
             let shape = [spec.steps, BATCH, c, h, w];
             let numbers = (0..shape.iter().product::<usize>()).map(|i| (i % 7) as f32 - 3.0).collect();
             let images = trainer.session().input(&shape, numbers).unwrap();
-            Batch { images, labels: vec![0; BATCH] }
+            Batch { images, labels: vec![0; BATCH].into() }
         } else {
             batch(trainer.session(), spec, BATCH).unwrap()
         };

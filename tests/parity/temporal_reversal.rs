@@ -43,14 +43,14 @@ fn frames(session: &Session, spec: &ModelSpec, size: usize) -> Batch {
     let numbers = (0..spec.steps * size * c * h * w).map(|_| stream.normal() as f32).collect();
     Batch {
         images: session.input(&[spec.steps, size, c, h, w], numbers).unwrap(),
-        labels: (0..size).map(|index| (index % spec.classes) as u32).collect(),
+        labels: (0..size).map(|index| (index % spec.classes) as u32).collect::<Vec<_>>().into(),
     }
 }
 
 fn with_states(states: &str, spec: &ModelSpec) -> Box<dyn Trainer> {
     let settings = Settings::new([("states".to_string(), Setting::Text(states.to_string()))]);
     let method = (registry::find("temporal-rev").unwrap().build)(&settings).unwrap();
-    let run = RunSpec { steps: spec.steps, loss: per_step(), key: Key::new(7).fork("run") };
+    let run = RunSpec::new(spec.steps, per_step(), Key::new(7).fork("run"));
     method.trainer(network(spec), run).unwrap()
 }
 
@@ -227,7 +227,7 @@ fn every_part_is_rebuilt_once_a_step_and_moves_its_statistics_once() {
         let mut network = network(&spec);
         let Wiring::Levels(inner) = network.wiring.clone() else { unreachable!() };
         network.wiring = Wiring::Levels(Rc::new(Noted { inner, calls: Rc::clone(&calls) }));
-        let run = RunSpec { steps: 3, loss: per_step(), key: Key::new(7) };
+        let run = RunSpec::new(3, per_step(), Key::new(7));
         let method = (registry::find("temporal-rev").unwrap().build)(&Settings::default()).unwrap();
         let mut trainer = method.trainer(network, run).unwrap();
         let batch = if moving {

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use engine::journal::{Journal, Noted, snapshot};
 use engine::ledger::Category;
 use engine::loss::{Loss, MseTarget};
-use engine::method::{Batch, RunSpec, Settings, Trainer};
+use engine::method::{Batch, RunSpec, Setting, Settings, Trainer};
 use engine::model::{Encoding, Fusion, LevelChoices, ModelSpec, Residual, Sizes, StepWidth};
 use engine::param::Params;
 use engine::pass::{NormUpdates, Session};
@@ -18,6 +18,21 @@ use tests::{Hold, batch, gradients, per_step, relative_difference, trainer};
 
 /// f64 files: rounding, as part of a tensor's largest number.
 const TOLERANCE: f64 = 1e-9;
+
+/// A method, what it keeps of the states, and how far it may be off.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    method: &'static str,
+    states: Option<&'static str>,
+    tolerance: f64,
+}
+
+const STORED: Way = Way { method: "stbp", states: None, tolerance: TOLERANCE };
+
+/// As the released code, which keeps the states of each step.
+const PER_STEP: Way = Way { method: "temporal-rev", states: Some("per-step"), tolerance: TOLERANCE };
+
+const LAST: Way = Way { method: "temporal-rev", states: Some("last"), tolerance: TOLERANCE };
 
 struct Case {
     name: &'static str,
@@ -43,8 +58,8 @@ impl Case {
         named.map(|(name, tensor)| (name.to_string(), tensor.clone())).collect()
     }
 
-    /// The network of the case's constructor, with its parameters and statistics, trained by a method.
-    fn trainer(&self, method: &str) -> Box<dyn Trainer> {
+    /// The network of the case's constructor, with its parameters and statistics, trained one way.
+    fn trainer(&self, way: Way) -> Box<dyn Trainer> {
         let made = &self.json["constructor"];
         let number = |field: &str| made[field].as_u64().unwrap() as usize;
         let widths =
@@ -68,7 +83,8 @@ impl Case {
         let network = entry.network(&spec, Params::new(session, Key::new(1))).unwrap();
         // The released code moves running statistics in its rebuilt forward too.
         let run = RunSpec { rebuilt_norms: NormUpdates::Move, ..RunSpec::new(spec.steps, loss, Key::new(2)) };
-        let method = (registry::find(method).unwrap().build)(&Settings::default()).unwrap();
+        let states = way.states.map(|states| ("states".to_string(), Setting::Text(states.to_string())));
+        let method = (registry::find(way.method).unwrap().build)(&Settings::new(states)).unwrap();
         let mut trainer = method.trainer(network, run).unwrap();
         let mut given = self.part("param/");
         given.extend(self.part("buffer/"));
@@ -89,20 +105,20 @@ impl Case {
         Batch { images: session.constant(Category::Input, x.dims(), &x).unwrap(), labels: labels.into() }
     }
 
-    fn compare(&self, name: &str, ours: &[f64], theirs: &Tensor) {
+    fn compare(&self, way: Way, name: &str, ours: &[f64], theirs: &Tensor) {
         let theirs = numbers(theirs);
         assert_eq!(ours.len(), theirs.len(), "{}: {name}", self.name);
         let largest = theirs.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
         let off = relative_difference(ours, &theirs) * if largest < 1e-9 { largest } else { 1.0 };
-        assert!(off <= TOLERANCE, "{}: {name} is off by {off:e}", self.name);
+        assert!(off <= way.tolerance, "{}, {way:?}: {name} is off by {off:e}", self.name);
     }
 
-    fn compare_scores(&self, name: &str, journal: &Journal) {
-        self.compare(name, &in_order(&journal.scores), &self.tensors[name]);
+    fn compare_scores(&self, way: Way, name: &str, journal: &Journal) {
+        self.compare(way, name, &in_order(&journal.scores), &self.tensors[name]);
     }
 
     /// Running statistics after the step, which moved them once or twice.
-    fn compare_statistics(&self, trainer: &dyn Trainer, twice: bool) {
+    fn compare_statistics(&self, way: Way, trainer: &dyn Trainer, twice: bool) {
         let run = trainer.run();
         for (index, mean, variance, _) in run.statistics.iter() {
             let site = run.network.sites.iter().find(|site| site.index() == index).unwrap();
@@ -116,7 +132,7 @@ impl Case {
                         .zip(before)
                         .for_each(|(after, before)| *after = 1.9 * *after - 0.9 * before);
                 }
-                self.compare(&name, &ours, &self.tensors[&format!("buffer_after/{name}")]);
+                self.compare(way, &name, &ours, &self.tensors[&format!("buffer_after/{name}")]);
             }
         }
     }
@@ -139,54 +155,55 @@ fn evaluated(trainer: &mut dyn Trainer, batch: &Batch) -> Result<Journal> {
     Ok(trainer.session().take_journal().unwrap())
 }
 
-fn check(name: &'static str) {
+fn check(name: &'static str, ways: &[Way]) {
     let case = Case::read(name);
-    for method in ["stbp", "temporal-rev"] {
-        let rebuilt = method == "temporal-rev";
-        let mut trainer = case.trainer(method);
+    for &way in ways {
+        let rebuilt = way.states.is_some();
+        let mut trainer = case.trainer(way);
         let batch = case.batch(trainer.session());
-        case.compare_scores("eval_logits", &evaluated(&mut *trainer, &batch).unwrap());
+        case.compare_scores(way, "eval_logits", &evaluated(&mut *trainer, &batch).unwrap());
 
         trainer.session().watch();
         let outcome = trainer.step(&batch, &mut Hold).unwrap();
         let journal = trainer.session().take_journal().unwrap();
-        case.compare("loss", &[outcome.loss], &case.tensors["loss"]);
-        case.compare_scores("logits", &journal);
+        case.compare(way, "loss", &[outcome.loss], &case.tensors["loss"]);
+        case.compare_scores(way, "logits", &journal);
         for (site, spikes) in case.part("spikes/") {
-            assert_eq!(in_order(&journal.spikes[&site]), numbers(&spikes), "{name}, {method}: {site}");
+            assert_eq!(in_order(&journal.spikes[&site]), numbers(&spikes), "{name}, {way:?}: {site}");
         }
         let dx = journal.input_gradient.as_ref().unwrap();
         let dx = if case.frames { dx.transpose(0, 1).unwrap() } else { dx.clone() };
-        case.compare("grad_x", &numbers(&dx), &case.tensors["grad_x"]);
+        case.compare(way, "grad_x", &numbers(&dx), &case.tensors["grad_x"]);
         for (name, ours) in snapshot(&trainer.network().params, true).unwrap() {
-            case.compare(&name, &numbers(&ours), &case.tensors[&format!("grad/{name}")]);
+            case.compare(way, &name, &numbers(&ours), &case.tensors[&format!("grad/{name}")]);
         }
         for (name, theirs) in case.part("param_after/") {
             let ours = trainer.network().params.find(&name).unwrap().value().tensor().unwrap();
-            case.compare(&name, &numbers(ours), &theirs);
+            case.compare(way, &name, &numbers(ours), &theirs);
         }
         let (flips, again) = journal.flips().unwrap();
-        assert!(flips == 0 && (again > 0) == rebuilt, "{name}, {method}: {flips} of {again} spikes flipped");
-        case.compare_statistics(&*trainer, rebuilt);
+        assert!(flips == 0 && (again > 0) == rebuilt, "{name}, {way:?}: {flips} of {again} spikes flipped");
+        case.compare_statistics(way, &*trainer, rebuilt);
         if rebuilt {
-            case.compare_scores("eval_logits_after", &evaluated(&mut *trainer, &batch).unwrap());
+            case.compare_scores(way, "eval_logits_after", &evaluated(&mut *trainer, &batch).unwrap());
         }
     }
 }
 
 #[test]
 fn an_image_network_is_that_of_the_authors() {
-    check("trevsnn_k3");
+    check("trevsnn_k3", &[STORED, PER_STEP, LAST]);
 }
 
 #[test]
 fn small_shortcuts_are_raised_as_by_the_authors() {
-    check("trevsnn_alpha_clamp");
+    // Each inversion multiplies rounding by 1000 where a factor was raised, and the last step is three away.
+    check("trevsnn_alpha_clamp", &[STORED, PER_STEP, Way { tolerance: 1e-5, ..LAST }]);
 }
 
 #[test]
 fn a_network_of_frames_is_that_of_the_authors() {
-    check("trevsnn_dvs");
+    check("trevsnn_dvs", &[STORED, PER_STEP, LAST]);
 }
 
 fn combinations() -> Vec<LevelChoices> {

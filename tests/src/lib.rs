@@ -51,6 +51,24 @@ pub fn spec() -> ModelSpec {
     }
 }
 
+/// A model of the zoo, small enough to train in a test: an eighth of its published width (the `tiny-*` models: a
+/// quarter), 32 x 32 pixels, ten classes, norms per step so that every method can follow, streams on a grid.
+#[must_use]
+pub fn small(entry: &ModelEntry, steps: usize) -> ModelSpec {
+    let published = (entry.published)();
+    let width = if entry.id.starts_with("tiny-") { 0.25 } else { published.width / 8.0 };
+    ModelSpec {
+        image: [published.image[0], 32, 32],
+        classes: 10,
+        steps,
+        width,
+        norm: NormOver::Step,
+        grid: Some(Grid::default()),
+        dropout: 0.0,
+        ..published
+    }
+}
+
 /// The cross-entropy of every step.
 #[must_use]
 pub fn per_step() -> Loss {
@@ -95,16 +113,18 @@ pub fn trainer_of(
     method.trainer(network, run)
 }
 
-/// A batch of random images `[1, B, C, H, W]` with classes in turn.
+/// A batch of random images `[1, B, C, H, W]`, or of random frames `[T, B, 2, H, W]` where there are two channels and
+/// more than 8 pixels a side, with classes in turn.
 ///
 /// # Errors
 /// When memory is short.
 pub fn batch(session: &Session, spec: &ModelSpec, size: usize) -> Result<Batch> {
     let [c, h, w] = spec.image;
     let mut stream = Key::new(11).stream();
-    let numbers = (0..size * c * h * w).map(|_| stream.normal() as f32).collect();
+    let frames = if c == 2 && h > 8 { spec.steps } else { 1 };
+    let numbers = (0..frames * size * c * h * w).map(|_| stream.normal() as f32).collect();
     Ok(Batch {
-        images: session.input(&[1, size, c, h, w], numbers)?,
+        images: session.input(&[frames, size, c, h, w], numbers)?,
         labels: (0..size).map(|index| (index % spec.classes) as u32).collect::<Vec<_>>().into(),
     })
 }

@@ -37,6 +37,8 @@ pub enum ParamKind {
     Gain,
     /// The invertible shortcut of a temporally reversible level.
     Skip,
+    /// Declared by the authors' code and read by nothing: it stands so that their weights load.
+    Unread,
 }
 
 /// How a parameter starts.

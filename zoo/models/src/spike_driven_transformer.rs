@@ -13,15 +13,17 @@
 //! 1/2; the read-out reads the spikes of neurons behind the mean over tokens; heads shape nothing but the
 //! parameter `talking_heads`, which nothing reads and which is declared so that the authors' weights load.
 //!
-//! The authors pool behind all four convolutions for ImageNet and behind the last two for CIFAR: here that is decided
-//! at 64 pixels, unless `sizes.pools` says behind which.
+//! The authors pool behind all four convolutions for ImageNet and behind the last two for CIFAR and CIFAR10-DVS: here
+//! colour images of 64 pixels and more are of ImageNet's kind, unless `sizes.pools` says behind which. On frames of two
+//! polarities they take maxima around each spike: of k and v over 3x3 pixels, and of both products over three tokens in
+//! a row by three channels of a head (in their code for CIFAR10-DVS alone).
 
 use std::rc::Rc;
 
-use engine::layer::{Builder, Chain, ChannelMask, Spiking, Start, TokenDot};
+use engine::layer::{Builder, Chain, ChannelMask, DilatedTokenDot, Spiking, Start, TokenDot};
 use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
 use engine::norm::NormOver;
-use engine::ops::ConvSpec;
+use engine::ops::{ConvSpec, PoolKind, PoolSpec};
 use engine::param::{Init, ParamKind};
 use engine::pass::Pass;
 use engine::site::Role;
@@ -68,6 +70,14 @@ pub(crate) static ENTRIES: &[ModelEntry] = &[
         published: || set_up(CIFAR, 4, TRANSFORMER, NormOver::Time),
         build: |spec, builder| build(spec, builder, 2, 512),
     },
+    ModelEntry {
+        id: "spike-driven-transformer-2-256",
+        summary: "attention by masks and sums on events, 2 blocks of 256 channels",
+        paper: PAPER,
+        official: &[],
+        published: || set_up(([2, 64, 64], 10), 16, TRANSFORMER, NormOver::Time),
+        build: |spec, builder| build(spec, builder, 2, 256),
+    },
 ];
 
 /// Heads in all of the authors' networks.
@@ -100,7 +110,7 @@ fn build(spec: &ModelSpec, builder: &mut Builder, depth: usize, channels: usize)
 
 /// Behind which of the four convolutions the image is halved.
 fn pools(spec: &ModelSpec) -> Result<[bool; 4]> {
-    let large = spec.image[1].min(spec.image[2]) >= 64;
+    let large = spec.image[0] == 3 && spec.image[1].min(spec.image[2]) >= 64;
     let Some(own) = &spec.sizes.pools else { return Ok([large, large, true, true]) };
     if own.iter().any(|pool| !(1..=4).contains(pool)) || !own.is_sorted_by(|a, b| a < b) {
         return Err(Error::setting("model.sizes.pools", "ascending, from 1 to 4", format!("{own:?}")));
@@ -153,11 +163,21 @@ fn residual(builder: &mut Builder, branch: Chain, sum: &str) -> Segment {
 struct MaskedAttention {
     first: Spiking,
     projections: [Chain; 3],
-    dot: TokenDot,
+    product: Product,
     fire: Spiking,
     mask: ChannelMask,
     last: Chain,
 }
+
+/// What neurons read of k and v.
+enum Product {
+    Plain(TokenDot),
+    /// On events: maxima around each spike.
+    Dilated(DilatedTokenDot),
+}
+
+/// Over 3x3 pixels, in place.
+const AROUND: PoolSpec = PoolSpec { kind: PoolKind::Max, kernel: 3, stride: 1, pad: 1 };
 
 impl MaskedAttention {
     fn build(
@@ -166,20 +186,31 @@ impl MaskedAttention {
         name: &str,
         (channels, heads): (usize, usize),
     ) -> Result<Self> {
+        let events = spec.image[0] == 2;
         let first = builder.neurons(&format!("{name}.shortcut_lif"), spec.neuron);
         let mut project = |letter| projection(spec, builder, (name, letter), channels, Axes::Pixels);
-        let projections = [project('q')?, project('k')?, project('v')?];
-        let dot = builder.token_dot(&format!("{name}.kv"));
+        let mut projections = [project('q')?, project('k')?, project('v')?];
+        let product = format!("{name}.kv");
+        let product = if events {
+            for (letter, projection) in ['k', 'v'].iter().zip(&mut projections[1..]) {
+                projection.0.push(Box::new(builder.pool(&format!("{name}.{letter}_maximum"), AROUND)));
+            }
+            Product::Dilated(builder.dilated_token_dot(&product, heads))
+        } else {
+            Product::Plain(builder.token_dot(&product))
+        };
         let fire = builder.neurons(&format!("{name}.talking_heads_lif"), product_neuron(spec));
         let unread = format!("{name}.talking_heads.weight");
-        builder.param(&unread, ParamKind::Weight, &[heads, heads, 1], Init::TorchUniform)?;
+        builder.param(&unread, ParamKind::Unread, &[heads, heads, 1], Init::TorchUniform)?;
         let mask = builder.channel_mask(&format!("{name}.mask"));
+        let mut last: Vec<Box<dyn Block>> = Vec::new();
+        if events {
+            last.push(Box::new(builder.dilation(&format!("{name}.mask_maximum"), heads)));
+        }
         let shape = ConvSpec::same(channels, channels, 1, 1);
-        let last: Vec<Box<dyn Block>> = vec![
-            Box::new(builder.biased_conv(&format!("{name}.proj_conv"), Role::Hidden, shape)?),
-            Box::new(builder.norm(&format!("{name}.proj_bn"), channels, spec.norm, 1.0)?),
-        ];
-        Ok(Self { first, projections, dot, fire, mask, last: Chain(last) })
+        last.push(Box::new(builder.biased_conv(&format!("{name}.proj_conv"), Role::Hidden, shape)?));
+        last.push(Box::new(builder.norm(&format!("{name}.proj_bn"), channels, spec.norm, 1.0)?));
+        Ok(Self { first, projections, product, fire, mask, last: Chain(last) })
     }
 }
 
@@ -191,7 +222,10 @@ impl Block for MaskedAttention {
         let k = k.forward(pass, port, &spikes)?;
         let v = v.forward(pass, port, &spikes)?;
         drop(spikes);
-        let kv = port.mix(pass, &self.dot.site, &self.dot, &[&k, &v])?;
+        let kv = match &self.product {
+            Product::Plain(dot) => port.mix(pass, &dot.site, dot, &[&k, &v])?,
+            Product::Dilated(dot) => port.mix(pass, &dot.site, dot, &[&k, &v])?,
+        };
         drop((k, v));
         let mask = self.fire.forward(pass, port, &kv)?;
         let masked = port.mix(pass, &self.mask.site, &self.mask, &[&q, &mask])?;

@@ -99,7 +99,7 @@ fn residual(builder: &mut Builder, branch: Chain, sum: &str) -> Segment {
 }
 
 fn unread_norm(builder: &mut Builder, name: &str, channels: usize) -> Result<()> {
-    builder.param(&format!("{name}.weight"), ParamKind::Norm, &[channels], Init::Constant(1.0))?;
-    builder.param(&format!("{name}.bias"), ParamKind::Norm, &[channels], Init::Constant(0.0))?;
+    builder.param(&format!("{name}.weight"), ParamKind::Unread, &[channels], Init::Constant(1.0))?;
+    builder.param(&format!("{name}.bias"), ParamKind::Unread, &[channels], Init::Constant(0.0))?;
     Ok(())
 }

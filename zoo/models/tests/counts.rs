@@ -44,6 +44,7 @@ fn parameters_are_as_many_as_the_authors_networks_have() {
         ("ms-resnet18", CIFAR, 100, 11_220_132),
         ("ms-resnet34", CIFAR, 10, 21_282_122),
         ("ms-resnet34", CIFAR, 100, 21_328_292),
+        ("ms-resnet34", IMAGENET, 1000, 21_797_672),
         ("ms-resnet20", EVENTS, 10, 272_330),
         ("ms-resnet20", EVENTS, 11, 272_395),
         ("rev-resnet21", CIFAR, 10, 10_967_690),
@@ -70,6 +71,8 @@ fn parameters_are_as_many_as_the_authors_networks_have() {
         ("spike-driven-transformer-6-512", IMAGENET, 1000, 23_373_736),
         ("spike-driven-transformer-8-384", IMAGENET, 1000, 16_816_536),
         ("spike-driven-transformer-8-512", IMAGENET, 1000, 29_689_896),
+        ("spike-driven-transformer-2-256", EVENTS, 10, 2_566_794),
+        ("spike-driven-transformer-2-256", EVENTS, 11, 2_567_051),
         ("spike-driven-transformer-2-512", CIFAR, 10, 10_233_546),
         ("spike-driven-transformer-2-512", CIFAR, 100, 10_279_716),
     ] {
@@ -100,6 +103,19 @@ fn the_work_of_a_spike_driven_transformer_is_that_of_the_authors_network() {
     let first = calls.iter().find(|call| call.site.role() == Role::Encoder).unwrap().macs;
     let giga = (all + 3 * first) as f64 / 4e9;
     assert!((giga - 8.26).abs() < 0.005, "{giga}");
+}
+
+#[test]
+fn the_last_spiking_layer_of_each_stage_has_a_name() {
+    let network = planned("spiking-resnet18", CIFAR, 10);
+    let neurons: Vec<_> = network.sites.iter().filter(|site| site.role() == Role::Neuron).collect();
+    for (stage, side) in [(1, 32), (2, 16), (3, 8), (4, 4)] {
+        let of_stage = format!("layer{stage}.");
+        let last = neurons.iter().rev().find(|site| site.name().starts_with(&of_stage)).unwrap();
+        assert_eq!(last.name(), format!("layer{stage}.1.sn2"));
+        let call = survey(&network).into_iter().find(|call| call.site == **last).unwrap();
+        assert_eq!(call.output[3..], [side, side], "stage {stage}");
+    }
 }
 
 #[test]

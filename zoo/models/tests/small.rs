@@ -1,5 +1,4 @@
 //! Every model at an eighth of its width: it trains, and says what does not fit.
-#![expect(clippy::unwrap_used, reason = "the lint spares test functions, not what they share")]
 
 use std::rc::Rc;
 

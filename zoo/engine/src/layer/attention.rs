@@ -85,7 +85,7 @@ fn tokens(inputs: &[&[usize]]) -> u64 {
     inputs.first().map_or(0, |shape| shape.iter().skip(3).product::<usize>() as u64)
 }
 
-fn exactly<'v, const N: usize>(site: &Site, inputs: &[&'v Value]) -> Result<[&'v Value; N]> {
+pub(super) fn exactly<'v, const N: usize>(site: &Site, inputs: &[&'v Value]) -> Result<[&'v Value; N]> {
     inputs
         .try_into()
         .map_err(|_| Error::Misuse(format!("{}: expected {N} inputs, got {}", site.name(), inputs.len())))

@@ -3,8 +3,8 @@
 use kernels::standardise::Standardisation;
 
 use super::{
-    AdaptiveAverage, Attention, BatchNorm, ChannelMask, Conv, Dropout, Flatten, GlobalAverage, Linear, Pool,
-    Scale, Spiking, Standardised, Sum, TokenDot, Upsample,
+    AdaptiveAverage, Attention, BatchNorm, ChannelMask, Conv, DilatedTokenDot, Dilation, Dropout, Flatten,
+    GlobalAverage, Linear, Pool, Scale, Spiking, Standardised, Sum, TokenDot, Upsample,
 };
 use crate::error::Result;
 use crate::neuron::Neuron;
@@ -246,6 +246,16 @@ impl Builder {
     /// A product summed over tokens that a neuron reads.
     pub fn token_dot(&mut self, name: &str) -> TokenDot {
         TokenDot { site: self.site(name, Role::Mix) }
+    }
+
+    /// A dilated product summed over tokens that a neuron reads.
+    pub fn dilated_token_dot(&mut self, name: &str, heads: usize) -> DilatedTokenDot {
+        DilatedTokenDot { site: self.site(name, Role::Mix), heads }
+    }
+
+    /// Dilated spikes that weights read: no presynaptic trace travels through them.
+    pub fn dilation(&mut self, name: &str, heads: usize) -> Dilation {
+        Dilation { site: self.site(name, Role::Barrier), heads }
     }
 
     /// A product of spikes that weights read: no presynaptic trace travels through it.

@@ -3,6 +3,7 @@
 mod attention;
 mod builder;
 mod conv;
+mod dilated;
 mod linear;
 mod neuron;
 mod norm;
@@ -12,6 +13,7 @@ mod scale;
 pub use attention::{Attention, ChannelMask, TokenDot};
 pub use builder::{Builder, Start};
 pub use conv::{Conv, Standardised};
+pub use dilated::{DilatedTokenDot, Dilation};
 pub use linear::Linear;
 pub use neuron::Spiking;
 pub use norm::BatchNorm;

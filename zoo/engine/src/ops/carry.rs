@@ -54,7 +54,7 @@ impl<'a> Shortcut<'a> {
         let f = dense(pass, f)?;
         let alpha = pass.param(self.alpha);
         let Some(grid) = self.grid else {
-            // Nothing is multiplied with it at this step; the released code keeps it away from zero all the same.
+            // Scales nothing yet, but the released code raises it all the same.
             if let Ok(alpha) = alpha.tensor() {
                 elementwise::floor_magnitude(alpha, SMALLEST_ALPHA)?;
             }

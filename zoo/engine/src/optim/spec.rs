@@ -33,7 +33,9 @@ impl Undecayed {
             (Self::Nothing, _) => false,
             (Self::VectorsAndBiases, ParamKind::Bias) => true,
             (Self::VectorsAndBiases, ParamKind::Gain | ParamKind::Skip) => param.shape().is_empty(),
-            (Self::VectorsAndBiases, ParamKind::Weight | ParamKind::Norm) => param.shape().len() <= 1,
+            (Self::VectorsAndBiases, ParamKind::Weight | ParamKind::Norm | ParamKind::Unread) => {
+                param.shape().len() <= 1
+            }
         }
     }
 }

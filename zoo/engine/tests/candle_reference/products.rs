@@ -8,7 +8,7 @@ use engine::layer::{AdaptiveAverage, Attention, Builder, ChannelMask, Scale, Sum
 use engine::ledger::{Category, Ledger};
 use engine::neuron::Neuron;
 use engine::ops::{self, Epsilon, Standardisation, Variance};
-use engine::optim::OptimSpec;
+use engine::optim::{OptimSpec, Undecayed};
 use engine::param::{Init, ParamId, ParamKind, Params};
 use engine::pass::{Mode, Pass, Session};
 use engine::site::{Role, Site};
@@ -19,10 +19,12 @@ use keys::Key;
 use crate::each_op::{convolved, quantised};
 use crate::{Reference, compare, draw, geometry, numbers, through};
 
+const BETAS: [f64; 2] = [0.9, 0.999];
+
 const QUANTISER: Neuron = Neuron::Quantiser { smooth: false };
 
 fn fired(pass: &Pass<'_>, x: &Value) -> Result<Value> {
-    Ok(ops::fire(pass, "spikes", &QUANTISER, x, x.steps(), None, false)?.0)
+    Ok(ops::fire(pass, "spikes", &QUANTISER, x, x.steps(), None, (false, true))?.0)
 }
 
 /// Several 1x1 convolutions of one input, as numbers or as spikes.
@@ -263,6 +265,35 @@ fn frames_of_a_sequence() {
 }
 
 #[test]
+fn a_sum_with_a_side_that_is_constant_in_time() {
+    const STEPS: usize = 3;
+    for constant_first in [false, true] {
+        compare(
+            "add",
+            &[1, 2, 3, 4, 5],
+            &[],
+            |pass, x, _| {
+                let moving = ops::repeat_steps(pass, &ops::scale(pass, x, 2.0)?, STEPS)?;
+                let (a, b) = if constant_first { (x, &moving) } else { (&moving, x) };
+                ops::add(pass, "sum", a, b)
+            },
+            |x, _| Tensor::cat(&vec![(x * 3.0)?; STEPS], 0),
+        );
+    }
+}
+
+#[test]
+fn a_value_beside_itself() {
+    compare(
+        "double_channels",
+        &[2, 2, 3, 4, 5],
+        &[],
+        |pass, x, _| ops::double_channels(pass, "stream", x),
+        |x, _| Tensor::cat(&[x, x], 1),
+    );
+}
+
+#[test]
 fn a_value_that_is_constant_in_time_is_its_own_frame() {
     let session = Rc::new(Session::new(Device::Cpu, DType::F32));
     let (params, tape) = (Params::new(Rc::clone(&session), Key::new(0)), session.tape());
@@ -279,11 +310,29 @@ fn a_value_that_is_constant_in_time_is_its_own_frame() {
 fn a_parameter_of_one_element_trains() {
     for (dtype, spec) in [DType::F32, DType::F64].into_iter().flat_map(|dtype| {
         [
-            OptimSpec::Sgd { momentum: 0.9, weight_decay: 0.1, nesterov: true },
-            OptimSpec::Sgd { momentum: 0.0, weight_decay: 0.0, nesterov: false },
-            OptimSpec::Adam { weight_decay: 0.1 },
-            OptimSpec::AdamW { weight_decay: 0.1 },
-            OptimSpec::Lamb { weight_decay: 0.1, trust_clip: true },
+            OptimSpec::Sgd {
+                momentum: 0.9,
+                weight_decay: 0.1,
+                nesterov: true,
+                undecayed: Undecayed::Nothing,
+            },
+            OptimSpec::Sgd {
+                momentum: 0.0,
+                weight_decay: 0.0,
+                nesterov: false,
+                undecayed: Undecayed::Nothing,
+            },
+            OptimSpec::Adam { weight_decay: 0.1, betas: BETAS, eps: 1e-8, undecayed: Undecayed::Nothing },
+            OptimSpec::AdamW { weight_decay: 0.1, betas: BETAS, eps: 1e-8, undecayed: Undecayed::Nothing },
+            OptimSpec::Lamb {
+                weight_decay: 0.1,
+                betas: BETAS,
+                eps: 1e-6,
+                undecayed: Undecayed::Nothing,
+                trust_clip: true,
+                always_adapt: false,
+                max_grad_norm: None,
+            },
         ]
         .map(|spec| (dtype, spec))
     }) {

@@ -30,6 +30,7 @@ pub(crate) fn normalise(setup: &Setup, statistics: &mut Statistics, step: usize)
         momentum: 0.1,
         over: NormOver::Step,
         gain: 1.0,
+        repeated: false,
     };
     let tape = setup.session.tape();
     let pass = Pass::new(&setup.session, &setup.params, &tape, Mode::Train, 1, Key::new(0));

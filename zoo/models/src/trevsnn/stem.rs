@@ -48,7 +48,7 @@ impl Entry {
             return Ok(Self::Whole);
         }
         // A standardised weight of one input alone is zero.
-        if channels % spec.steps != 0 || channels < 2 * spec.steps {
+        if !channels.is_multiple_of(spec.steps) || channels < 2 * spec.steps {
             let rule = format!("full, or T = {} groups of 2 or more of {channels} channels", spec.steps);
             return Err(Error::setting("model.levels.encoding", rule, "grouped"));
         }

@@ -1,0 +1,141 @@
+//! Maxima over neighbouring tokens and channels: what the Spike-driven Transformer (Yao et al. 2023) does to products of
+//! spikes on events.
+//!
+//! A window is three tokens in a row by three channels of one head; what lies outside does not count. Of equal
+//! maxima the first gets the gradient, token by token.
+
+use candle_core::Tensor;
+use kernels::bits::Bits;
+use kernels::elementwise;
+use kernels::pool::{self as kernel, PoolShape};
+
+use super::reshape::readable;
+use super::{dense, images};
+use crate::error::{Error, Result};
+use crate::pass::Pass;
+use crate::value::{Saved, Value};
+
+/// `[T, B, C, tokens...]` as planes of tokens by channels, one a head.
+#[derive(Clone, Copy)]
+struct Planes {
+    pool: PoolShape,
+}
+
+impl Planes {
+    fn of(place: &str, x: &Value, heads: usize) -> Result<Self> {
+        if x.shape().len() < 4 {
+            return Err(Error::shape(place, "[T, B, C, tokens...]", x.shape()));
+        }
+        if heads == 0 || !x.channels().is_multiple_of(heads) {
+            let rule = format!("a divisor of its {} channels", x.channels());
+            return Err(Error::setting(format!("{place}: heads"), rule, heads));
+        }
+        let (h, w) = (x.plane(), x.channels() / heads);
+        Ok(Self { pool: PoolShape { n_c: images(x) * heads, h, w, kernel: 3, stride: 1, pad: 1 } })
+    }
+
+    /// Tokens become rows.
+    fn enter(&self, x: &Tensor) -> Result<Tensor> {
+        let PoolShape { n_c, h, w, .. } = self.pool;
+        Ok(x.reshape((n_c, w, h))?.transpose(1, 2)?.contiguous()?)
+    }
+
+    /// Channels become rows again.
+    fn leave(&self, x: &Tensor) -> Result<Tensor> {
+        let PoolShape { n_c, h, w, .. } = self.pool;
+        Ok(x.reshape((n_c, h, w))?.transpose(1, 2)?.contiguous()?)
+    }
+
+    fn maxima(&self, x: &Tensor) -> Result<Tensor> {
+        let x = self.enter(x)?;
+        let dtype = x.dtype();
+        Ok(kernel::max_forward(&self.pool, kernels::Operand::Dense(&x), dtype)?)
+    }
+
+    /// The gradient of `x` from that of its maxima, tokens as rows.
+    fn back(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+        let x = self.enter(x)?;
+        self.leave(&kernel::max_backward(&self.pool, kernels::Operand::Dense(&x), dy)?)
+    }
+}
+
+/// The maximum over the window around each value, in the shape of `x`; of spikes it is a spike again.
+///
+/// Saves its input (spikes as bits).
+///
+/// # Errors
+/// When the heads don't divide the channels.
+pub fn dilate(pass: &Pass<'_>, place: &str, x: &Value, heads: usize) -> Result<Value> {
+    let planes = Planes::of(place, x, heads)?;
+    let x = readable(pass, x)?;
+    let run = || planes.leave(&planes.maxima(dense(pass, &x)?.tensor()?)?);
+    let y = if x.is_spikes() {
+        let rows = images(&x) * x.channels();
+        pass.session().spikes(x.shape(), || Ok(Bits::pack(&run()?, rows, x.plane())?))?
+    } else {
+        pass.passing(x.shape(), run)?
+    };
+    let tape = pass.tape();
+    if !tape.tracks(&x) {
+        return Ok(y);
+    }
+    let (slot, shape, kept) = (x.slot, x.shape().to_vec(), Saved::new(&x));
+    Ok(tape.record("dilate", y, move |backward, dy| {
+        let pass = backward.pass();
+        let dx = pass.gradient(&shape, || {
+            let x = dense(pass, kept.value())?;
+            planes.back(x.tensor()?, &planes.enter(dy.tensor()?)?)
+        })?;
+        drop((kept, dy));
+        backward.give(slot, dx)
+    }))
+}
+
+/// The sum over tokens of the dilated product `k * v`: `[T, B, C, tokens...]` to one token.
+///
+/// Saves both (spikes as bits); their product is computed again.
+///
+/// # Errors
+/// When the shapes differ or the heads don't divide the channels.
+pub fn dilated_token_dot(pass: &Pass<'_>, place: &str, [k, v]: [&Value; 2], heads: usize) -> Result<Value> {
+    if k.shape() != v.shape() {
+        return Err(Error::shape(place, format!("{:?}", k.shape()), v.shape()));
+    }
+    let planes = Planes::of(place, k, heads)?;
+    let [k, v] = [readable(pass, k)?, readable(pass, v)?];
+    let one: Vec<usize> =
+        k.shape().iter().enumerate().map(|(axis, len)| if axis < 3 { *len } else { 1 }).collect();
+    let y = pass.passing(&one, || {
+        let product = elementwise::mul(dense(pass, &k)?.tensor()?, dense(pass, &v)?.tensor()?)?;
+        let maxima = planes.maxima(&product)?;
+        Ok(maxima.reshape((planes.pool.n_c, planes.pool.h, planes.pool.w))?.sum(1)?)
+    })?;
+    let tape = pass.tape();
+    let slots = [&k, &v].map(|x| x.slot.filter(|_| tape.tracks(x)));
+    if slots == [None; 2] {
+        return Ok(y);
+    }
+    let shape = k.shape().to_vec();
+    let kept = [Saved::new(&k), Saved::new(&v)];
+    drop((k, v));
+    Ok(tape.record("dilated_token_dot", y, move |backward, dy| {
+        let pass = backward.pass();
+        let [k, v] = [dense(pass, kept[0].value())?, dense(pass, kept[1].value())?];
+        let through = pass.gradient(&shape, || {
+            let PoolShape { n_c, h, w, .. } = planes.pool;
+            let dy = dy.tensor()?.reshape((n_c, 1, w))?.broadcast_as((n_c, h, w))?.contiguous()?;
+            planes.back(&elementwise::mul(k.tensor()?, v.tensor()?)?, &dy)
+        })?;
+        drop(dy);
+        for (slot, other) in slots.into_iter().zip([&v, &k]) {
+            if slot.is_none() {
+                continue;
+            }
+            let gradient = pass.gradient(&shape, || {
+                Ok(elementwise::mul(&through.tensor()?.reshape(shape.as_slice())?, other.tensor()?)?)
+            })?;
+            backward.give(slot, gradient)?;
+        }
+        Ok(())
+    }))
+}
