@@ -28,6 +28,10 @@ pub struct Setup {
     pub memory_limit: Option<usize>,
     /// Folder of data sets that do not ship.
     pub data: Option<PathBuf>,
+    /// Weights file that trials begin with.
+    pub weights: Option<PathBuf>,
+    /// Folder for the weights of each trained network.
+    pub save_weights: Option<PathBuf>,
     /// Whether finished trials are run again.
     pub again: bool,
     /// What the campaign runs on.
@@ -98,6 +102,8 @@ fn attempt(
     let assignment = Assignment {
         configuration: planned.configuration.clone(),
         data: setup.data.clone(),
+        weights: setup.weights.clone(),
+        save_weights: setup.save_weights.clone(),
         threads: setup.threads,
         memory_limit: setup.memory_limit,
     };
@@ -114,7 +120,9 @@ fn attempt(
 fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]) -> Trial {
     let configuration = &planned.configuration;
     let measured = verdict.measured.clone().unwrap_or_default();
-    let clock = &measured.clock;
+    let clock = measured.clock.unwrap_or_default();
+    // Nothing was timed where nothing was trained, and nothing is not 0.
+    let timed = measured.clock.is_some();
     let finished = verdict.measured.is_some();
     let best = curve.iter().filter_map(|point| point.test_top1).max_by(f64::total_cmp);
     let last = curve.last();
@@ -143,10 +151,10 @@ fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]
         train_step_seconds_median: clock.step_seconds_median,
         train_step_seconds_mad: clock.step_seconds_mad,
         train_step_seconds_min: clock.step_seconds_min,
-        timed_steps: finished.then_some(clock.timed_steps),
+        timed_steps: timed.then_some(clock.timed_steps),
         train_samples_per_second: clock.step_seconds_median.map(|s| configuration.budget.batch as f64 / s),
-        train_seconds_total: finished.then_some(clock.train_seconds),
-        eval_seconds_total: finished.then_some(clock.eval_seconds),
+        train_seconds_total: timed.then_some(clock.train_seconds),
+        eval_seconds_total: timed.then_some(clock.eval_seconds),
         peak_host_bytes: measured.peak_host_bytes,
         peak_step_bytes: measured.peak_step_bytes,
         saved_bytes_peak: measured.saved_bytes_peak,
@@ -159,11 +167,17 @@ fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]
         threads: setup.threads as u32,
         config_hash: planned.hash.clone(),
         recipe: planned.recipe.clone(),
+        weights: configuration.weights.as_deref().map(short).unwrap_or_default().to_owned(),
         dataset_manifest: configuration.dataset_manifest.clone(),
         git_rev: setup.environment.git_rev.clone(),
         dirty: setup.environment.dirty,
         ..Trial::default()
     }
+}
+
+/// The beginning of a hash, as records hold it.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 /// A trial's result in one line.

@@ -15,6 +15,12 @@ pub struct Assignment {
     pub configuration: Configuration,
     /// Folder of data sets that do not ship.
     pub data: Option<PathBuf>,
+    /// The file whose hash the configuration's `weights` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Folder that the trained weights are saved to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_weights: Option<PathBuf>,
     /// Threads to compute on.
     pub threads: usize,
     /// Bytes of heap that the process may hold.
@@ -69,8 +75,8 @@ pub enum Event {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// Clock lane.
-    pub clock: Clock,
+    /// Clock lane; nothing where nothing was trained.
+    pub clock: Option<Clock>,
     /// Most bytes of heap that were live at once while training.
     pub peak_host_bytes: Option<u64>,
     /// Most bytes of one training step above what lives between steps.
@@ -106,7 +112,7 @@ impl Measured {
 }
 
 /// What the clock said.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
     /// Median of the timed steps.

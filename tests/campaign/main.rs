@@ -243,6 +243,50 @@ fn a_limit_that_the_exact_method_does_not_fit_costs_the_gradients_cell_and_nothi
 }
 
 #[test]
+fn saved_weights_evaluate_to_the_same_accuracy_and_can_be_trained_on() {
+    let bench = Bench::new();
+    let folder = bench.folder.path().join("weights");
+    let file = folder.join("tiny__tiny__stbp__t2__s1.safetensors");
+    let (folder, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    let trained = bench.run(&["--method", "stbp,ann", "--save-weights", folder]);
+    assert_eq!(trained.status.code(), Some(0), "{}", said(&trained));
+    let first = bench.trial("stbp");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+    assert_eq!(first.weights, "");
+
+    let judged = bench.run(&["--method", "stbp", "--weights", file, "--epochs", "0"]);
+    assert_eq!(judged.status.code(), Some(0), "{}", said(&judged));
+    let trial = bench.trial("stbp");
+    assert_eq!((trial.attempt, trial.status, trial.epochs), (2, Status::Ok, 0));
+    assert_eq!((trial.top1_last, trial.firing_rate), (first.top1_last, first.firing_rate));
+    assert!(trial.weights.len() == 12 && trial.config_hash != first.config_hash, "{}", trial.weights);
+    assert_eq!(trial.note, "evaluation alone");
+    // Nothing was trained, so nothing was timed or probed: empty, not 0.
+    assert_eq!(
+        (trial.train_loss_last, trial.train_step_seconds_median, trial.timed_steps),
+        (None, None, None)
+    );
+    assert_eq!((trial.train_seconds_total, trial.eval_seconds_total), (None, None));
+    assert_eq!((trial.peak_step_bytes, trial.gradient_cosine), (None, None));
+    let curve = bench.records().curve.into_iter().filter(|point| point.trial.contains("/stbp/"));
+    let points: Vec<_> = curve.map(|point| (point.epoch, point.train_loss, point.test_top1)).collect();
+    assert_eq!(points, [(0, None, first.top1_last)]);
+    assert!(
+        said(&bench.run(&["--method", "stbp", "--weights", file, "--epochs", "0"])).contains("done already")
+    );
+
+    let tuned = bench.run(&["--method", "stbp", "--weights", file]);
+    assert_eq!(tuned.status.code(), Some(0), "{}", said(&tuned));
+    let tuned = bench.trial("stbp");
+    assert!(tuned.train_loss_last < first.train_loss_last && tuned.gradient_cosine == Some(1.0));
+    assert_eq!((tuned.attempt, tuned.weights.as_str()), (3, trial.weights.as_str()));
+    // Another method takes the same file: the parameters are the model's.
+    let other = bench.run(&["--method", "sltt", "--weights", file, "--epochs", "0"]);
+    assert_eq!(other.status.code(), Some(0), "{}", said(&other));
+    assert_eq!(bench.trial("sltt").top1_last, first.top1_last);
+}
+
+#[test]
 fn a_limit_below_the_data_set_is_out_of_memory_and_no_damage_of_the_data() {
     let bench = Bench::new();
     let output = bench.run(&["--method", "ann", "--memory-limit", "8MiB"]);

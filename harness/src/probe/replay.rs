@@ -75,6 +75,11 @@ fn trainer(case: &Case, file: &Tensors) -> Result<Box<dyn Trainer>> {
         .map_err(|source| Error::Setting { place: place(), source })?;
     let session = Rc::new(Session::new(Device::Cpu, file.dtype));
     let build = || -> engine::Result<Box<dyn Trainer>> {
+        let mut tensors = file.under("param/");
+        tensors.extend(file.under("buffer/"));
+        // First in a plan: sizes that are not those of the file may be larger than any memory.
+        let planned = Rc::new(Session::plan(file.dtype));
+        engine::weights::check(&entry.network(&spec, Params::new(planned, Key::new(0)))?, &tensors)?;
         let network = entry.network(&spec, Params::new(session, Key::new(0)))?;
         let run = RunSpec {
             // The authors' codes of the reversible methods move the statistics twice.
@@ -83,8 +88,6 @@ fn trainer(case: &Case, file: &Tensors) -> Result<Box<dyn Trainer>> {
         };
         method.supports(&network, &run)?;
         let mut trainer = method.trainer(network, run)?;
-        let mut tensors = file.under("param/");
-        tensors.extend(file.under("buffer/"));
         let run = trainer.run_mut();
         engine::weights::load(&run.network, &mut run.statistics, &tensors)?;
         Ok(trainer)
@@ -141,7 +144,10 @@ fn batch(case: &Case, file: &Tensors, session: &Session) -> Result<Batch> {
             None => x.unsqueeze(0)?,
         };
         let labels: Vec<i64> = y.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-        let labels: Vec<u32> = labels.into_iter().map(|label| label as u32).collect();
+        let labels = labels.into_iter().map(|label| {
+            u32::try_from(label).map_err(|_| engine::Error::setting("y", "classes, counted from 0", label))
+        });
+        let labels: Vec<u32> = labels.collect::<engine::Result<_>>()?;
         let shape = [frames.unwrap_or(1), labels.len(), c, h, w];
         Ok(Batch { images: session.constant(Category::Input, &shape, &x)?, labels: Targets::Classes(labels) })
     };

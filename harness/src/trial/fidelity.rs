@@ -1,7 +1,7 @@
 //! The probe lane, last: the method's parameter gradients beside those of the exact method.
 //!
-//! Each method steps once on a network of its own, freshly made from the trial's seed, with the same first training
-//! batch; no parameter moves. One trainer is gone before the other is made. The memory of a step has been measured by
+//! Each method steps once on a network of its own, as training began with it, with the same first training batch; no
+//! parameter moves. One trainer is gone before the other is made. The memory of a step has been measured by
 //! then, and trained networks are gone.
 
 use std::io::Write;
@@ -69,20 +69,22 @@ fn compared(
             "exact backpropagation through time would need {needed} bytes, and {free} are free"
         )));
     }
-    let own = gradients(configuration, &*own, loader, batch)?;
-    let exact = gradients(configuration, &*exact, loader, batch)?;
+    let own = gradients(assignment, &*own, loader, batch)?;
+    let exact = gradients(assignment, &*exact, loader, batch)?;
     Ok(fidelity::compare(&own, &exact)?)
 }
 
 /// The parameter gradients of one step at the trial's own T.
 fn gradients(
-    configuration: &Configuration,
+    assignment: &Assignment,
     method: &dyn Method,
     loader: &Loader,
     batch: &datasets::Batch,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
-    let session = device::session(&configuration.device)?;
-    let mut trainer = learner::trainer(configuration, method, session, configuration.network.steps)?;
+    let configuration = &assignment.configuration;
+    let (session, steps) = (device::session(&configuration.device)?, configuration.network.steps);
+    let weights = assignment.weights.as_deref();
+    let mut trainer = learner::trainer(configuration, method, session, steps, weights)?;
     let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
     Ok(fidelity::gradients(&mut *trainer, &batch)?)
 }
@@ -96,7 +98,7 @@ fn needed_bytes(
     batch: &datasets::Batch,
 ) -> Option<usize> {
     let steps = configuration.network.steps;
-    let mut trainer = learner::trainer(configuration, method, device::planning(), steps).ok()?;
+    let mut trainer = learner::trainer(configuration, method, device::planning(), steps, None).ok()?;
     let batch = learner::to_device(trainer.session(), loader, batch.clone()).ok()?;
     trainer.step(&batch, &mut engine::optim::Hold).ok()?;
     let ledger = trainer.session().ledger();

@@ -1,5 +1,6 @@
 //! A network with its trainer, its optimiser and the average of its parameters, freshly made.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use datasets::Loader;
@@ -10,6 +11,7 @@ use engine::pass::Session;
 
 use super::Failure;
 use crate::configuration::Configuration;
+use crate::weights::WeightsFile;
 
 /// All that a training step needs beside a batch.
 pub(super) struct Learner {
@@ -21,13 +23,14 @@ pub(super) struct Learner {
 }
 
 impl Learner {
-    /// The trial's network at T = `steps`, at its initial values.
+    /// The trial's network at T = `steps`, at its initial values or at those of a file.
     pub(super) fn new(
         configuration: &Configuration,
         session: Session,
         steps: usize,
+        weights: Option<&Path>,
     ) -> Result<Self, Failure> {
-        let trainer = trainer(configuration, &*configuration.method()?, session, steps)?;
+        let trainer = trainer(configuration, &*configuration.method()?, session, steps, weights)?;
         let session = Rc::clone(trainer.session());
         let params = &trainer.network().params;
         let average = configuration.average;
@@ -80,17 +83,23 @@ impl Learner {
     }
 }
 
-/// The trial's network at T = `steps`, at its initial values, in the hands of a method: the trial's own or the exact one.
+/// The trial's network at T = `steps`, at its initial values or at those of a file, in the hands of a method: the trial's
+/// own or the exact one.
 pub(super) fn trainer(
     configuration: &Configuration,
     method: &dyn Method,
     session: Session,
     steps: usize,
+    weights: Option<&Path>,
 ) -> Result<Box<dyn Trainer>, Failure> {
     let network = configuration.network(Rc::new(session), steps)?;
     let run = configuration.run_spec(steps);
     method.supports(&network, &run).map_err(engine::Error::from)?;
-    Ok(method.trainer(network, run)?)
+    let mut trainer = method.trainer(network, run)?;
+    if let Some((path, sha256)) = weights.zip(configuration.weights.as_deref()) {
+        WeightsFile::read_again(path, sha256)?.load(trainer.run_mut())?;
+    }
+    Ok(trainer)
 }
 
 /// A host batch on the session's device, as one frame `[1, B, C, H, W]` that is shown at every step.

@@ -96,6 +96,8 @@ pub struct Trial {
     pub config_hash: String,
     /// Recipe id.
     pub recipe: String,
+    /// Beginning of the SHA-256 of the weights file that the trial began with; empty where it began with the seed's values.
+    pub weights: String,
     /// Hash of the dataset's manifest.
     pub dataset_manifest: String,
     /// Revision of the program's source.
@@ -154,6 +156,7 @@ impl Default for Trial {
             threads: 0,
             config_hash: String::new(),
             recipe: String::new(),
+            weights: String::new(),
             dataset_manifest: String::new(),
             git_rev: String::new(),
             dirty: false,
@@ -209,6 +212,7 @@ impl Row for Trial {
         "threads",
         "config_hash",
         "recipe",
+        "weights",
         "dataset_manifest",
         "git_rev",
         "dirty",
