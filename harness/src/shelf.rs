@@ -55,6 +55,7 @@ pub static RECIPES: &[Shipped] = &[
     Shipped { id: "tdbn-cifar10", text: include_str!("../recipes/tdbn-cifar10.toml") },
     Shipped { id: "sdt-imagenet", text: include_str!("../recipes/sdt-imagenet.toml") },
     Shipped { id: "sew-imagenet", text: include_str!("../recipes/sew-imagenet.toml") },
+    Shipped { id: "levels-exact", text: include_str!("../recipes/levels-exact.toml") },
 ];
 
 /// A suite by its name, or by the path of its file.

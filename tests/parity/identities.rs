@@ -1,7 +1,11 @@
 //! Where methods must coincide.
 
 use candle_core::DType;
-use tests::{batch, gradients, per_step, relative_difference, spec, trainer};
+use engine::method::{Outcome, Setting, Settings};
+use engine::model::ModelSpec;
+use engine::neuron::ResetGradient;
+use engine::site::Role;
+use tests::{Gradients, batch, gradients, per_step, relative_difference, small, spec, trainer, trainer_with};
 
 fn compare(model: &str, steps: usize, methods: [&str; 2], tolerance: f64) {
     let mut spec = spec();
@@ -72,4 +76,100 @@ fn methods_differ_where_they_should() {
     assert_ne!(stbp, sltt);
     assert_ne!(sltt, ottt);
     assert_ne!(stbp, ottt);
+}
+
+fn run(
+    model: &str,
+    spec: &ModelSpec,
+    method: &str,
+    settings: &Settings,
+) -> engine::Result<(Outcome, Gradients)> {
+    let entry = models::find(model).unwrap();
+    let mut trainer = trainer_with((method, settings), entry, spec, DType::F64, per_step())?;
+    let batch = batch(trainer.session(), spec, 3)?;
+    gradients(&mut *trainer, &batch)
+}
+
+fn text(key: &str, choice: &str) -> (String, Setting) {
+    (key.to_string(), Setting::Text(choice.to_string()))
+}
+
+fn sites(names: Vec<String>) -> (String, Setting) {
+    ("temporal-gradient-sites".to_string(), Setting::Texts(names))
+}
+
+/// Names of the sites that gradients can be cut at.
+fn stateful(model: &str, spec: &ModelSpec) -> Vec<String> {
+    let trainer = trainer("stbp", model, spec, DType::F64, per_step()).unwrap();
+    let sites = trainer.network().sites.iter();
+    let stateful = sites.filter(|site| matches!(site.role(), Role::Neuron | Role::Carry));
+    stateful.map(|site| site.name().to_string()).collect()
+}
+
+fn assert_close(ours: &(Outcome, Gradients), theirs: &(Outcome, Gradients), place: &str) {
+    assert!((ours.0.loss - theirs.0.loss).abs() <= 1e-12 * theirs.0.loss.abs(), "{place}: loss");
+    for ((name, a), (_, b)) in ours.1.iter().zip(&theirs.1) {
+        let off = relative_difference(a, b);
+        assert!(off <= 1e-10, "{place}, {name}: {off:e}");
+    }
+}
+
+/// Time-free, recurrent and stepwise wirings.
+const FORMS: [&str; 4] = ["tiny-conv", "vgg11-ws-f", "preact-resnet18", "tiny-trev"];
+
+#[test]
+fn stbp_without_any_gradient_in_time_is_sltt() {
+    for model in FORMS {
+        let spec = ModelSpec { grid: None, ..small(models::find(model).unwrap(), 3) };
+        let none = Settings::new([text("temporal-gradient", "none")]);
+        let cut = run(model, &spec, "stbp", &none).unwrap();
+        assert_close(&cut, &run(model, &spec, "sltt", &Settings::default()).unwrap(), model);
+        let all = run(model, &spec, "stbp", &Settings::default()).unwrap();
+        assert_eq!(cut.0.loss, all.0.loss, "{model}: the forward pass is the same");
+        assert_ne!(cut.1, all.1, "{model}: time has a gradient to cut");
+    }
+}
+
+#[test]
+fn gradients_in_time_can_be_kept_or_cut_at_named_sites() {
+    for model in FORMS {
+        let spec = ModelSpec { grid: None, ..small(models::find(model).unwrap(), 3) };
+        let names = stateful(model, &spec);
+        let with = |kind: &str, names: &[String]| {
+            run(
+                model,
+                &spec,
+                "stbp",
+                &Settings::new([text("temporal-gradient", kind), sites(names.to_vec())]),
+            )
+            .unwrap()
+        };
+        let all = run(model, &spec, "stbp", &Settings::default()).unwrap();
+        assert_close(&with("only", &names), &all, model);
+        let none = run(model, &spec, "stbp", &Settings::new([text("temporal-gradient", "none")])).unwrap();
+        assert_close(&with("except", &names), &none, model);
+        // The first site alone, and all others alone, are neither.
+        let (only, except) = (with("only", &names[..1]), with("except", &names[..1]));
+        for part in [&only, &except] {
+            assert_eq!(part.0.loss, all.0.loss, "{model}");
+        }
+        assert_ne!(only.1, except.1, "{model}");
+    }
+    let unknown = Settings::new([text("temporal-gradient", "only"), sites(vec!["nowhere".into()])]);
+    let refused = run("tiny-conv", &spec(), "stbp", &unknown).unwrap_err().to_string();
+    assert!(refused.contains("nowhere") && refused.contains("tiny-conv"), "{refused}");
+}
+
+#[test]
+fn the_gradient_of_the_reset_is_a_setting_of_stbp() {
+    let (spec, settings) = (spec(), |rule: &str| Settings::new([text("reset-gradient", rule)]));
+    let as_the_neuron_says = |rule: ResetGradient| {
+        let spec = ModelSpec { neuron: spec.neuron.with_reset_gradient(rule), ..spec.clone() };
+        run("tiny-conv", &spec, "stbp", &Settings::default()).unwrap()
+    };
+    let through = run("tiny-conv", &spec, "stbp", &settings("through")).unwrap();
+    assert_eq!(through, as_the_neuron_says(ResetGradient::Through));
+    let detached = run("tiny-conv", &spec, "stbp", &settings("detached")).unwrap();
+    assert_eq!(detached, as_the_neuron_says(ResetGradient::Detached));
+    assert_ne!(through.1, detached.1);
 }

@@ -64,6 +64,8 @@ pub fn small(entry: &ModelEntry, steps: usize) -> ModelSpec {
         width,
         norm: NormOver::Step,
         grid: Some(Grid::default()),
+        // A head of an eighth of the channels could hardly fire on a few tokens.
+        sizes: Sizes { heads: Some(1), ..published.sizes },
         dropout: 0.0,
         ..published
     }
@@ -101,9 +103,23 @@ pub fn trainer_of(
     dtype: DType,
     loss: Loss,
 ) -> Result<Box<dyn Trainer>> {
+    trainer_with((method, &Settings::default()), entry, spec, dtype, loss)
+}
+
+/// A trainer of any model by a method with settings.
+///
+/// # Errors
+/// When the method is unknown, a setting is refused, or the pair is not supported.
+pub fn trainer_with(
+    (method, settings): (&str, &Settings),
+    entry: &ModelEntry,
+    spec: &ModelSpec,
+    dtype: DType,
+    loss: Loss,
+) -> Result<Box<dyn Trainer>> {
     let method =
         registry::find(method).ok_or_else(|| Error::setting("method", "one of the registry", method))?;
-    let method = (method.build)(&Settings::default())?;
+    let method = (method.build)(settings)?;
     let session = Rc::new(Session::new(Device::Cpu, dtype));
     let params = Params::new(session, Key::new(7).fork("init"));
     let mut spec = spec.clone();
@@ -113,16 +129,25 @@ pub fn trainer_of(
     method.trainer(network, run)
 }
 
-/// A batch of random images `[1, B, C, H, W]`, or of random frames `[T, B, 2, H, W]` where there are two channels and
-/// more than 8 pixels a side, with classes in turn.
+/// A batch of random images `[1, B, C, H, W]` with classes in turn. Up to 16 pixels a side they are white noise; larger
+/// ones are smooth as pictures are, patches of 8 x 8 pixels, so that pools leave something, and with two channels they
+/// are frames `[T, B, 2, H, W]`.
 ///
 /// # Errors
 /// When memory is short.
 pub fn batch(session: &Session, spec: &ModelSpec, size: usize) -> Result<Batch> {
     let [c, h, w] = spec.image;
     let mut stream = Key::new(11).stream();
-    let frames = if c == 2 && h > 8 { spec.steps } else { 1 };
-    let numbers = (0..frames * size * c * h * w).map(|_| stream.normal() as f32).collect();
+    let (frames, patch) = if h <= 16 { (1, 1) } else { (if c == 2 { spec.steps } else { 1 }, 8) };
+    let (rows, columns) = (h.div_ceil(patch), w.div_ceil(patch));
+    let planes = frames * size * c;
+    let spread = if patch == 1 { 1.0 } else { 2.0 };
+    let patches: Vec<f32> = (0..planes * rows * columns).map(|_| (spread * stream.normal()) as f32).collect();
+    let pixel = |at: usize| {
+        let (plane, y, x) = (at / (h * w), at / w % h, at % w);
+        patches[(plane * rows + y / patch) * columns + x / patch]
+    };
+    let numbers = (0..planes * h * w).map(pixel).collect();
     Ok(Batch {
         images: session.input(&[frames, size, c, h, w], numbers)?,
         labels: (0..size).map(|index| (index % spec.classes) as u32).collect::<Vec<_>>().into(),

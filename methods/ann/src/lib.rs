@@ -6,7 +6,7 @@ mod unroll;
 
 use engine::Result;
 use engine::method::{Method, MethodEntry, RunSpec, Trainer, Unsupported};
-use engine::model::Network;
+use engine::model::{Network, Wiring};
 
 /// The methods of this crate.
 pub static ENTRIES: &[MethodEntry] = &[MethodEntry {
@@ -27,7 +27,13 @@ impl Method for Ann {
         1
     }
 
-    fn supports(&self, _network: &Network, run: &RunSpec) -> Result<(), Unsupported> {
+    fn supports(&self, network: &Network, run: &RunSpec) -> Result<(), Unsupported> {
+        if matches!(network.wiring, Wiring::Recurrent(_)) {
+            return Err(Unsupported::because(format!(
+                "{} feeds values back to the next time step, and a network without time has none",
+                network.id
+            )));
+        }
         match run.steps {
             1 => Ok(()),
             steps => Err(Unsupported::because(format!("a network without time has T = 1, not {steps}"))),

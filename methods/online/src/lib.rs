@@ -81,8 +81,8 @@ impl Method for Online {
         }
         if self.credit == Credit::Traces && matches!(network.wiring, Wiring::Levels(_)) {
             return Err(Unsupported::because(format!(
-                "{name} sums presynaptic activity over steps for one set of weights, but {} has weights of its own at \
-                 every step, so a presynaptic trace has no meaning",
+                "{name} sums presynaptic activity with the leak of the neuron, but in {} neurons keep no membrane: state \
+                 is carried from step to step by factors beside them, so a presynaptic trace has no meaning",
                 network.id
             )));
         }

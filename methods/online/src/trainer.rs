@@ -63,7 +63,7 @@ impl Trainer for OnlineTrainer {
         let loss = self.run.spec.loss;
         let selected = self.method.backward.selected(steps, key);
         let mut outcome = Outcome { samples: batch.labels.len(), ..Outcome::default() };
-        let mut total = Total::default();
+        let mut total = Total::of(&loss);
         let mut port = Port::new(self.method.credit, &mut self.run.statistics);
         let params = &self.run.network.params;
         for step in 0..steps {

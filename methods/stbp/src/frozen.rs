@@ -49,7 +49,7 @@ impl Trainer for FrozenTrainer {
     }
 }
 
-/// The plain unroll with the tape off everywhere but at the read-out.
+/// The plain unroll with the tape off until a read-out is reached: on from there, wherever its output goes.
 struct ReadoutOnly<'s> {
     inner: Through<'s>,
     off: Tape,
@@ -61,24 +61,31 @@ impl<'s> ReadoutOnly<'s> {
     }
 }
 
+impl ReadoutOnly<'_> {
+    /// The pass with its tape where one of the inputs is behind a read-out, else without.
+    fn behind<'p>(off: &'p Tape, pass: &Pass<'p>, inputs: &[&Value]) -> Pass<'p> {
+        if inputs.iter().any(|input| pass.tape().tracks(input)) { pass.clone() } else { pass.on(off) }
+    }
+}
+
 impl Unroll for ReadoutOnly<'_> {
     fn synapse(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Synapse, x: &Value) -> Result<Value> {
         if site.role() == Role::Readout {
             return self.inner.synapse(pass, site, op, x);
         }
-        self.inner.synapse(&pass.on(&self.off), site, op, x)
+        self.inner.synapse(&Self::behind(&self.off, pass, &[x]), site, op, x)
     }
 
     fn fire(&mut self, pass: &Pass<'_>, site: &Site, neuron: &Neuron, current: &Value) -> Result<Value> {
-        self.inner.fire(&pass.on(&self.off), site, neuron, current)
+        self.inner.fire(&Self::behind(&self.off, pass, &[current]), site, neuron, current)
     }
 
     fn norm(&mut self, pass: &Pass<'_>, site: &Site, norm: &Norm, x: &Value) -> Result<Value> {
-        self.inner.norm(&pass.on(&self.off), site, norm, x)
+        self.inner.norm(&Self::behind(&self.off, pass, &[x]), site, norm, x)
     }
 
     fn mix(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Mix, inputs: &[&Value]) -> Result<Value> {
-        self.inner.mix(&pass.on(&self.off), site, op, inputs)
+        self.inner.mix(&Self::behind(&self.off, pass, inputs), site, op, inputs)
     }
 
     fn carry(&mut self, pass: &Pass<'_>, site: &Site) -> Result<Option<Value>> {

@@ -45,7 +45,7 @@ impl Trainer for TemporalRev {
         // The stem of a still image is the only part whose activations are kept; it is read by every step.
         let stem = Stem::new(&pass, &mut port, &*levels, &batch.images)?;
         let mut past = Past::new(self.kept, &*levels, steps);
-        let mut total = Total::default();
+        let mut total = Total::of(&loss);
         for step in 0..steps {
             let at = pass.at(step);
             let feature = stem.at(&at, &mut port)?;

@@ -9,7 +9,7 @@ use crate::drive::{self, Regions};
 use crate::error::{Error, Result};
 use crate::journal::Noted;
 use crate::ledger::{Category, Phase};
-use crate::loss::{Loss, Targets};
+use crate::loss::{Decision, Loss, Targets};
 use crate::method::{Batch, Outcome, RunSpec};
 use crate::model::Network;
 use crate::optim::Optimizer;
@@ -152,13 +152,20 @@ fn check(loss: f64, iteration: u64) -> Result<()> {
     if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { loss, step: iteration.saturating_sub(1) }) }
 }
 
-/// Scores summed over steps, one step after another: `[B, classes]`, whatever T.
-#[derive(Default)]
+/// Scores on which the decision falls, one step after another: their sum over steps or those of the last one,
+/// `[B, classes]`, whatever T.
 pub struct Total {
     sum: Option<Value>,
+    decision: Decision,
 }
 
 impl Total {
+    /// Nothing yet; the loss says what decides.
+    #[must_use]
+    pub fn of(loss: &Loss) -> Self {
+        Self { sum: None, decision: loss.decision() }
+    }
+
     /// Adds the scores `[1, B, classes]` of a step.
     ///
     /// # Errors
@@ -169,7 +176,10 @@ impl Total {
             None => pass.session().zeros(Category::Passing, scores.shape())?,
         };
         if let (Ok(into), Ok(from)) = (sum.tensor(), scores.tensor()) {
-            elementwise::add_assign(into, from, 1.0)?;
+            match self.decision {
+                Decision::Sum => elementwise::add_assign(into, from, 1.0)?,
+                Decision::LastStep => elementwise::copy(into, from)?,
+            }
         }
         self.sum = Some(sum);
         Ok(())
@@ -224,7 +234,10 @@ pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &Targets) -> 
         let tensor = scores.tensor()?;
         let (steps, batch, classes) = tensor.dims3()?;
         let total = elementwise::sum_steps(tensor, steps)?.reshape((batch, classes))?;
-        outcome.correct = hits(&total, labels)?;
+        outcome.correct = match loss.decision() {
+            Decision::Sum => hits(&total, labels)?,
+            Decision::LastStep => hits(&tensor.get(steps - 1)?, labels)?,
+        };
         let mut gradients = Vec::with_capacity(steps);
         for step in 0..steps {
             let at = tensor.get(step)?;

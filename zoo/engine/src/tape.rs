@@ -79,7 +79,8 @@ impl Tape {
     }
 
     /// Whether gradients should flow to the value on this tape.
-    pub(crate) fn tracks(&self, value: &Value) -> bool {
+    #[must_use]
+    pub fn tracks(&self, value: &Value) -> bool {
         self.recording
             && match value.slot {
                 Some(Slot::Value { tape, .. }) => tape == self.id,

@@ -5,7 +5,7 @@ mod inputs;
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, Throughput};
 use kernels::elementwise;
-use kernels::remainder::{Layout, carry, encode, recover};
+use kernels::remainder::{Layout, carry, encode, recover, start};
 
 fn benches(c: &mut Criterion) {
     let (n, ch, plane) = (64, 64, 1 << 10);
@@ -26,11 +26,11 @@ fn benches(c: &mut Criterion) {
         ("mixed", mixed),
     ] {
         let Ok(alpha) = alpha else { continue };
-        let Ok(first) = carry(&layout, &f, None, &alpha) else { continue };
-        let Ok(second) = carry(&layout, &f, Some(&first), &alpha) else { continue };
+        let Ok(first) = start(&f, layout.bits) else { continue };
+        let Ok(second) = carry(&layout, &f, &first, &alpha) else { continue };
         let Ok(lost) = encode(&layout, &first, &alpha) else { continue };
         group.bench_function(format!("carry/{name}"), |b| {
-            b.iter(|| carry(&layout, &f, Some(&first), &alpha));
+            b.iter(|| carry(&layout, &f, &first, &alpha));
         });
         group.bench_function(format!("encode/{name}"), |b| b.iter(|| encode(&layout, &first, &alpha)));
         group.bench_function(format!("recover/{name}"), |b| {

@@ -4,7 +4,7 @@
 mod values;
 
 use candle_core::{DType, Device, Tensor};
-use kernels::remainder::{CHUNK, Layout, Remainders, carry, encode, factors, recover};
+use kernels::remainder::{CHUNK, Layout, Remainders, carry, encode, factors, recover, start};
 use kernels::{Error, elementwise};
 use proptest::prelude::*;
 use values::*;
@@ -27,7 +27,10 @@ fn states(layout: &Layout, alpha: &Tensor, steps: usize, dtype: DType) -> (Vec<T
     let f: Vec<Tensor> = (0..steps as u64).map(|t| of(normal(t + 1, len), dtype)).collect();
     let mut all: Vec<Tensor> = Vec::new();
     for f in &f {
-        all.push(carry(layout, f, all.last(), alpha).unwrap());
+        all.push(match all.last() {
+            Some(last) => carry(layout, f, last, alpha).unwrap(),
+            None => start(f, layout.bits).unwrap(),
+        });
     }
     (f, all)
 }
@@ -54,7 +57,7 @@ fn every_factor_brings_every_state_back() {
             let layout = Layout { n: 1, ch: 1, plane: states.len(), bits: BITS };
             let (prev, alpha) = (of(states.clone(), dtype), of(vec![f64::from(n) / 64.0], dtype));
             let f = of(vec![0.0; states.len()], dtype);
-            let c = carry(&layout, &f, Some(&prev), &alpha).unwrap();
+            let c = carry(&layout, &f, &prev, &alpha).unwrap();
             let expected: Vec<f64> = states
                 .iter()
                 .map(|c| ((c / scale) as i64 * i64::from(n)).div_euclid(64) as f64 * scale)
@@ -107,8 +110,8 @@ fn a_zero_has_one_sign() {
     let f = of(vec![-0.0, -1e-9, 0.0], DType::F32);
     for alpha in [-0.5, 0.5, -1.5, 1.5] {
         let alpha = of(vec![alpha], DType::F32);
-        let first = carry(&layout, &f, None, &alpha).unwrap();
-        let second = carry(&layout, &f, Some(&first), &alpha).unwrap();
+        let first = start(&f, BITS).unwrap();
+        let second = carry(&layout, &f, &first, &alpha).unwrap();
         assert_eq!((bits(&first), bits(&second)), (vec![0; 3], vec![0; 3]));
         let lost = encode(&layout, &first, &alpha).unwrap();
         assert_eq!(bits(&recover(&layout, &second, &f, &alpha, &lost).unwrap()), vec![0; 3]);
@@ -177,7 +180,7 @@ proptest! {
         let layout = Layout { n: 1, ch: 1, plane: x.len(), bits: 19 };
         let (prev, f) = (elementwise::round_to_grid(&of(x, dtype), 19).unwrap(), of(f, dtype));
         let alpha = of(vec![alpha], dtype);
-        let c = carry(&layout, &f, Some(&prev), &alpha).unwrap();
+        let c = carry(&layout, &f, &prev, &alpha).unwrap();
         let lost = encode(&layout, &prev, &alpha).unwrap();
         prop_assert_eq!(list(&recover(&layout, &c, &f, &alpha, &lost).unwrap()), list(&prev));
     }

@@ -103,8 +103,7 @@ fn rest(
     Ok(Wiring::Sequence(segments.into()))
 }
 
-/// A block of basic form.
-pub(crate) fn block(spec: &ModelSpec, builder: &mut Builder, place: &Place) -> Result<Residual> {
+fn block(spec: &ModelSpec, builder: &mut Builder, place: &Place) -> Result<Residual> {
     let Place { name, from, width, stride } = place;
     let mut branch: Vec<Box<dyn Block>> = Vec::new();
     for (index, from, stride) in [(1, *from, *stride), (2, *width, 1)] {

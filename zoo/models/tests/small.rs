@@ -1,9 +1,11 @@
-//! Every model at an eighth of its width: it trains, and says what does not fit.
+//! Every model at an eighth of its width: it trains as it is planned, and says what does not fit.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
 use std::rc::Rc;
 
 use candle_core::{DType, Device};
 use engine::drive::Regions;
+use engine::ledger::Category;
 use engine::loss::Loss;
 use engine::method::{Batch, RunSpec};
 use engine::model::{ModelEntry, ModelSpec, Network, Sizes};
@@ -27,39 +29,55 @@ fn build(entry: &ModelEntry, spec: &ModelSpec) -> engine::Result<Network> {
     entry.network(spec, Params::new(session, Key::new(3)))
 }
 
+/// One step of the model in a session, from images that do not matter to a plan.
+fn train(entry: &ModelEntry, session: Session) -> Run {
+    const BATCH: usize = 2;
+    let spec = small(entry);
+    let network = entry.network(&spec, Params::new(Rc::new(session), Key::new(3))).unwrap();
+    let [channels, height, width] = spec.image;
+    let frames = if channels == 2 { spec.steps } else { 1 };
+    let shape = [frames, BATCH, channels, height, width];
+    let mut stream = Key::new(4).fork("images").stream();
+    let pixels = (0..shape.iter().product()).map(|_| stream.normal().abs() as f32).collect();
+    let images = network.params.session().input(&shape, pixels).unwrap();
+    let optimizer =
+        OptimSpec::Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false, undecayed: Undecayed::Nothing };
+    let mut optimizer = optimizer.build(&network.params).unwrap();
+    optimizer.set_learning_rate(0.01);
+    let loss = Loss::MeanScores { smoothing: 0.0 };
+    let mut run = Run::new(network, RunSpec::new(spec.steps, loss, Key::new(5)));
+    let batch = Batch { images, labels: vec![1, 7].into() };
+    let outcome = run.through_time(&batch, &mut *optimizer, Regions::default(), |statistics| {
+        Through::new(statistics, TimeGradient::Kept)
+    });
+    assert!(outcome.unwrap().loss.is_finite(), "{}", entry.id);
+    run
+}
+
 #[test]
 fn every_model_trains_at_an_eighth_of_its_width() {
-    const BATCH: usize = 2;
     for entry in models::all() {
-        let spec = small(entry);
-        let network = build(entry, &spec).unwrap();
-        let [channels, height, width] = spec.image;
-        let frames = if channels == 2 { spec.steps } else { 1 };
-        let shape = [frames, BATCH, channels, height, width];
-        let mut stream = Key::new(4).fork("images").stream();
-        let pixels = (0..shape.iter().product()).map(|_| stream.normal().abs() as f32).collect();
-        let images = network.params.session().input(&shape, pixels).unwrap();
-        let optimizer = OptimSpec::Sgd {
-            momentum: 0.9,
-            weight_decay: 0.0,
-            nesterov: false,
-            undecayed: Undecayed::Nothing,
-        };
-        let mut optimizer = optimizer.build(&network.params).unwrap();
-        optimizer.set_learning_rate(0.01);
-        let loss = Loss::MeanScores { smoothing: 0.0 };
-        let mut run = Run::new(network, RunSpec::new(spec.steps, loss, Key::new(5)));
-        let batch = Batch { images, labels: vec![1, 7].into() };
-        let outcome = run.through_time(&batch, &mut *optimizer, Regions::default(), |statistics| {
-            Through::new(statistics, TimeGradient::Kept)
-        });
-        assert!(outcome.unwrap().loss.is_finite(), "{}", entry.id);
+        let run = train(entry, Session::new(Device::Cpu, DType::F32));
         // Nothing reads these norms and these heads; the first step's shortcuts have nothing to carry.
         let unread = [".norm1.", ".norm2.", ".talking_heads."];
         for param in run.network.params.iter().filter(|param| param.kind() != ParamKind::Skip) {
             let read = !unread.iter().any(|part| param.name().contains(part));
             assert_eq!(param.gradient().is_some(), read, "{}: {}", entry.id, param.name());
         }
+    }
+}
+
+#[test]
+fn a_plan_of_every_model_holds_what_the_run_holds() {
+    for entry in models::all() {
+        let most = |session| {
+            let run = train(entry, session);
+            let session = run.session();
+            [Category::Saved, Category::State, Category::Passing, Category::ActivationGradients]
+                .map(|category| session.ledger().most(category))
+        };
+        let run = most(Session::new(Device::Cpu, DType::F32));
+        assert_eq!(most(Session::plan(DType::F32)), run, "{}", entry.id);
     }
 }
 

@@ -28,6 +28,15 @@ pub enum MseTarget {
     Constant(f64),
 }
 
+/// Which scores a sample is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Their sum over all steps.
+    Sum,
+    /// Those of the last step alone.
+    LastStep,
+}
+
 /// A loss over time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -106,6 +115,16 @@ impl Loss {
     #[must_use]
     pub fn is_per_step(&self) -> bool {
         matches!(self, Self::PerStep { .. } | Self::DeepSupervision { .. })
+    }
+
+    /// Which scores decide: where every step has a head of its own and a loss of its own, the last one's (T-RevSNN's
+    /// released code); else their sum.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        match self {
+            Self::DeepSupervision { .. } => Decision::LastStep,
+            Self::PerStep { .. } | Self::MeanScores { .. } | Self::RateMse => Decision::Sum,
+        }
     }
 
     /// The share of one step (from 0): its part of the loss and `dL/do_t`. `total` is `sum_t o_t`; only losses that

@@ -52,24 +52,21 @@ impl<'a> Shortcut<'a> {
     /// When the value leaves the grid's range.
     pub fn first(self, pass: &Pass<'_>, f: &Value) -> Result<Value> {
         let f = dense(pass, f)?;
-        let alpha = pass.param(self.alpha);
         let Some(grid) = self.grid else {
             // Scales nothing yet, but the released code raises it all the same.
-            if let Ok(alpha) = alpha.tensor() {
+            if let Ok(alpha) = pass.param(self.alpha).tensor() {
                 elementwise::floor_magnitude(alpha, SMALLEST_ALPHA)?;
             }
             return Ok(f);
         };
-        let y = pass.passing(f.shape(), || {
-            Ok(remainder::carry(&layout(grid, &f), f.tensor()?, None, alpha.tensor()?)?)
-        })?;
+        let y = pass.passing(f.shape(), || Ok(remainder::start(f.tensor()?, grid.bits)?))?;
         grid.check(self.place, &y)?;
         let tape = pass.tape();
         if !tape.tracks(&f) {
             return Ok(y);
         }
         let slot = f.slot;
-        Ok(tape.record("round", y, move |backward, dy| backward.give(slot, dy)))
+        Ok(tape.record("carry_first", y, move |backward, dy| backward.give(slot, dy)))
     }
 
     /// `f + alpha * previous`. Saves the previous value, for the gradient of alpha.
@@ -83,8 +80,8 @@ impl<'a> Shortcut<'a> {
         let alpha = pass.param(self.alpha);
         let y = pass.passing(f.shape(), || match self.grid {
             Some(grid) => {
-                let previous = Some(previous.tensor()?);
-                Ok(remainder::carry(&layout(grid, &f), f.tensor()?, previous, alpha.tensor()?)?)
+                let (f, previous, layout) = (f.tensor()?, previous.tensor()?, layout(grid, &f));
+                Ok(remainder::carry(&layout, f, previous, alpha.tensor()?)?)
             }
             None => {
                 elementwise::floor_magnitude(alpha.tensor()?, SMALLEST_ALPHA)?;

@@ -46,6 +46,13 @@ impl Planes {
         Ok(x.reshape((n_c, h, w))?.transpose(1, 2)?.contiguous()?)
     }
 
+    /// At most three more copies exist at once: of what goes in, of it by tokens, and of its maxima.
+    fn note_workspace(&self, pass: &Pass<'_>) {
+        let PoolShape { n_c, h, w, .. } = self.pool;
+        let session = pass.session();
+        session.ledger().workspace(3 * n_c * h * w * session.dtype().size_in_bytes());
+    }
+
     fn maxima(&self, x: &Tensor) -> Result<Tensor> {
         let x = self.enter(x)?;
         let dtype = x.dtype();
@@ -68,13 +75,16 @@ impl Planes {
 pub fn dilate(pass: &Pass<'_>, place: &str, x: &Value, heads: usize) -> Result<Value> {
     let planes = Planes::of(place, x, heads)?;
     let x = readable(pass, x)?;
-    let run = || planes.leave(&planes.maxima(dense(pass, &x)?.tensor()?)?);
+    planes.note_workspace(pass);
+    let full = dense(pass, &x)?;
+    let run = || planes.leave(&planes.maxima(full.tensor()?)?);
     let y = if x.is_spikes() {
         let rows = images(&x) * x.channels();
         pass.session().spikes(x.shape(), || Ok(Bits::pack(&run()?, rows, x.plane())?))?
     } else {
         pass.passing(x.shape(), run)?
     };
+    drop(full);
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);
@@ -82,11 +92,9 @@ pub fn dilate(pass: &Pass<'_>, place: &str, x: &Value, heads: usize) -> Result<V
     let (slot, shape, kept) = (x.slot, x.shape().to_vec(), Saved::new(&x));
     Ok(tape.record("dilate", y, move |backward, dy| {
         let pass = backward.pass();
-        let dx = pass.gradient(&shape, || {
-            let x = dense(pass, kept.value())?;
-            planes.back(x.tensor()?, &planes.enter(dy.tensor()?)?)
-        })?;
-        drop((kept, dy));
+        let x = dense(pass, kept.value())?;
+        let dx = pass.gradient(&shape, || planes.back(x.tensor()?, &planes.enter(dy.tensor()?)?))?;
+        drop((kept, x, dy));
         backward.give(slot, dx)
     }))
 }
@@ -105,11 +113,14 @@ pub fn dilated_token_dot(pass: &Pass<'_>, place: &str, [k, v]: [&Value; 2], head
     let [k, v] = [readable(pass, k)?, readable(pass, v)?];
     let one: Vec<usize> =
         k.shape().iter().enumerate().map(|(axis, len)| if axis < 3 { *len } else { 1 }).collect();
+    planes.note_workspace(pass);
+    let full = [dense(pass, &k)?, dense(pass, &v)?];
     let y = pass.passing(&one, || {
-        let product = elementwise::mul(dense(pass, &k)?.tensor()?, dense(pass, &v)?.tensor()?)?;
+        let product = elementwise::mul(full[0].tensor()?, full[1].tensor()?)?;
         let maxima = planes.maxima(&product)?;
         Ok(maxima.reshape((planes.pool.n_c, planes.pool.h, planes.pool.w))?.sum(1)?)
     })?;
+    drop(full);
     let tape = pass.tape();
     let slots = [&k, &v].map(|x| x.slot.filter(|_| tape.tracks(x)));
     if slots == [None; 2] {

@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 use engine::Result;
-use engine::layer::{AdaptiveAverage, Attention, Builder, ChannelMask, Scale, Sum, TokenDot, Upsample};
+use engine::layer::{
+    AdaptiveAverage, Attention, Builder, ChannelMask, DilatedTokenDot, Dilation, Scale, Sum, TokenDot,
+    Upsample,
+};
 use engine::ledger::{Category, Ledger};
 use engine::neuron::Neuron;
 use engine::ops::{self, Epsilon, Standardisation, Variance};
@@ -371,6 +374,8 @@ fn layers(builder: &mut Builder) -> Vec<(usize, Box<dyn Mix>)> {
         (1, Box::new(AdaptiveAverage { site: site("bins"), out: [7, 3] })),
         (3, Box::new(Attention { site: site("attention"), heads: 2, scale: 0.125 })),
         (2, Box::new(TokenDot { site: site("token dot") })),
+        (1, Box::new(Dilation { site: site("dilation"), heads: 2 })),
+        (2, Box::new(DilatedTokenDot { site: site("dilated token dot"), heads: 2 })),
     ]
 }
 

@@ -134,7 +134,7 @@ impl Writer {
 #[inline(always)]
 fn scatter(bits: u8) -> [u8; 8] {
     // Byte i keeps bit i of its copy, and adding 127 moves it to the byte's highest place if it is set.
-    let kept = u64::from(bits) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
+    let kept = (u64::from(bits) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
     (((kept + 0x7f7f_7f7f_7f7f_7f7f) >> 7) & 0x0101_0101_0101_0101).to_le_bytes()
 }
 

@@ -1,6 +1,7 @@
 //! Carried states on a grid, and what undoes them: the index in an interval that a product with `n / 64` loses.
 //!
 //! ```text
+//! C[0] = round(f * 2^bits)                             start
 //! C[t] = round(f * 2^bits) + floor(n C[t-1] / 64)      carry      n = round(64 alpha[ch]), not 0, sign kept
 //! q    = C[t] - round(f * 2^bits)
 //! C[t-1] = lo(q) + i,  i = 0 .. m(q) - 1               recover    every C with floor(n C / 64) = q
@@ -26,7 +27,7 @@ use crate::Result;
 use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
 use crate::error::ensure;
-use crate::storage::{self, filled_chunks, map_tasks, read, read_opt};
+use crate::storage::{self, filled_chunks, map_tasks, read};
 
 use code::{Code, Reader, Writer};
 use spans::{Factor, Whole};
@@ -123,7 +124,8 @@ fn units(alpha: f64) -> i32 {
 /// The numbers n of all channels.
 fn all_units<T: Whole>(op: &'static str, alpha: &Tensor, ch: usize) -> Result<Vec<i32>> {
     let alpha = read::<T>(op, "alpha", alpha, ch)?;
-    let out_of_range = alpha.iter().map(|alpha| alpha.wide()).find(|alpha| !(alpha.abs() < LARGEST));
+    let mut wide = alpha.iter().map(|alpha| alpha.wide());
+    let out_of_range = wide.find(|alpha| alpha.is_nan() || alpha.abs() >= LARGEST);
     ensure(out_of_range.is_none(), op, "a factor must be below 512 in magnitude", || {
         format!("{:e}", out_of_range.unwrap_or_default())
     })?;
@@ -143,29 +145,38 @@ pub fn factors(alpha: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// Computes `round(f) + floor(alpha[ch] * prev)` on the grid; without `prev`, `round(f)`.
+/// Computes `round(f)` on the grid, with one zero: the state that nothing came before.
+pub fn start(f: &Tensor, bits: i32) -> Result<Tensor> {
+    const OP: &str = "remainder::start";
+    dispatch!(OP, f, T => {
+        let (shape, len) = (f.shape().clone(), f.elem_count());
+        let f = read::<T>(OP, "f", f, len)?;
+        let (f, grid) = (&*f, Factor::new(UNITS, bits));
+        // SAFETY: `start` writes each element of its chunk.
+        let out = unsafe { filled_chunks(len, BLOCK, |i, out| grid.start::<T>(&f[i * BLOCK..], out)) };
+        storage::tensor(out, shape)
+    })
+}
+
+/// Computes `round(f) + floor(alpha[ch] * prev)` on the grid.
 ///
 /// The result is exact while it is below `2^24` grid steps; the caller refuses one that is not.
-pub fn carry(layout: &Layout, f: &Tensor, prev: Option<&Tensor>, alpha: &Tensor) -> Result<Tensor> {
+pub fn carry(layout: &Layout, f: &Tensor, prev: &Tensor, alpha: &Tensor) -> Result<Tensor> {
     const OP: &str = "remainder::carry";
     dispatch!(OP, f, T => {
-        let shape = f.shape().clone();
-        let f = read::<T>(OP, "f", f, layout.len())?;
-        let prev = read_opt::<T>(OP, "prev", prev, layout.len())?;
+        let (shape, len) = (f.shape().clone(), layout.len());
+        let (f, prev) = (read::<T>(OP, "f", f, len)?, read::<T>(OP, "prev", prev, len)?);
         let units = all_units::<T>(OP, alpha, layout.ch)?;
-        let (f, prev, plane) = (&*f, prev.as_deref(), layout.plane);
+        let (f, prev, plane) = (&*f, &*prev, layout.plane);
         let rows = (BLOCK / plane.max(1)).max(1);
-        // SAFETY: rows cover the chunk, and the spans write each element of their row.
+        // SAFETY: rows cover the chunk, and `carry` writes each element of its row.
         let out = unsafe {
-            filled_chunks(layout.len(), rows * plane, |task, out| {
+            filled_chunks(len, rows * plane, |task, out| {
                 for (k, out) in out.chunks_mut(plane).enumerate() {
                     let row = task * rows + k;
                     let at = row * plane..(row + 1) * plane;
                     let factor = Factor::new(units[row % layout.ch], layout.bits);
-                    match prev {
-                        Some(prev) => factor.carry::<T>(&f[at.clone()], &prev[at], out),
-                        None => factor.first::<T>(&f[at], out),
-                    }
+                    factor.carry::<T>(&f[at.clone()], &prev[at], out);
                 }
             })
         };

@@ -64,8 +64,8 @@ impl Factor {
     }
 
     /// Writes each element of `out`.
-    pub(super) fn first<T: Whole>(self, f: &[T], out: &mut [MaybeUninit<T>]) {
-        first_span(f, self.up(), self.down(), out);
+    pub(super) fn start<T: Whole>(self, f: &[T], out: &mut [MaybeUninit<T>]) {
+        start_span(f, self.up(), self.down(), out);
     }
 
     /// Writes each element of `out`.
@@ -109,7 +109,7 @@ impl Factor {
 }
 
 multiversion! {
-    fn first_span<T: Whole>(f: &[T], up: T, down: T, out: &mut [MaybeUninit<T>]) {
+    fn start_span<T: Whole>(f: &[T], up: T, down: T, out: &mut [MaybeUninit<T>]) {
         for (out, f) in out.iter_mut().zip(f) {
             // Zero is added so that there is one zero.
             out.write((*f * up).round_even() * down + T::ZERO);

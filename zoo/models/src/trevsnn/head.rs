@@ -1,12 +1,14 @@
 //! The heads: mean over space, then one or two 1x1 convolutions to the classes.
 
 use engine::Result;
-use engine::layer::{AdaptiveAverage, Builder, Chain, Conv, Flatten, Scale, Spiking};
+use engine::layer::{AdaptiveAverage, Builder, Chain, Conv, Scale, Spiking};
 use engine::model::{Block, ModelSpec};
 use engine::neuron::Neuron;
-use engine::ops::ConvSpec;
+use engine::ops::{self, ConvSpec};
 use engine::pass::Pass;
 use engine::site::Role;
+use engine::unroll::Unroll;
+use engine::value::Value;
 
 use super::block::STANDARDISATION;
 
@@ -34,11 +36,7 @@ impl Heads {
                 }
                 let linear = readout(builder, &format!("{name}.classifier.0"), features, spec.classes)?;
                 builder.mark_training_only(&format!("{name}."));
-                Ok(Chain(vec![
-                    Box::new(mean(builder, &name)),
-                    Box::new(linear),
-                    Box::new(flatten(builder, &name)),
-                ]))
+                Ok(Chain(vec![Box::new(mean(builder, &name)), Box::new(linear), Box::new(Scores { name })]))
             })
             .collect::<Result<_>>()?;
         Ok(Self::PerStep(heads))
@@ -82,7 +80,7 @@ fn spiking(
     parts.push(Box::new(mean(builder, name)));
     parts.push(Box::new(readout(builder, &format!("{name}.classifier1.0"), features, spec.classes)?));
     parts.push(Box::new(readout(builder, &format!("{name}.classifier2"), spec.classes, spec.classes)?));
-    parts.push(Box::new(flatten(builder, name)));
+    parts.push(Box::new(Scores { name: name.to_string() }));
     builder.mark_training_only(&format!("{name}.classifier2."));
     Ok(Chain(parts))
 }
@@ -95,6 +93,14 @@ fn mean(builder: &mut Builder, name: &str) -> AdaptiveAverage {
     AdaptiveAverage { site: builder.site(&format!("{name}.mean"), Role::Mix), out: [1, 1] }
 }
 
-fn flatten(builder: &mut Builder, name: &str) -> Flatten {
-    builder.flatten(&format!("{name}.scores"))
+/// `[1, B, classes, 1, 1]` to `[1, B, classes]`. No place of its own: a method that trains the heads alone has to see
+/// the scores.
+struct Scores {
+    name: String,
+}
+
+impl Block for Scores {
+    fn forward(&self, pass: &Pass<'_>, _port: &mut dyn Unroll, x: &Value) -> Result<Value> {
+        ops::flatten(pass, &self.name, x)
+    }
 }

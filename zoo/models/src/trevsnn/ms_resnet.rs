@@ -21,7 +21,7 @@ use engine::layer::{Builder, Chain};
 use engine::model::{self, Block, Encoding, LevelChoices, Levels, ModelEntry, ModelSpec, StepWidth, Wiring};
 use engine::neuron::Neuron;
 use engine::norm::NormOver;
-use engine::ops;
+use engine::ops::{self, ConvSpec};
 use engine::param::{Init, ParamId, ParamKind};
 use engine::pass::Pass;
 use engine::region::Grid;
@@ -50,6 +50,13 @@ pub(super) const ENTRY: ModelEntry = ModelEntry {
     build,
 };
 
+/// Where the scales of norms start in MS-ResNet's released code: at the threshold, which is the quantiser's too.
+const SCALE: f64 = 0.5;
+
+/// The same for the last norm of a residual branch. From 1, as in S-RevSNN's code, the first layers' gradients
+/// would start at 10^5 times the read-out's, as what blocks and feedback add multiplies over depth and time.
+const LAST_SCALE: f64 = 0.2 * SCALE;
+
 struct MsResNet {
     stem: Chain,
     carries: Vec<Site>,
@@ -74,7 +81,6 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     }
     builder.start_from(START);
     let quantiser = Neuron::Quantiser { smooth: spec.neuron.is_smooth() };
-    let turned_off = ModelSpec { neuron: quantiser, ..spec.clone() };
     let widths = spec.widths([64, 128, 256, 512])?;
     let blocks = spec.blocks([3, 4, 6, 3])?;
     let (stem, shrink) = ms_resnet::stem(spec, builder, widths[0])?;
@@ -89,10 +95,7 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
         let block = |builder: &mut Builder, index: usize| -> Result<Residual> {
             let (from, stride) = if level > 0 && index == 0 { (widths[level - 1], 2) } else { (width, 1) };
             let place = Place { name: format!("{name}.{index}"), from, width, stride };
-            let mut block = ms_resnet::block(&turned_off, builder, &place)?;
-            let gamma = Gamma::new(builder, &format!("{}.gamma", place.name), width, spec.levels.residual)?;
-            block.branch.0.extend(gamma.map(|gamma| Box::new(gamma) as Box<dyn Block>));
-            Ok(block)
+            membrane_block(builder, spec, quantiser, &place)
         };
         let first = block(builder, 0)?;
         let rest = (1..blocks[level]).map(|index| block(builder, index)).collect::<Result<_>>()?;
@@ -116,6 +119,35 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
 
 fn shared_weights(place: &str, only: &str, found: &str) -> Error {
     Error::setting(place, format!("{only} for ms-resnet34-trev, whose steps share all weights"), found)
+}
+
+/// `x' + gamma * F(x)`, F: spikes - conv 3x3 - norm, twice; `x'` is `x`, or spikes - conv 1x1 - norm where the shape
+/// changes.
+fn membrane_block(
+    builder: &mut Builder,
+    spec: &ModelSpec,
+    quantiser: Neuron,
+    place: &Place,
+) -> Result<Residual> {
+    let Place { name, from, width, stride } = place;
+    let mut unit = |spikes: &str, conv: &str, shape: ConvSpec, scale: f64| -> Result<Vec<Box<dyn Block>>> {
+        Ok(vec![
+            Box::new(builder.neurons(&format!("{name}.{spikes}"), quantiser)),
+            Box::new(builder.conv(&format!("{name}.{conv}.0"), Role::Hidden, shape)?),
+            Box::new(builder.norm(&format!("{name}.{conv}.1"), *width, spec.norm, scale)?),
+        ])
+    };
+    let mut branch = unit("sn1", "conv1", ConvSpec::same(*from, *width, 3, *stride), SCALE)?;
+    branch.extend(unit("sn2", "conv2", ConvSpec::same(*width, *width, 3, 1), LAST_SCALE)?);
+    let shortcut = if place.changes_shape(*width) {
+        let shape = ConvSpec::same(*from, *width, 1, *stride);
+        Some(Chain(unit("downsample.0", "downsample.1", shape, SCALE)?))
+    } else {
+        None
+    };
+    let gamma = Gamma::new(builder, &format!("{name}.gamma"), *width, spec.levels.residual)?;
+    branch.extend(gamma.map(|gamma| Box::new(gamma) as Box<dyn Block>));
+    Ok(Residual { branch: Chain(branch), shortcut, sum: builder.sum(&format!("{name}.sum")) })
 }
 
 impl Levels for MsResNet {
