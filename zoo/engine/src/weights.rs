@@ -67,7 +67,10 @@ const UPDATES: &str = "num_batches_tracked";
 /// Lists every name that is missing, not of this network, or of another shape.
 pub fn check(network: &Network, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let misfit = compare(network, tensors);
-    if misfit.is_none() { Ok(()) } else { Err(Error::Weights { network: network.id.to_string(), misfit }) }
+    if misfit.is_none() {
+        return Ok(());
+    }
+    Err(Error::Weights { network: network.id.to_string(), misfit: Box::new(misfit) })
 }
 
 /// Puts every tensor in its place; all names must fit, both ways.
