@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use results::{Campaign, CurvePoint, Environment, Status, Trial};
+use results::{Campaign, CurvePoint, Details, Environment, Status, Trial};
 
 use crate::child::{self, Verdict};
 use crate::error::{Error, Result};
-use crate::event::{Assignment, Event};
+use crate::event::{Assignment, Event, Measured};
 use crate::interrupt::Interrupt;
 use crate::plan::Planned;
 use crate::progress::{Progress, percent};
@@ -28,6 +28,10 @@ pub struct Setup {
     pub memory_limit: Option<usize>,
     /// Folder of data sets that do not ship.
     pub data: Option<PathBuf>,
+    /// Weights file that trials begin with.
+    pub weights: Option<PathBuf>,
+    /// Folder for the weights of each trained network.
+    pub save_weights: Option<PathBuf>,
     /// Whether finished trials are run again.
     pub again: bool,
     /// What the campaign runs on.
@@ -74,8 +78,9 @@ pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &In
         };
         let wall_seconds = planned.unsupported.is_none().then(|| began.elapsed().as_secs_f64());
         let trial = Trial { started_utc, wall_seconds, ..row(planned, setup, &verdict, &curve) };
-        let ledger = verdict.measured.map(|measured| measured.ledger).unwrap_or_default();
-        store.append_trial(&trial, &curve, &ledger, &[]).map_err(Error::Store)?;
+        let Measured { ledger, fidelity, .. } = verdict.measured.unwrap_or_default();
+        let details = Details { curve: &curve, ledger: &ledger, fidelity: &fidelity, ..Details::default() };
+        store.append_trial(&trial, &details).map_err(Error::Store)?;
         progress.finish(planned, &summary(&trial));
         match trial.status {
             Status::Ok | Status::Unsupported => tally.settled += 1,
@@ -97,6 +102,8 @@ fn attempt(
     let assignment = Assignment {
         configuration: planned.configuration.clone(),
         data: setup.data.clone(),
+        weights: setup.weights.clone(),
+        save_weights: setup.save_weights.clone(),
         threads: setup.threads,
         memory_limit: setup.memory_limit,
     };
@@ -113,7 +120,9 @@ fn attempt(
 fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]) -> Trial {
     let configuration = &planned.configuration;
     let measured = verdict.measured.clone().unwrap_or_default();
-    let clock = &measured.clock;
+    let clock = measured.clock.unwrap_or_default();
+    // Nothing was timed where nothing was trained, and nothing is not 0.
+    let timed = measured.clock.is_some();
     let finished = verdict.measured.is_some();
     let best = curve.iter().filter_map(|point| point.test_top1).max_by(f64::total_cmp);
     let last = curve.last();
@@ -142,25 +151,33 @@ fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]
         train_step_seconds_median: clock.step_seconds_median,
         train_step_seconds_mad: clock.step_seconds_mad,
         train_step_seconds_min: clock.step_seconds_min,
-        timed_steps: finished.then_some(clock.timed_steps),
+        timed_steps: timed.then_some(clock.timed_steps),
         train_samples_per_second: clock.step_seconds_median.map(|s| configuration.budget.batch as f64 / s),
-        train_seconds_total: finished.then_some(clock.train_seconds),
-        eval_seconds_total: finished.then_some(clock.eval_seconds),
+        train_seconds_total: timed.then_some(clock.train_seconds),
+        eval_seconds_total: timed.then_some(clock.eval_seconds),
         peak_host_bytes: measured.peak_host_bytes,
         peak_step_bytes: measured.peak_step_bytes,
         saved_bytes_peak: measured.saved_bytes_peak,
         planned_step_bytes: measured.planned_step_bytes,
         spikes_per_sample: measured.spikes_per_sample,
         firing_rate: measured.firing_rate,
+        gradient_cosine: measured.gradient_cosine,
+        gradient_norm_ratio: measured.gradient_norm_ratio,
         device: configuration.device.clone(),
         threads: setup.threads as u32,
         config_hash: planned.hash.clone(),
         recipe: planned.recipe.clone(),
+        weights: configuration.weights.as_deref().map(short).unwrap_or_default().to_owned(),
         dataset_manifest: configuration.dataset_manifest.clone(),
         git_rev: setup.environment.git_rev.clone(),
         dirty: setup.environment.dirty,
         ..Trial::default()
     }
+}
+
+/// The beginning of a hash, as records hold it.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 /// A trial's result in one line.

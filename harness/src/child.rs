@@ -205,6 +205,7 @@ impl Talk {
             Event::Step { epoch, step, .. } => self.place = Some(format!("in epoch {epoch}, step {step}")),
             Event::Epoch { point, .. } => self.place = Some(format!("after epoch {}", point.epoch)),
             Event::Probe { steps } => self.place = Some(format!("while memory was probed at T = {steps}")),
+            Event::Fidelity => self.place = Some("while gradients were compared".to_owned()),
             Event::Finished(measured) => self.outcome = Some(Ok((**measured).clone())),
             Event::Failed { status, note } => self.outcome = Some(Err((*status, note.clone()))),
         }

@@ -107,8 +107,8 @@ pub(crate) struct RunArguments {
     /// Number of time steps T, in place of the cases' own.
     #[arg(long, value_name = "T,..", value_delimiter = ',', value_parser = steps, allow_negative_numbers = true, help_heading = "What to change")]
     steps_t: Vec<usize>,
-    /// Passes over the training set, in place of the cases' own.
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
+    /// Passes over the training set, in place of the cases' own; 0 with --weights evaluates and trains nothing.
+    #[arg(long, value_name = "N", value_parser = epochs, allow_negative_numbers = true, help_heading = "What to change")]
     epochs: Option<usize>,
     /// Samples in a training batch, in place of the cases' own.
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
@@ -126,6 +126,9 @@ pub(crate) struct RunArguments {
         help_heading = "What to change"
     )]
     seeds: Vec<u64>,
+    /// Begin every selected trial with these weights: a state dictionary by the names of the authors' code.
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "What to change")]
+    weights: Option<PathBuf>,
 
     /// Device to compute on.
     #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
@@ -139,6 +142,9 @@ pub(crate) struct RunArguments {
     /// Folder for records and report; results/records/<suite> without it.
     #[arg(long, value_name = "DIR", help_heading = "Where and how")]
     pub(crate) out: Option<PathBuf>,
+    /// Save each trained network as DIR/<key, with / as __>.safetensors; trials on file are not trained again for it.
+    #[arg(long, value_name = "DIR", help_heading = "Where and how")]
+    pub(crate) save_weights: Option<PathBuf>,
     /// Stop a trial after so many seconds and go on with the next.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, help_heading = "Where and how")]
     pub(crate) timeout: Option<Duration>,
@@ -164,6 +170,7 @@ impl RunArguments {
             seeds: self.seeds.clone(),
             device: self.device,
             data: self.data.clone(),
+            weights: self.weights.clone(),
         }
     }
 }
@@ -180,6 +187,14 @@ fn whole(text: &str, most: usize) -> Result<usize, String> {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     whole(text, MOST_COUNTED)
+}
+
+fn epochs(text: &str) -> Result<usize, String> {
+    if text == "0" {
+        Ok(0)
+    } else {
+        at_least_one(text).map_err(|rule| format!("{rule}, or 0 with --weights"))
+    }
 }
 
 fn steps(text: &str) -> Result<usize, String> {

@@ -55,6 +55,9 @@ pub struct Configuration {
     /// The average of the parameters that is judged beside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average: Option<AverageSpec>,
+    /// SHA-256 of the weights file that it begins with, in hex; absent where it begins with the seed's own values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// The learning rate over the run.
     pub schedule: Schedule,
     /// How images become a batch.

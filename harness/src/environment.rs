@@ -15,11 +15,7 @@ pub fn environment(threads: usize) -> Environment {
         cpu: field("/proc/cpuinfo", "model name"),
         cores: cores() as u32,
         cores_used: threads as u32,
-        memory_bytes: field("/proc/meminfo", "MemTotal")
-            .split_whitespace()
-            .next()
-            .and_then(|kib| kib.parse::<u64>().ok())
-            .map_or(0, |kib| kib * 1024),
+        memory_bytes: memory("MemTotal").unwrap_or(0),
         os: os(),
         gpu: String::new(),
         gpu_driver: String::new(),
@@ -37,6 +33,16 @@ pub fn environment(threads: usize) -> Environment {
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Main memory that a process can take without swapping, where the system says.
+pub(crate) fn available_bytes() -> Option<usize> {
+    memory("MemAvailable").map(|bytes| bytes as usize)
+}
+
+fn memory(name: &str) -> Option<u64> {
+    let kib = field("/proc/meminfo", name);
+    kib.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// The first `name : value` of a file.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use results::{CurvePoint, LedgerRow, Status};
+use results::{CurvePoint, FidelityRow, LedgerRow, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
@@ -15,6 +15,12 @@ pub struct Assignment {
     pub configuration: Configuration,
     /// Folder of data sets that do not ship.
     pub data: Option<PathBuf>,
+    /// The file whose hash the configuration's `weights` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Folder that the trained weights are saved to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_weights: Option<PathBuf>,
     /// Threads to compute on.
     pub threads: usize,
     /// Bytes of heap that the process may hold.
@@ -52,6 +58,8 @@ pub enum Event {
         /// T.
         steps: usize,
     },
+    /// The memory of a step is measured; its gradient is compared with the exact one.
+    Fidelity,
     /// All is done.
     Finished(Box<Measured>),
     /// The trial came to an end of another kind, and knows why.
@@ -67,8 +75,8 @@ pub enum Event {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// Clock lane.
-    pub clock: Clock,
+    /// Clock lane; nothing where nothing was trained.
+    pub clock: Option<Clock>,
     /// Most bytes of heap that were live at once while training.
     pub peak_host_bytes: Option<u64>,
     /// Most bytes of one training step above what lives between steps.
@@ -83,12 +91,28 @@ pub struct Measured {
     pub firing_rate: Option<f64>,
     /// Where the bytes of a step went, at each probed T.
     pub ledger: Vec<LedgerRow>,
+    /// Cosine of the angle between the method's gradient and the exact one, all parameters as one vector.
+    pub gradient_cosine: Option<f64>,
+    /// Length of the method's gradient divided by that of the exact one.
+    pub gradient_norm_ratio: Option<f64>,
+    /// The same, layer by layer.
+    pub fidelity: Vec<FidelityRow>,
     /// Why a cell is empty.
     pub note: String,
 }
 
+impl Measured {
+    /// Adds a reason why cells are empty.
+    pub fn add_note(&mut self, reason: &str) {
+        if !self.note.is_empty() {
+            self.note.push_str("; ");
+        }
+        self.note.push_str(reason);
+    }
+}
+
 /// What the clock said.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
     /// Median of the timed steps.

@@ -24,6 +24,7 @@ mod suite;
 pub mod trial;
 mod utc;
 mod verb;
+mod weights;
 
 pub use choices::ModelChoices;
 pub use configuration::Configuration;

@@ -14,6 +14,7 @@ use crate::select::Selection;
 use crate::shelf;
 use crate::suggest::Unknown;
 use crate::suite::{Budget, Case, Suite};
+use crate::weights::WeightsFile;
 
 /// A trial that is about to run, or to be ruled out.
 #[derive(Clone, Debug)]
@@ -53,13 +54,14 @@ impl Planned {
 
 /// The trials of a suite that are asked for, in order.
 ///
-/// Opens every data set once: an unreadable file is told before anything runs.
+/// Opens every data set and the weights file once: what is unreadable or does not fit is told before anything runs.
 ///
 /// # Errors
 /// Names the value, the rule and the place.
 pub fn plan(suite: &Suite, selection: &Selection) -> Result<Vec<Planned>> {
     selection.check()?;
     let cases = selection.cases(suite)?;
+    let weights = selection.weights.as_deref().map(WeightsFile::read).transpose()?;
     let mut opened = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut trials = Vec::new();
@@ -78,7 +80,7 @@ pub fn plan(suite: &Suite, selection: &Selection) -> Result<Vec<Planned>> {
         }
         let dataset = open(&mut opened, case, selection)?;
         for draft in drafts {
-            trials.push(draft.finish(case, &dataset)?);
+            trials.push(draft.finish(case, &dataset, weights.as_ref())?);
         }
     }
     if trials.is_empty() {
@@ -130,6 +132,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 optimizer: recipe.optimizer,
                 clip: recipe.clip,
                 average: recipe.average,
+                weights: None,
                 schedule: recipe.schedule.clone(),
                 data,
                 budget,
@@ -192,15 +195,24 @@ pub(crate) fn loaders(
 }
 
 impl Draft {
-    fn finish(self, case: &Case, dataset: &Arc<dyn Dataset>) -> Result<Planned> {
+    fn finish(
+        self,
+        case: &Case,
+        dataset: &Arc<dyn Dataset>,
+        weights: Option<&WeightsFile>,
+    ) -> Result<Planned> {
         let Self { mut configuration, recipe } = self;
         dataset.manifest().clone_into(&mut configuration.dataset_manifest);
         let (train, test) = loaders(&configuration, dataset)
             .map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
+        configuration.weights = weights.map(|file| file.sha256.clone());
         let steps = configuration.network.steps;
         let (parameters, unsupported) = match configuration.network(Rc::new(device::planning()), steps) {
             Ok(network) => {
                 let reason = configuration.method()?.supports(&network, &configuration.run_spec(steps)).err();
+                if let (Some(file), None) = (weights, &reason) {
+                    file.check(&network)?;
+                }
                 (network.params.count(), reason.map(|reason| reason.to_string()))
             }
             Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => {

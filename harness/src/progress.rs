@@ -98,13 +98,14 @@ impl Progress {
                 }
             }
             Event::Epoch { point, samples_per_second, peak_bytes } => {
-                let line = format!(
-                    "epoch {}/{epochs}  loss {:.3}  test {}  {samples_per_second:.0} samples/s  peak {}",
-                    point.epoch,
-                    point.train_loss.unwrap_or(f64::NAN),
-                    percent(point.test_top1),
-                    mib(*peak_bytes as u64)
-                );
+                let (test, peak) = (percent(point.test_top1), mib(*peak_bytes as u64));
+                let line = match point.train_loss {
+                    Some(loss) => format!(
+                        "epoch {}/{epochs}  loss {loss:.3}  test {test}  {samples_per_second:.0} samples/s  peak {peak}",
+                        point.epoch
+                    ),
+                    None => format!("evaluated  test {test}  peak {peak}"),
+                };
                 self.work.running = work * f64::from(point.epoch) / epochs.max(1) as f64;
                 match &self.bars {
                     Some(bars) => bars.trial.set_message(line),
@@ -114,6 +115,11 @@ impl Progress {
             Event::Probe { steps } => {
                 if let Some(bars) = &self.bars {
                     bars.trial.set_message(format!("memory of a step at T = {steps}"));
+                }
+            }
+            Event::Fidelity => {
+                if let Some(bars) = &self.bars {
+                    bars.trial.set_message("gradient beside the exact one");
                 }
             }
             Event::Finished(_) | Event::Failed { .. } => {}

@@ -20,7 +20,7 @@ pub struct Selection {
     pub filter: Option<String>,
     /// T in place of the cases' own.
     pub steps: Vec<usize>,
-    /// Epochs in place of the cases' own.
+    /// Epochs in place of the cases' own; 0 evaluates the weights file alone.
     pub epochs: Option<usize>,
     /// Batch size in place of the cases' own.
     pub batch: Option<usize>,
@@ -32,10 +32,12 @@ pub struct Selection {
     pub device: DeviceKind,
     /// Folder of data sets that do not ship.
     pub data: Option<PathBuf>,
+    /// Weights file that every trial begins with.
+    pub weights: Option<PathBuf>,
 }
 
 impl Selection {
-    /// Refuses names that nothing goes by.
+    /// Refuses names that nothing goes by, and nothing to train with nothing to evaluate.
     ///
     /// # Errors
     /// With the nearest known name.
@@ -53,6 +55,9 @@ impl Selection {
             &self.datasets,
             &datasets::DATASETS.iter().map(|entry| entry.id).collect::<Vec<_>>(),
         )?;
+        if self.epochs == Some(0) && self.weights.is_none() {
+            return Err(Error::value("--epochs", "at least 1 without --weights", 0));
+        }
         self.device.check()
     }
 

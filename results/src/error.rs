@@ -52,7 +52,8 @@ pub enum Error {
     },
     /// A file has other columns than this version of the format.
     #[error(
-        "record format is version {expected}, but {} has other columns: column {column} must be `{wanted}`, found `{found}`",
+        "record format is version {expected}, but {} has other columns: column {column} must be `{wanted}`, found `{found}`; \
+         a campaign is read by the program that wrote it, and a new one needs another output folder",
         path.display()
     )]
     Columns {
@@ -68,7 +69,11 @@ pub enum Error {
         found: String,
     },
     /// A row was written by another version of the format.
-    #[error("record format is version {expected}, but {} line {line} is version {found}", path.display())]
+    #[error(
+        "record format is version {expected}, but {} line {line} is version {found}; a campaign is read by the program \
+         that wrote it, and a new one needs another output folder",
+        path.display()
+    )]
     Schema {
         /// The file.
         path: PathBuf,

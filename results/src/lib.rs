@@ -16,6 +16,6 @@ pub mod table;
 
 pub use error::Error;
 pub use read::{Records, read};
-pub use record::{CurvePoint, Environment, LedgerRow, OpsRow, Row, SCHEMA, Status, Trial};
+pub use record::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Status, Trial};
 pub use report::{ReportPaths, report};
-pub use store::Campaign;
+pub use store::{Campaign, Details};

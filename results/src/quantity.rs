@@ -30,6 +30,11 @@ pub(crate) fn times(ratio: f64) -> String {
     format!("{ratio:.2}×")
 }
 
+/// A cosine: `0.98765` is `0.9877`.
+pub(crate) fn cosine(cosine: f64) -> String {
+    signed_plain(cosine, 4)
+}
+
 /// The unit that a column of durations is told in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeUnit {

@@ -1,7 +1,7 @@
 //! A campaign folder that is read from.
 
 use crate::error::Error;
-use crate::record::{CurvePoint, Environment, LedgerRow, OpsRow, Row, SCHEMA, Trial};
+use crate::record::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Trial};
 use crate::rows;
 use crate::store::read_environment;
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ pub struct Records {
     pub ledger: Vec<LedgerRow>,
     /// Operation counts.
     pub ops: Vec<OpsRow>,
+    /// How right the gradients were, layer by layer.
+    pub fidelity: Vec<FidelityRow>,
     /// The machine; `None` if the campaign has no environment file.
     pub environment: Option<Environment>,
 }
@@ -35,6 +37,7 @@ pub fn read(dir: impl AsRef<Path>) -> Result<Records, Error> {
         curve: details(dir, &newest)?,
         ledger: details(dir, &newest)?,
         ops: details(dir, &newest)?,
+        fidelity: details(dir, &newest)?,
         environment: read_environment(dir)?,
         trials,
     })

@@ -1,12 +1,25 @@
 //! A campaign folder that is written to.
 
 use crate::error::Error;
-use crate::record::{CurvePoint, Environment, LedgerRow, OpsRow, Row, SCHEMA, Status, Trial};
+use crate::record::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Status, Trial};
 use crate::rows::{self, RowFile};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// The detail rows of one trial, by file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Details<'a> {
+    /// How it learned.
+    pub curve: &'a [CurvePoint],
+    /// Where the bytes of a training step went.
+    pub ledger: &'a [LedgerRow],
+    /// What each layer computed.
+    pub ops: &'a [OpsRow],
+    /// How right each layer's gradient was.
+    pub fidelity: &'a [FidelityRow],
+}
 
 /// An open campaign folder: append-only row files and one environment file.
 ///
@@ -22,6 +35,7 @@ pub struct Campaign {
     curve: RowFile,
     ledger: RowFile,
     ops: RowFile,
+    fidelity: RowFile,
     /// Highest attempt on file for a trial, with or without a trial row.
     attempts: BTreeMap<String, u32>,
     /// What the newest trial row says.
@@ -43,6 +57,7 @@ impl Campaign {
             curve: RowFile::open::<CurvePoint>(&dir)?,
             ledger: RowFile::open::<LedgerRow>(&dir)?,
             ops: RowFile::open::<OpsRow>(&dir)?,
+            fidelity: RowFile::open::<FidelityRow>(&dir)?,
             attempts: BTreeMap::new(),
             latest: BTreeMap::new(),
             dir,
@@ -66,22 +81,17 @@ impl Campaign {
     ///
     /// The store fills `schema`, `campaign`, `attempt` and the detail rows' key, so a join can't break. Returns
     /// the number of the attempt.
-    pub fn append_trial(
-        &mut self,
-        trial: &Trial,
-        curve: &[CurvePoint],
-        ledger: &[LedgerRow],
-        ops: &[OpsRow],
-    ) -> Result<u32, Error> {
+    pub fn append_trial(&mut self, trial: &Trial, details: &Details<'_>) -> Result<u32, Error> {
         if trial.trial.is_empty() {
             return Err(Error::Key { method: trial.method.clone(), model: trial.model.clone() });
         }
         let key = &trial.trial;
         let attempt = self.attempts.get(key).copied().unwrap_or(0) + 1;
         self.attempts.insert(key.clone(), attempt);
-        self.curve.append(&keyed(curve, key, attempt))?;
-        self.ledger.append(&keyed(ledger, key, attempt))?;
-        self.ops.append(&keyed(ops, key, attempt))?;
+        self.curve.append(&keyed(details.curve, key, attempt))?;
+        self.ledger.append(&keyed(details.ledger, key, attempt))?;
+        self.ops.append(&keyed(details.ops, key, attempt))?;
+        self.fidelity.append(&keyed(details.fidelity, key, attempt))?;
         let mut row = trial.clone();
         row.schema = SCHEMA;
         row.campaign.clone_from(&self.name);
@@ -128,6 +138,7 @@ impl Campaign {
         self.count_attempts::<CurvePoint>()?;
         self.count_attempts::<LedgerRow>()?;
         self.count_attempts::<OpsRow>()?;
+        self.count_attempts::<FidelityRow>()?;
         self.count_attempts::<Trial>()?;
         for row in crate::read::trials(&self.dir)? {
             self.latest.insert(row.trial, (row.config_hash, row.status));

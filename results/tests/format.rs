@@ -1,6 +1,6 @@
 //! The format, its description and its code agree.
 
-use results::{CurvePoint, Environment, LedgerRow, OpsRow, Row, SCHEMA, Trial};
+use results::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Trial};
 use std::path::Path;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -33,7 +33,8 @@ fn every_column_is_documented_in_its_place() -> Outcome {
     agrees(&Trial::default())?;
     agrees(&CurvePoint::default())?;
     agrees(&LedgerRow::default())?;
-    agrees(&OpsRow::default())
+    agrees(&OpsRow::default())?;
+    agrees(&FidelityRow::default())
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use results::chart::{Body, CHARTS};
 use results::record::{Status, Trial};
-use results::{Campaign, Records, render, table::TABLES};
+use results::{Campaign, Details, Records, render, table::TABLES};
 use std::path::PathBuf;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -132,7 +132,7 @@ fn a_chart_with_nothing_to_draw_leaves_no_old_file() -> Outcome {
     let mut campaign = Campaign::open(&dir)?;
     let note = "<b>a|b</b> & \"c\"".to_owned();
     let row = Trial { trial: "s/c/m/t1/s1".into(), status: Status::Failed, note, ..Trial::default() };
-    campaign.append_trial(&row, &[], &[], &[])?;
+    campaign.append_trial(&row, &Details::default())?;
     let paths = results::report(&dir, &out, COMMAND)?;
     assert!(paths.charts.is_empty() && !out.join("step-time.png").exists());
     let page = std::fs::read_to_string(&paths.page)?;
@@ -157,7 +157,7 @@ fn seeds_are_put_together_and_failures_among_them_are_told() -> Outcome {
             top1_last: top1,
             ..Trial::default()
         };
-        campaign.append_trial(&row, &[], &[], &[])?;
+        campaign.append_trial(&row, &Details::default())?;
     }
     let records = results::read(folder.path())?;
     let text = render::terminal(&(TABLES[0].grid)(&records));

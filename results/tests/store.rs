@@ -1,6 +1,9 @@
 //! The store keeps its promises: what is finished is whole, what is torn is repaired, what is wrong is told.
 
-use results::{Campaign, CurvePoint, Environment, Error, LedgerRow, OpsRow, Row, SCHEMA, Status, Trial};
+use results::{
+    Campaign, CurvePoint, Details, Environment, Error, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Status,
+    Trial,
+};
 use std::io::Write;
 use std::path::Path;
 
@@ -22,6 +25,10 @@ fn trial(seed: u64, status: Status) -> Trial {
 
 fn point(epoch: u32, loss: f64) -> CurvePoint {
     CurvePoint { epoch, train_loss: Some(loss), ..CurvePoint::default() }
+}
+
+fn curve(points: &[CurvePoint]) -> Details<'_> {
+    Details { curve: points, ..Details::default() }
 }
 
 fn append_raw(path: &Path, text: &str) -> std::io::Result<()> {
@@ -47,12 +54,20 @@ fn what_is_written_is_read_back_to_the_bit() -> Outcome {
         ..Default::default()
     };
     let ops = OpsRow { layer: "conv1".into(), step: 2, acs_per_sample: Some(0.5), ..Default::default() };
+    let fidelity = FidelityRow {
+        layer: "conv1".into(),
+        gradient_cosine: Some(1.0 / 7.0),
+        gradient_norm_ratio: None,
+        ..Default::default()
+    };
     let environment =
         Environment { cpu: "a cpu".into(), features: vec!["cuda".into()], ..Default::default() };
 
     let mut campaign = Campaign::open(&dir)?;
     campaign.set_environment(&environment)?;
-    assert_eq!(campaign.append_trial(&row, &[point(1, 0.7)], &[ledger], &[ops])?, 1);
+    let (curve, ledger, ops, layers) = ([point(1, 0.7)], [ledger], [ops], [fidelity]);
+    let details = Details { curve: &curve, ledger: &ledger, ops: &ops, fidelity: &layers };
+    assert_eq!(campaign.append_trial(&row, &details)?, 1);
     let records = results::read(&dir)?;
 
     let key = row.trial.clone();
@@ -60,6 +75,8 @@ fn what_is_written_is_read_back_to_the_bit() -> Outcome {
     assert_eq!(records.curve, [CurvePoint { trial: key.clone(), attempt: 1, ..point(1, 0.7) }]);
     assert_eq!((records.ledger[0].trial.as_str(), records.ledger[0].bytes), (key.as_str(), 7));
     assert_eq!((records.ops[0].trial.as_str(), records.ops[0].acs_per_sample), (key.as_str(), Some(0.5)));
+    let [fidelity] = layers;
+    assert_eq!(records.fidelity, [FidelityRow { trial: key, attempt: 1, ..fidelity }]);
     assert_eq!(records.environment, Some(environment));
     Ok(())
 }
@@ -69,7 +86,7 @@ fn a_line_break_in_a_note_does_not_break_the_row() -> Outcome {
     let folder = tempfile::tempdir()?;
     let mut row = trial(1, Status::Failed);
     row.note = "first\nsecond\r\nthird".into();
-    Campaign::open(folder.path())?.append_trial(&row, &[], &[], &[])?;
+    Campaign::open(folder.path())?.append_trial(&row, &Details::default())?;
     assert_eq!(results::read(folder.path())?.trials[0].note, "first second  third");
     Ok(())
 }
@@ -78,7 +95,7 @@ fn a_line_break_in_a_note_does_not_break_the_row() -> Outcome {
 fn a_torn_last_line_is_skipped_by_readers_and_cut_off_by_the_writer() -> Outcome {
     let folder = tempfile::tempdir()?;
     let dir = folder.path();
-    Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &[point(1, 0.5)], &[], &[])?;
+    Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &curve(&[point(1, 0.5)]))?;
     let whole = std::fs::read(dir.join(Trial::FILE))?;
     append_raw(&dir.join(Trial::FILE), "1,campaign,suite/case/meth")?;
     append_raw(&dir.join(CurvePoint::FILE), "suite/case/method/t4/s2,1,1,,0.")?;
@@ -86,7 +103,7 @@ fn a_torn_last_line_is_skipped_by_readers_and_cut_off_by_the_writer() -> Outcome
     assert_eq!(results::read(dir)?.trials.len(), 1);
     let mut campaign = Campaign::open(dir)?;
     assert_eq!(std::fs::read(dir.join(Trial::FILE))?, whole);
-    campaign.append_trial(&trial(2, Status::Ok), &[point(1, 0.25)], &[], &[])?;
+    campaign.append_trial(&trial(2, Status::Ok), &curve(&[point(1, 0.25)]))?;
     let records = results::read(dir)?;
     assert_eq!(records.trials.len(), 2);
     assert_eq!(records.curve.iter().map(|row| row.train_loss).collect::<Vec<_>>(), [Some(0.5), Some(0.25)]);
@@ -97,7 +114,7 @@ fn a_torn_last_line_is_skipped_by_readers_and_cut_off_by_the_writer() -> Outcome
 fn a_torn_header_is_written_again() -> Outcome {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join(Trial::FILE), "schema,camp")?;
-    Campaign::open(folder.path())?.append_trial(&trial(1, Status::Ok), &[], &[], &[])?;
+    Campaign::open(folder.path())?.append_trial(&trial(1, Status::Ok), &Details::default())?;
     assert_eq!(results::read(folder.path())?.trials.len(), 1);
     Ok(())
 }
@@ -111,7 +128,7 @@ fn details_of_an_unfinished_trial_are_left_out_and_never_joined_to_the_next_atte
     assert!(results::read(dir)?.curve.is_empty());
 
     let mut campaign = Campaign::open(dir)?;
-    assert_eq!(campaign.append_trial(&trial(1, Status::Ok), &[point(1, 0.5)], &[], &[])?, 2);
+    assert_eq!(campaign.append_trial(&trial(1, Status::Ok), &curve(&[point(1, 0.5)]))?, 2);
     let losses: Vec<_> = results::read(dir)?.curve.iter().map(|row| row.train_loss).collect();
     assert_eq!(losses, [Some(0.5)]);
     Ok(())
@@ -123,7 +140,7 @@ fn a_campaign_has_one_writer_and_any_number_of_readers() -> Outcome {
     let mut campaign = Campaign::open(folder.path())?;
     let error = Campaign::open(folder.path()).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("one process at a time writes to a campaign"), "{error}");
-    campaign.append_trial(&trial(1, Status::Ok), &[], &[], &[])?;
+    campaign.append_trial(&trial(1, Status::Ok), &Details::default())?;
     assert_eq!(results::read(folder.path())?.trials.len(), 1);
     drop(campaign);
     Campaign::open(folder.path())?;
@@ -135,13 +152,13 @@ fn the_newest_attempt_wins_and_keeps_the_first_ones_place() -> Outcome {
     let folder = tempfile::tempdir()?;
     let dir = folder.path();
     let mut campaign = Campaign::open(dir)?;
-    campaign.append_trial(&trial(1, Status::Interrupted), &[point(1, 9.0)], &[], &[])?;
-    campaign.append_trial(&trial(2, Status::Ok), &[], &[], &[])?;
+    campaign.append_trial(&trial(1, Status::Interrupted), &curve(&[point(1, 9.0)]))?;
+    campaign.append_trial(&trial(2, Status::Ok), &Details::default())?;
     assert!(!campaign.finished(&trial(1, Status::Ok).trial, "c0ffee"));
     drop(campaign);
 
     let mut campaign = Campaign::open(dir)?;
-    assert_eq!(campaign.append_trial(&trial(1, Status::Ok), &[point(1, 0.5)], &[], &[])?, 2);
+    assert_eq!(campaign.append_trial(&trial(1, Status::Ok), &curve(&[point(1, 0.5)]))?, 2);
     let records = results::read(dir)?;
     let ends: Vec<_> = records.trials.iter().map(|row| (row.seed, row.status)).collect();
     assert_eq!(ends, [(1, Status::Ok), (2, Status::Ok)]);
@@ -153,8 +170,8 @@ fn the_newest_attempt_wins_and_keeps_the_first_ones_place() -> Outcome {
 fn a_trial_is_finished_for_its_own_configuration_only() -> Outcome {
     let folder = tempfile::tempdir()?;
     let mut campaign = Campaign::open(folder.path())?;
-    campaign.append_trial(&trial(1, Status::Ok), &[], &[], &[])?;
-    campaign.append_trial(&trial(2, Status::Crashed), &[], &[], &[])?;
+    campaign.append_trial(&trial(1, Status::Ok), &Details::default())?;
+    campaign.append_trial(&trial(2, Status::Crashed), &Details::default())?;
     let check = |campaign: &Campaign| {
         assert!(campaign.finished("suite/case/method/t4/s1", "c0ffee"));
         assert!(!campaign.finished("suite/case/method/t4/s1", "other"));
@@ -175,7 +192,7 @@ fn the_same_rows_give_the_same_bytes_in_another_folder() -> Outcome {
     for name in ["a", "b"] {
         let dir = folder.path().join(name);
         let curve = [point(1, 1.0 / 3.0), point(2, 0.1)];
-        Campaign::open(&dir)?.append_trial(&trial(1, Status::Ok), &curve, &[], &[])?;
+        Campaign::open(&dir)?.append_trial(&trial(1, Status::Ok), &self::curve(&curve))?;
         bytes.push(std::fs::read(dir.join(CurvePoint::FILE))?);
     }
     assert_eq!(bytes[0], bytes[1]);
@@ -198,7 +215,7 @@ fn other_columns_are_refused_with_the_first_that_differs() -> Outcome {
 fn another_schema_version_is_refused_with_its_line() -> Outcome {
     let folder = tempfile::tempdir()?;
     let dir = folder.path();
-    Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &[], &[], &[])?;
+    Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &Details::default())?;
     let path = dir.join(Trial::FILE);
     let text = std::fs::read_to_string(&path)?.replace(&format!("\n{SCHEMA},"), "\n99,");
     std::fs::write(&path, text)?;
@@ -256,6 +273,26 @@ fn a_campaign_does_not_change_machines() -> Outcome {
 fn a_trial_without_a_key_is_refused() -> Outcome {
     let folder = tempfile::tempdir()?;
     let mut campaign = Campaign::open(folder.path())?;
-    assert!(matches!(campaign.append_trial(&Trial::default(), &[], &[], &[]), Err(Error::Key { .. })));
+    assert!(matches!(campaign.append_trial(&Trial::default(), &Details::default()), Err(Error::Key { .. })));
+    Ok(())
+}
+
+#[test]
+fn a_folder_of_an_older_format_is_refused_with_what_to_do() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let dir = folder.path();
+    Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &Details::default())?;
+    // Version 1 had no gradients.
+    let path = dir.join(Trial::FILE);
+    let older = std::fs::read_to_string(&path)?.replace("gradient_cosine,gradient_norm_ratio,", "");
+    std::fs::write(&path, older.replace("\n2,", "\n1,"))?;
+    for error in [Campaign::open(dir).map(|_| ()).unwrap_err(), results::read(dir).map(|_| ()).unwrap_err()] {
+        let text = error.to_string();
+        for words in
+            ["record format is version 2", "trials.csv", "must be `gradient_cosine`", "another output folder"]
+        {
+            assert!(text.contains(words), "{text}");
+        }
+    }
     Ok(())
 }

@@ -97,6 +97,18 @@ fn a_campaign_measures_reports_and_is_not_run_twice() {
     assert!(rate > 0.0 && rate < 1.0, "{rate}");
     assert!(trial.train_step_seconds_median.unwrap() > 0.0 && trial.timed_steps == Some(3));
     assert_eq!(bench.trial("ann").steps_t, 1);
+    // The exact method is measured as any other, and one without time has nothing to be compared with.
+    assert_eq!((trial.gradient_cosine, trial.gradient_norm_ratio), (Some(1.0), Some(1.0)));
+    let cut = bench.trial("sltt").gradient_cosine.unwrap();
+    assert!(cut > 0.5 && cut < 1.0, "{cut}");
+    assert!(bench.trial("ann").gradient_cosine.is_none() && bench.trial("ann").note.contains("has no time"));
+    let layers = |method: &str| {
+        let rows = records.fidelity.iter().filter(|row| row.trial.contains(method));
+        rows.map(|row| (row.layer.clone(), row.gradient_cosine)).collect::<Vec<_>>()
+    };
+    assert!(layers("/stbp/").len() > 2 && layers("/stbp/").iter().all(|(_, cosine)| *cosine == Some(1.0)));
+    assert_eq!(layers("/sltt/").len(), layers("/stbp/").len());
+    assert!(layers("/ann/").is_empty());
     assert!(records.ledger.iter().any(|row| row.phase == "step" && row.category == "law" && row.bytes > 0));
 
     let printed = String::from_utf8_lossy(&first.stdout).into_owned();
@@ -209,6 +221,69 @@ fn a_trial_that_outgrows_its_memory_limit_is_a_row_and_the_campaign_goes_on() {
     // A limit does not decide the numbers: what is on file is done, and the rest runs once the limit is gone.
     assert!(said(&bench.run(&both)).contains("1 of 2 done already, 1 to run"));
     assert_eq!(bench.trial("stbp").status, Status::Ok);
+}
+
+#[test]
+fn a_limit_that_the_exact_method_does_not_fit_costs_the_gradients_cell_and_nothing_else() {
+    let sltt = ["--batch", "100", "--steps-t", "32", "--method", "sltt"];
+    let free = Bench::new();
+    let output = free.run(&sltt);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let measured = free.trial("sltt");
+    assert!(measured.gradient_cosine.is_some());
+
+    let bench = Bench::new();
+    let limit = (measured.peak_host_bytes.unwrap() * 5 / 4).to_string();
+    let output = bench.run(&[&sltt[..], &["--memory-limit", &limit]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let trial = bench.trial("sltt");
+    assert!(trial.gradient_cosine.is_none() && trial.gradient_norm_ratio.is_none());
+    assert!(trial.note.contains("exact backpropagation through time would need"), "{}", trial.note);
+    assert_eq!((trial.top1_last, trial.peak_step_bytes), (measured.top1_last, measured.peak_step_bytes));
+}
+
+#[test]
+fn saved_weights_evaluate_to_the_same_accuracy_and_can_be_trained_on() {
+    let bench = Bench::new();
+    let folder = bench.folder.path().join("weights");
+    let file = folder.join("tiny__tiny__stbp__t2__s1.safetensors");
+    let (folder, file) = (folder.to_str().unwrap(), file.to_str().unwrap());
+    let trained = bench.run(&["--method", "stbp,ann", "--save-weights", folder]);
+    assert_eq!(trained.status.code(), Some(0), "{}", said(&trained));
+    let first = bench.trial("stbp");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+    assert_eq!(first.weights, "");
+
+    let judged = bench.run(&["--method", "stbp", "--weights", file, "--epochs", "0"]);
+    assert_eq!(judged.status.code(), Some(0), "{}", said(&judged));
+    let trial = bench.trial("stbp");
+    assert_eq!((trial.attempt, trial.status, trial.epochs), (2, Status::Ok, 0));
+    assert_eq!((trial.top1_last, trial.firing_rate), (first.top1_last, first.firing_rate));
+    assert!(trial.weights.len() == 12 && trial.config_hash != first.config_hash, "{}", trial.weights);
+    assert_eq!(trial.note, "evaluation alone");
+    // Nothing was trained, so nothing was timed or probed: empty, not 0.
+    assert_eq!(
+        (trial.train_loss_last, trial.train_step_seconds_median, trial.timed_steps),
+        (None, None, None)
+    );
+    assert_eq!((trial.train_seconds_total, trial.eval_seconds_total), (None, None));
+    assert_eq!((trial.peak_step_bytes, trial.gradient_cosine), (None, None));
+    let curve = bench.records().curve.into_iter().filter(|point| point.trial.contains("/stbp/"));
+    let points: Vec<_> = curve.map(|point| (point.epoch, point.train_loss, point.test_top1)).collect();
+    assert_eq!(points, [(0, None, first.top1_last)]);
+    assert!(
+        said(&bench.run(&["--method", "stbp", "--weights", file, "--epochs", "0"])).contains("done already")
+    );
+
+    let tuned = bench.run(&["--method", "stbp", "--weights", file]);
+    assert_eq!(tuned.status.code(), Some(0), "{}", said(&tuned));
+    let tuned = bench.trial("stbp");
+    assert!(tuned.train_loss_last < first.train_loss_last && tuned.gradient_cosine == Some(1.0));
+    assert_eq!((tuned.attempt, tuned.weights.as_str()), (3, trial.weights.as_str()));
+    // Another method takes the same file: the parameters are the model's.
+    let other = bench.run(&["--method", "sltt", "--weights", file, "--epochs", "0"]);
+    assert_eq!(other.status.code(), Some(0), "{}", said(&other));
+    assert_eq!(bench.trial("sltt").top1_last, first.top1_last);
 }
 
 #[test]

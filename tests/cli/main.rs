@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod probe;
+mod weights;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -186,4 +189,27 @@ fn a_printed_recipe_is_a_recipe() {
     let recipe = printed(&["recipe", "coupled-lif"]);
     fs::write(&path, &recipe).unwrap();
     assert_eq!(printed(&["recipe", path.to_str().unwrap()]), recipe);
+}
+
+#[test]
+fn a_model_is_told_by_its_counts_and_an_unknown_one_by_the_nearest() {
+    let told = printed(&["model", "tiny-conv"]);
+    for words in ["tiny-conv: ", "input ", "layer1.conv", "readout", "neurons  ", "MACs", "trained"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    // As published: 3x3 convolutions to 8, 16 and 32 channels, norms, a read-out of 10 classes.
+    let line = told.lines().find(|line| line.starts_with("parameters ")).unwrap();
+    assert!(
+        line.split_whitespace().nth(1).unwrap().replace(',', "").parse::<usize>().unwrap() > 1000,
+        "{line}"
+    );
+    for method in registry::all() {
+        assert!(told.contains(&format!("  {} ", method.id)), "{told}");
+    }
+    let wide = printed(&["model", "tiny-conv", "--width", "2"]);
+    assert_ne!(wide.lines().find(|line| line.starts_with("parameters ")).unwrap(), line);
+    let said = refused(&["model", "tiny-covn"]);
+    assert!(said.contains("unknown model 'tiny-covn'; did you mean 'tiny-conv'? Known: "), "{said}");
+    assert!(refused(&["model", "tiny-conv", "--image", "3x32"]).contains("three positive numbers"));
+    assert_eq!(harness(&["model", "tiny-conv", "--steps-t", "0"]).status.code(), Some(2));
 }

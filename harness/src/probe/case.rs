@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::suite::MOST_STEPS;
 
 /// What `case.json` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -51,10 +52,19 @@ impl Case {
         let path = folder.join("case.json");
         let text =
             std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-        serde_json::from_str(&text).map_err(|error| Error::Document {
+        let case: Self = serde_json::from_str(&text).map_err(|error| Error::Document {
             place: path.display().to_string(),
             message: error.to_string(),
-        })
+        })?;
+        if !(1..=MOST_STEPS).contains(&case.steps) {
+            let rule = format!("at least 1 and at most {MOST_STEPS}");
+            return Err(Error::value(format!("{}: T", path.display()), rule, case.steps));
+        }
+        if case.model.is_none() && case.variants.is_empty() {
+            let place = format!("{}: model", path.display());
+            return Err(Error::value(place, "given where there are no variants of a neuron", "nothing"));
+        }
+        Ok(case)
     }
 
     /// Names of tensors that are zero, or rounding noise around it: they are compared absolutely.

@@ -42,7 +42,7 @@ pub(super) fn replay(case: &Case, file: &Tensors) -> Result<Replayed> {
     let gradients = match journal.updates.is_empty() {
         true => snapshot(params, true).map_err(engine)?,
         // What the case holds is the plain sum over the steps; no update used it.
-        false => summed(&journal).map_err(candle)?,
+        false => journal.summed_gradients().map_err(engine)?,
     };
     replayed.extend(named("grad/", gradients));
     replayed.extend(named("param_after/", snapshot(params, false).map_err(engine)?));
@@ -75,6 +75,11 @@ fn trainer(case: &Case, file: &Tensors) -> Result<Box<dyn Trainer>> {
         .map_err(|source| Error::Setting { place: place(), source })?;
     let session = Rc::new(Session::new(Device::Cpu, file.dtype));
     let build = || -> engine::Result<Box<dyn Trainer>> {
+        let mut tensors = file.under("param/");
+        tensors.extend(file.under("buffer/"));
+        // First in a plan: sizes that are not those of the file may be larger than any memory.
+        let planned = Rc::new(Session::plan(file.dtype));
+        engine::weights::check(&entry.network(&spec, Params::new(planned, Key::new(0)))?, &tensors)?;
         let network = entry.network(&spec, Params::new(session, Key::new(0)))?;
         let run = RunSpec {
             // The authors' codes of the reversible methods move the statistics twice.
@@ -83,8 +88,6 @@ fn trainer(case: &Case, file: &Tensors) -> Result<Box<dyn Trainer>> {
         };
         method.supports(&network, &run)?;
         let mut trainer = method.trainer(network, run)?;
-        let mut tensors = file.under("param/");
-        tensors.extend(file.under("buffer/"));
         let run = trainer.run_mut();
         engine::weights::load(&run.network, &mut run.statistics, &tensors)?;
         Ok(trainer)
@@ -141,7 +144,10 @@ fn batch(case: &Case, file: &Tensors, session: &Session) -> Result<Batch> {
             None => x.unsqueeze(0)?,
         };
         let labels: Vec<i64> = y.to_dtype(DType::I64)?.flatten_all()?.to_vec1()?;
-        let labels: Vec<u32> = labels.into_iter().map(|label| label as u32).collect();
+        let labels = labels.into_iter().map(|label| {
+            u32::try_from(label).map_err(|_| engine::Error::setting("y", "classes, counted from 0", label))
+        });
+        let labels: Vec<u32> = labels.collect::<engine::Result<_>>()?;
         let shape = [frames.unwrap_or(1), labels.len(), c, h, w];
         Ok(Batch { images: session.constant(Category::Input, &shape, &x)?, labels: Targets::Classes(labels) })
     };
@@ -208,19 +214,6 @@ fn over_time(calls: &[Noted]) -> candle_core::Result<Tensor> {
     let mut ordered: Vec<&Noted> = calls.iter().collect();
     ordered.sort_by_key(|call| call.step);
     Tensor::cat(&ordered.into_iter().map(|call| &call.values).collect::<Vec<_>>(), 0)
-}
-
-fn summed(journal: &Journal) -> candle_core::Result<Vec<(String, Tensor)>> {
-    let mut sums: Vec<(String, Tensor)> = Vec::new();
-    for update in &journal.updates {
-        for (index, (name, gradient)) in update.gradients.iter().enumerate() {
-            match sums.get_mut(index) {
-                Some((_, sum)) => *sum = (&*sum + gradient)?,
-                None => sums.push((name.clone(), gradient.copy()?)),
-            }
-        }
-    }
-    Ok(sums)
 }
 
 fn statistics(trainer: &dyn Trainer, into: &mut Replayed) -> engine::Result<()> {

@@ -1,15 +1,17 @@
 //! A network with its trainer, its optimiser and the average of its parameters, freshly made.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use datasets::Loader;
 use engine::ledger::Phase;
-use engine::method::{Batch, Outcome, Trainer};
+use engine::method::{Batch, Method, Outcome, Trainer};
 use engine::optim::{Average, Optimizer};
 use engine::pass::Session;
 
 use super::Failure;
 use crate::configuration::Configuration;
+use crate::weights::WeightsFile;
 
 /// All that a training step needs beside a batch.
 pub(super) struct Learner {
@@ -21,17 +23,15 @@ pub(super) struct Learner {
 }
 
 impl Learner {
-    /// The trial's network at T = `steps`, at its initial values.
+    /// The trial's network at T = `steps`, at its initial values or at those of a file.
     pub(super) fn new(
         configuration: &Configuration,
         session: Session,
         steps: usize,
+        weights: Option<&Path>,
     ) -> Result<Self, Failure> {
-        let session = Rc::new(session);
-        let network = configuration.network(Rc::clone(&session), steps)?;
-        let (method, run) = (configuration.method()?, configuration.run_spec(steps));
-        method.supports(&network, &run).map_err(engine::Error::from)?;
-        let trainer = method.trainer(network, run)?;
+        let trainer = trainer(configuration, &*configuration.method()?, session, steps, weights)?;
+        let session = Rc::clone(trainer.session());
         let params = &trainer.network().params;
         let average = configuration.average;
         let average = average.map(|spec| spec.build(params, trainer.statistics())).transpose()?;
@@ -77,10 +77,38 @@ impl Learner {
         Ok(())
     }
 
-    /// A host batch on the session's device, as one frame `[1, B, C, H, W]` that is shown at every step.
+    /// A host batch on the session's device.
     pub(super) fn batch(&self, loader: &Loader, batch: datasets::Batch) -> Result<Batch, Failure> {
-        let [_, channels, height, width] = loader.shape();
-        let shape = [1, batch.labels.len(), channels, height, width];
-        Ok(Batch { images: self.session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
+        to_device(&self.session, loader, batch)
     }
+}
+
+/// The trial's network at T = `steps`, at its initial values or at those of a file, in the hands of a method: the trial's
+/// own or the exact one.
+pub(super) fn trainer(
+    configuration: &Configuration,
+    method: &dyn Method,
+    session: Session,
+    steps: usize,
+    weights: Option<&Path>,
+) -> Result<Box<dyn Trainer>, Failure> {
+    let network = configuration.network(Rc::new(session), steps)?;
+    let run = configuration.run_spec(steps);
+    method.supports(&network, &run).map_err(engine::Error::from)?;
+    let mut trainer = method.trainer(network, run)?;
+    if let Some((path, sha256)) = weights.zip(configuration.weights.as_deref()) {
+        WeightsFile::read_again(path, sha256)?.load(trainer.run_mut())?;
+    }
+    Ok(trainer)
+}
+
+/// A host batch on the session's device, as one frame `[1, B, C, H, W]` that is shown at every step.
+pub(super) fn to_device(
+    session: &Session,
+    loader: &Loader,
+    batch: datasets::Batch,
+) -> Result<Batch, Failure> {
+    let [_, channels, height, width] = loader.shape();
+    let shape = [1, batch.labels.len(), channels, height, width];
+    Ok(Batch { images: session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
 }

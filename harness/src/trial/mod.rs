@@ -1,6 +1,7 @@
 //! A trial in its own process: reads an [`Assignment`], trains, probes, and tells what it found.
 
 mod clock;
+mod fidelity;
 mod learner;
 mod probe;
 mod report;
@@ -98,9 +99,13 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
     let (train, test) = plan::loaders(configuration, &dataset)?;
     let pool = kernels::threads::pool(assignment.threads, STACK_BYTES).map_err(Failure::because)?;
     pool.install(|| {
-        let mut measured = train::train(configuration, &train, &test, reporter)?;
+        let mut measured = train::train(assignment, &train, &test, reporter)?;
+        if configuration.budget.epochs == 0 {
+            return Ok(measured);
+        }
         // The trained network is gone by now: the two lanes never share a step.
         probe::probe(configuration, &train, reporter, &mut measured)?;
+        fidelity::compare(assignment, &train, reporter, &mut measured)?;
         Ok(measured)
     })
 }

@@ -85,7 +85,8 @@ fn step(
     })
 }
 
-/// A learner that has taken one step.
+/// A learner that has taken one step. It begins with the seed's values whatever the trial begins with: bytes depend on
+/// shapes, and a plan has no values.
 fn learn_once(
     configuration: &Configuration,
     session: Session,
@@ -93,7 +94,7 @@ fn learn_once(
     batch: &datasets::Batch,
     steps: usize,
 ) -> Result<Learner, Failure> {
-    let mut learner = Learner::new(configuration, session, steps)?;
+    let mut learner = Learner::new(configuration, session, steps, None)?;
     learner.optimizer.set_learning_rate(configuration.schedule.rate(0.0, configuration.budget.epochs as f64));
     let first = learner.batch(loader, batch.clone())?;
     learner.step(&first)?;

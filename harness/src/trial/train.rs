@@ -13,21 +13,30 @@ use super::report::Reporter;
 use super::{Failure, clock};
 use crate::configuration::Configuration;
 use crate::device;
-use crate::event::{Event, Measured};
+use crate::event::{Assignment, Event, Measured};
+use crate::weights;
 
-/// Trains for the whole budget.
+/// Trains for the whole budget; with a budget of no epochs, judges the weights that it begins with.
 pub(super) fn train<W: Write>(
-    configuration: &Configuration,
+    assignment: &Assignment,
     train: &Loader,
     test: &Loader,
     reporter: &mut Reporter<W>,
 ) -> Result<Measured, Failure> {
+    let configuration = &assignment.configuration;
+    let epochs = configuration.budget.epochs;
     let session = device::session(&configuration.device)?;
-    let mut learner = Learner::new(configuration, session, configuration.network.steps)?;
+    let weights = assignment.weights.as_deref();
+    let mut learner = Learner::new(configuration, session, configuration.network.steps, weights)?;
     let mut seconds = Seconds::default();
     let mut judged = Sum::default();
     heap::reset_peak();
-    for epoch in 0..configuration.budget.epochs {
+    if epochs == 0 {
+        judged = judge(&mut learner, test)?;
+        let point = CurvePoint { test_top1: judged.top1(), ..CurvePoint::default() };
+        reporter.tell(&Event::Epoch { point, samples_per_second: 0.0, peak_bytes: heap::peak_bytes() })?;
+    }
+    for epoch in 0..epochs {
         let (learned, rate, samples_per_second) =
             train_epoch(configuration, train, &mut learner, epoch, reporter, &mut seconds)?;
         let began = Instant::now();
@@ -45,15 +54,24 @@ pub(super) fn train<W: Write>(
         };
         reporter.tell(&Event::Epoch { point, samples_per_second, peak_bytes: heap::peak_bytes() })?;
     }
+    if let Some(folder) = &assignment.save_weights {
+        weights::save(learner.trainer.run(), folder, &configuration.key())?;
+    }
     let spiking = judged.neuron_steps > 0;
-    Ok(Measured {
-        clock: clock::read(&seconds.steps, seconds.train, seconds.eval),
+    let mut measured = Measured {
+        clock: (epochs > 0).then(|| clock::read(&seconds.steps, seconds.train, seconds.eval)),
         peak_host_bytes: heap::is_counting().then(|| heap::peak_bytes() as u64),
         spikes_per_sample: spiking.then(|| judged.spikes as f64 / judged.samples as f64),
         firing_rate: spiking.then(|| judged.spikes as f64 / judged.neuron_steps as f64),
-        note: if spiking { String::new() } else { "nothing spikes here".to_owned() },
         ..Measured::default()
-    })
+    };
+    if !spiking {
+        measured.add_note("nothing spikes here");
+    }
+    if epochs == 0 {
+        measured.add_note("evaluation alone");
+    }
+    Ok(measured)
 }
 
 /// One pass over the test set.

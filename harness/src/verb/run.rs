@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::{self, Interrupt};
 use crate::plan::{Planned, plan};
 use crate::shelf;
+use crate::weights;
 
 use super::report::report;
 
@@ -25,15 +26,24 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
         let known = shelf::SUITES.iter().map(|suite| suite.id).collect::<Vec<_>>().join(", ");
         return Err(Error::value("--suite", format!("given, one of {known} or a file"), "nothing"));
     };
-    // It travels to the trials inside a line of JSON.
-    if let Some(data) = selection.data.as_ref().filter(|data| data.to_str().is_none()) {
-        return Err(Error::value("--data", "a path in UTF-8", data.display()));
+    // They travel to the trials inside a line of JSON.
+    for (flag, path) in [
+        ("--data", &selection.data),
+        ("--weights", &selection.weights),
+        ("--save-weights", &arguments.save_weights),
+    ] {
+        if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
+            return Err(Error::value(flag, "a path in UTF-8", path.display()));
+        }
     }
     let suite = shelf::suite(name)?;
     let plan = plan(&suite, &selection)?;
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
     if arguments.dry_run {
         return dry_run(&plan, &out, arguments.again, output).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(folder) = &arguments.save_weights {
+        weights::open_folder(folder)?;
     }
     let threads = arguments.threads.unwrap_or_else(cores);
     let setup = Setup {
@@ -42,6 +52,8 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
         timeout: arguments.timeout,
         memory_limit: arguments.memory_limit,
         data: selection.data.clone(),
+        weights: selection.weights.clone(),
+        save_weights: arguments.save_weights.clone(),
         again: arguments.again,
         environment: environment(threads),
     };

@@ -87,7 +87,7 @@ impl Trainer for OnlineTrainer {
             port.end_step();
             if self.method.updates == Updates::EveryStep {
                 ledger.enter(Phase::Update);
-                let gradients = if session.is_watched() { snapshot(params, true)? } else { Vec::new() };
+                let gradients = if session.notes_updates() { snapshot(params, true)? } else { Vec::new() };
                 optimizer.update(params)?;
                 session.note_update(gradients, params)?;
             }

@@ -32,6 +32,10 @@ pub static ENTRIES: &[MethodEntry] = &[
     },
 ];
 
+/// Backpropagation through time with nothing cut, detached or rebuilt beyond what the model itself asks for: its
+/// gradient is the one that others approximate.
+pub static EXACT: &MethodEntry = &ENTRIES[0];
+
 impl Method for Stbp {
     fn supports(&self, network: &Network, _run: &RunSpec) -> Result<(), Unsupported> {
         match self.unknown_site(network) {

@@ -142,7 +142,7 @@ fn notes(records: &Records) -> String {
 /// What the trials share, and where they differ.
 fn settings(records: &Records) -> String {
     type Read = fn(&Trial) -> String;
-    let settings: [(&str, Read); 12] = [
+    let settings: [(&str, Read); 13] = [
         ("datasets", |trial| trial.dataset.clone()),
         ("dataset manifests", |trial| trial.dataset_manifest.clone()),
         ("training samples", |trial| trial.train_samples.to_string()),
@@ -152,6 +152,7 @@ fn settings(records: &Records) -> String {
         ("batch size", |trial| trial.batch.to_string()),
         ("seeds", |trial| trial.seed.to_string()),
         ("recipes", |trial| trial.recipe.clone()),
+        ("weights files", |trial| trial.weights.clone()),
         ("device", |trial| trial.device.clone()),
         ("threads", |trial| trial.threads.to_string()),
         ("source revisions", |trial| trial.git_rev.clone()),

@@ -13,7 +13,7 @@ pub struct CurvePoint {
     pub trial: String,
     /// Attempt at the trial, counted from 1; the store writes it.
     pub attempt: u32,
-    /// Epoch, counted from 1.
+    /// Epoch, counted from 1; 0 where a weights file was evaluated alone.
     pub epoch: u32,
     /// Optimiser step since the start of training; empty for a row that sums up an epoch.
     pub step: Option<u64>,

@@ -5,6 +5,7 @@
 
 mod curve;
 mod environment;
+mod fidelity;
 mod ledger;
 mod ops;
 mod status;
@@ -12,6 +13,7 @@ mod trial;
 
 pub use curve::CurvePoint;
 pub use environment::Environment;
+pub use fidelity::FidelityRow;
 pub use ledger::LedgerRow;
 pub use ops::OpsRow;
 pub use status::Status;

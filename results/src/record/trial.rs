@@ -84,6 +84,10 @@ pub struct Trial {
     pub spikes_per_sample: Option<f64>,
     /// Spikes per neuron and step, as a fraction in [0, 1].
     pub firing_rate: Option<f64>,
+    /// Cosine of the angle between the method's parameter gradient and that of exact backpropagation through time.
+    pub gradient_cosine: Option<f64>,
+    /// Length of the method's parameter gradient divided by that of exact backpropagation through time.
+    pub gradient_norm_ratio: Option<f64>,
     /// Device id the trial ran on.
     pub device: String,
     /// Number of worker threads.
@@ -92,6 +96,8 @@ pub struct Trial {
     pub config_hash: String,
     /// Recipe id.
     pub recipe: String,
+    /// Beginning of the SHA-256 of the weights file that the trial began with; empty where it began with the seed's values.
+    pub weights: String,
     /// Hash of the dataset's manifest.
     pub dataset_manifest: String,
     /// Revision of the program's source.
@@ -144,10 +150,13 @@ impl Default for Trial {
             peak_device_bytes: None,
             spikes_per_sample: None,
             firing_rate: None,
+            gradient_cosine: None,
+            gradient_norm_ratio: None,
             device: String::new(),
             threads: 0,
             config_hash: String::new(),
             recipe: String::new(),
+            weights: String::new(),
             dataset_manifest: String::new(),
             git_rev: String::new(),
             dirty: false,
@@ -197,10 +206,13 @@ impl Row for Trial {
         "peak_device_bytes",
         "spikes_per_sample",
         "firing_rate",
+        "gradient_cosine",
+        "gradient_norm_ratio",
         "device",
         "threads",
         "config_hash",
         "recipe",
+        "weights",
         "dataset_manifest",
         "git_rev",
         "dirty",

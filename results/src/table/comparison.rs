@@ -2,7 +2,7 @@
 
 use super::{Cell, Column, Grid, Group, Table};
 use crate::contest::{Contest, Entry, contests};
-use crate::quantity::{TimeUnit, kib, mib, percent, points, times};
+use crate::quantity::{TimeUnit, cosine, kib, mib, percent, points, times};
 use crate::read::Records;
 use crate::record::Trial;
 
@@ -53,6 +53,17 @@ fn columns(unit: TimeUnit, several_cases: bool) -> Vec<Column> {
             "Best test accuracy of any epoch. It is chosen on the test set and so optimistic; compare the last.",
         ),
         Column::numbers("top1_delta", "Δ, points", "Top-1 of the last epoch minus that of the baseline method."),
+        Column::numbers(
+            "gradient_cosine",
+            "gradient cosine",
+            "Cosine of the angle between the method's parameter gradient and that of exact backpropagation through \
+             time, on the first training batch before training. 1 is the same direction.",
+        ),
+        Column::numbers(
+            "gradient_norm_ratio",
+            "norm ratio",
+            "Length of the method's parameter gradient divided by that of exact backpropagation through time.",
+        ),
         Column::numbers(
             "peak_step_bytes",
             "peak step, MiB",
@@ -106,6 +117,8 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, unit: TimeUnit, several_cases: 
         Cell::number(entry.mean(top1), |mean| accuracy(percent(mean), entry.deviation(top1)), &reason),
         Cell::number(entry.mean(|trial| trial.top1_best), percent, &reason),
         Cell::number(delta, told, &reason),
+        Cell::number(entry.mean(|trial| trial.gradient_cosine), cosine, &reason),
+        Cell::number(entry.mean(|trial| trial.gradient_norm_ratio), times, &reason),
         Cell::number(step_bytes, mib, &reason),
         Cell::number(memory, times, &reason),
         Cell::number(step_bytes.zip(per_sample).map(|(bytes, batch)| bytes / batch), kib, &reason),

@@ -53,7 +53,7 @@ pub enum Error {
         /// The network's id.
         network: String,
         /// What does not fit.
-        misfit: crate::weights::Misfit,
+        misfit: Box<crate::weights::Misfit>,
     },
     /// An op failed on the way back.
     #[error("backward of {op}: {source}")]

@@ -2,7 +2,9 @@
 //!
 //! A session that is [watched](crate::pass::Session::watch) keeps a journal: scores and losses step by step, the
 //! gradient of the input, spikes of every site in the forward pass and in rebuilt forwards, membranes and traces after
-//! the last step, and what each update saw. Training never watches; nothing is computed or kept for it then.
+//! the last step, and what each update saw. Training never watches; nothing is computed or kept for it then. A session
+//! that is watched for its [updates alone](crate::pass::Session::watch_updates) keeps just those: no activation is
+//! copied.
 
 use std::collections::BTreeMap;
 
@@ -70,6 +72,23 @@ impl Journal {
             }
         }
         Ok((flips, all))
+    }
+
+    /// The gradients of all updates inside the step, summed in their order; empty where there was none.
+    ///
+    /// # Errors
+    /// When a tensor can't be added.
+    pub fn summed_gradients(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut sums: Vec<(String, Tensor)> = Vec::new();
+        for update in &self.updates {
+            for (index, (name, gradient)) in update.gradients.iter().enumerate() {
+                match sums.get_mut(index) {
+                    Some((_, sum)) => *sum = (&*sum + gradient)?,
+                    None => sums.push((name.clone(), gradient.copy()?)),
+                }
+            }
+        }
+        Ok(sums)
     }
 
     pub(crate) fn add_input_gradient(&mut self, gradient: &Value) -> Result<()> {

@@ -5,12 +5,14 @@
 //! - [`unroll`]: the port. A model calls out at every weight, neuron, norm, pool and carried value; a method answers.
 //! - [`model`], [`layer`], [`drive`]: wiring, and how it is driven through time.
 //! - [`method`], [`run`], [`loss`], [`optim`]: training.
-//! - [`ledger`]: who holds how many bytes. [`journal`]: what a watched step did. [`weights`]: files of parameters.
+//! - [`ledger`]: who holds how many bytes. [`journal`]: what a watched step did. [`fidelity`]: how right a gradient is.
+//!   [`weights`]: files of parameters.
 #![forbid(unsafe_code)]
 
 pub mod bridge;
 pub mod drive;
 pub mod error;
+pub mod fidelity;
 pub mod journal;
 pub mod layer;
 pub mod ledger;

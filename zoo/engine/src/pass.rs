@@ -35,6 +35,14 @@ pub enum NormUpdates {
     Keep,
 }
 
+/// What a session's journal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    Nothing,
+    Updates,
+    All,
+}
+
 /// Where and how values are made: device, dtype, and whether there are numbers at all.
 #[derive(Debug)]
 pub struct Session {
@@ -44,6 +52,7 @@ pub struct Session {
     ledger: Rc<Ledger>,
     tapes: Cell<u64>,
     journal: RefCell<Option<Journal>>,
+    watching: Cell<Watch>,
 }
 
 impl Session {
@@ -57,6 +66,7 @@ impl Session {
             ledger: Rc::default(),
             tapes: Cell::new(0),
             journal: RefCell::default(),
+            watching: Cell::new(Watch::Nothing),
         }
     }
 
@@ -92,25 +102,42 @@ impl Session {
 
     /// Begins a journal, or begins it anew.
     pub fn watch(&self) {
+        self.begin_journal(Watch::All);
+    }
+
+    /// Begins a journal of the updates inside a step and of nothing else, so that no activation is copied.
+    pub fn watch_updates(&self) {
+        self.begin_journal(Watch::Updates);
+    }
+
+    fn begin_journal(&self, watch: Watch) {
+        self.watching.set(watch);
         *self.journal.borrow_mut() = Some(Journal::default());
     }
 
-    /// Whether a journal is kept.
+    /// Whether a journal of everything is kept.
     #[must_use]
     pub fn is_watched(&self) -> bool {
-        self.journal.borrow().is_some()
+        self.watching.get() == Watch::All
+    }
+
+    /// Whether a journal is kept that holds the updates inside a step.
+    #[must_use]
+    pub fn notes_updates(&self) -> bool {
+        self.watching.get() != Watch::Nothing
     }
 
     /// Ends the journal and gives it out.
     pub fn take_journal(&self) -> Option<Journal> {
+        self.watching.set(Watch::Nothing);
         self.journal.borrow_mut().take()
     }
 
-    /// Writes into the journal, if one is kept.
+    /// Writes into the journal, if everything is watched.
     pub(crate) fn note(&self, write: impl FnOnce(&mut Journal) -> Result<()>) -> Result<()> {
         match &mut *self.journal.borrow_mut() {
-            Some(journal) => write(journal),
-            None => Ok(()),
+            Some(journal) if self.is_watched() => write(journal),
+            _ => Ok(()),
         }
     }
 
@@ -130,7 +157,10 @@ impl Session {
     /// # Errors
     /// In a plan that is watched.
     pub fn note_update(&self, gradients: Vec<(String, Tensor)>, params: &Params) -> Result<()> {
-        self.note(|journal| journal.add_update(gradients, params))
+        match &mut *self.journal.borrow_mut() {
+            Some(journal) => journal.add_update(gradients, params),
+            None => Ok(()),
+        }
     }
 
     /// A fresh recording tape.

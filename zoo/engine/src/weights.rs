@@ -1,7 +1,8 @@
 //! Parameters and running statistics by the names that the authors' code gives them.
 //!
 //! The zoo names every parameter as the published code does, so a state dictionary of that code is a weights file of
-//! ours: `<parameter>`, `<norm>.running_mean`, `<norm>.running_var` and, ignored, `<norm>.num_batches_tracked`. A
+//! ours: `<parameter>`, `<norm>.running_mean`, `<norm>.running_var` and, ignored on the way in,
+//! `<norm>.num_batches_tracked`. A
 //! parameter that several places share may stand under any of its names.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::Tensor;
 
 use crate::error::{Error, Result};
+use crate::journal::snapshot;
 use crate::model::Network;
 use crate::site::Role;
 use crate::unroll::Statistics;
@@ -59,6 +61,18 @@ const MEAN: &str = "running_mean";
 const VARIANCE: &str = "running_var";
 const UPDATES: &str = "num_batches_tracked";
 
+/// Refuses tensors that do not fit a network by name and shape, both ways; it may be planned.
+///
+/// # Errors
+/// Lists every name that is missing, not of this network, or of another shape.
+pub fn check(network: &Network, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let misfit = compare(network, tensors);
+    if misfit.is_none() {
+        return Ok(());
+    }
+    Err(Error::Weights { network: network.id.to_string(), misfit: Box::new(misfit) })
+}
+
 /// Puts every tensor in its place; all names must fit, both ways.
 ///
 /// # Errors
@@ -68,10 +82,7 @@ pub fn load(
     statistics: &mut Statistics,
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<()> {
-    let misfit = compare(network, tensors);
-    if !misfit.is_none() {
-        return Err(Error::Weights { network: network.id.to_string(), misfit });
-    }
+    check(network, tensors)?;
     let params = &network.params;
     for param in params.iter() {
         if let Some(tensor) = find(network, tensors, param.name()) {
@@ -85,6 +96,32 @@ pub fn load(
         }
     }
     Ok(())
+}
+
+/// Copies of all parameters and running statistics by the names under which [`load`] takes them. A norm that was never
+/// met has the statistics it would start with.
+///
+/// # Errors
+/// In a plan.
+pub fn store(network: &Network, statistics: &Statistics) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors: BTreeMap<String, Tensor> = snapshot(&network.params, false)?.into_iter().collect();
+    let session = network.params.session();
+    let (dtype, device) = (session.dtype(), session.device());
+    for (site, channels) in network.norms() {
+        let met = statistics.iter().find(|(index, ..)| *index == site.index());
+        let (mean, variance, updates) = match met {
+            Some((_, mean, variance, updates)) => {
+                (mean.tensor()?.copy()?, variance.tensor()?.copy()?, updates)
+            }
+            None => (Tensor::zeros(channels, dtype, device)?, Tensor::ones(channels, dtype, device)?, 0),
+        };
+        for (what, tensor) in
+            [(MEAN, mean), (VARIANCE, variance), (UPDATES, Tensor::new(updates as i64, device)?)]
+        {
+            tensors.insert(format!("{}.{what}", site.name()), tensor);
+        }
+    }
+    Ok(tensors)
 }
 
 fn find<'t>(network: &Network, tensors: &'t BTreeMap<String, Tensor>, name: &str) -> Option<&'t Tensor> {

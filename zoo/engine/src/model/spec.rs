@@ -121,6 +121,10 @@ pub struct LevelChoices {
     pub residual: Residual,
 }
 
+/// Most channels and blocks of a stage: far beyond any paper, and far below where a shape's product overflows.
+const MOST_CHANNELS: usize = 1 << 20;
+const MOST_BLOCKS: usize = 1024;
+
 impl ModelSpec {
     /// Checks the ranges that hold for every family.
     ///
@@ -142,10 +146,13 @@ impl ModelSpec {
         if self.depth == Some(0) {
             return Err(Error::setting("model.depth", "at least 1", 0));
         }
-        for (field, list) in [("widths", &self.sizes.widths), ("blocks", &self.sizes.blocks)] {
-            if list.as_ref().is_some_and(|list| list.is_empty() || list.contains(&0)) {
-                let place = format!("model.sizes.{field}");
-                return Err(Error::setting(place, "a list of positive numbers", format!("{list:?}")));
+        let lists =
+            [("widths", &self.sizes.widths, MOST_CHANNELS), ("blocks", &self.sizes.blocks, MOST_BLOCKS)];
+        for (field, list, most) in lists {
+            let Some(list) = list else { continue };
+            if list.is_empty() || !list.iter().all(|size| (1..=most).contains(size)) {
+                let rule = format!("a list of positive numbers of at most {most}");
+                return Err(Error::setting(format!("model.sizes.{field}"), rule, format!("{list:?}")));
             }
         }
         match self.sizes.kernel {

@@ -1,0 +1,114 @@
+//! The probe lane, last: the method's parameter gradients beside those of the exact method.
+//!
+//! Each method steps once on a network of its own, as training began with it, with the same first training batch; no
+//! parameter moves. One trainer is gone before the other is made. The memory of a step has been measured by
+//! then, and trained networks are gone.
+
+use std::io::Write;
+
+use candle_core::Tensor;
+use datasets::Loader;
+use engine::fidelity::{self, Agreement};
+use engine::ledger::{Category, Phase};
+use engine::method::{Method, Settings};
+use kernels::heap;
+use results::FidelityRow;
+
+use super::Failure;
+use super::learner;
+use super::report::Reporter;
+use crate::configuration::Configuration;
+use crate::device;
+use crate::environment::available_bytes;
+use crate::event::{Assignment, Event, Measured};
+
+/// Fills in the cells of the gradient, or says in the note why they stay empty: by now the trial is measured, and
+/// nothing that goes wrong here is a reason to lose it.
+pub(super) fn compare<W: Write>(
+    assignment: &Assignment,
+    loader: &Loader,
+    reporter: &mut Reporter<W>,
+    measured: &mut Measured,
+) -> Result<(), Failure> {
+    let Some(batch) = loader.epoch(0).next().transpose()? else { return Ok(()) };
+    reporter.tell(&Event::Fidelity)?;
+    match compared(assignment, loader, &batch) {
+        Ok(found) => {
+            let Agreement { cosine, norm_ratio } = found.overall;
+            (measured.gradient_cosine, measured.gradient_norm_ratio) = (cosine, norm_ratio);
+            if cosine.is_none() {
+                measured.add_note("no gradient to compare: it is zero or not finite");
+            }
+            measured.fidelity = found.layers.into_iter().map(row).collect();
+        }
+        Err(Failure { note, .. }) => measured.add_note(&format!("no gradient to compare: {note}")),
+    }
+    Ok(())
+}
+
+fn row((layer, Agreement { cosine, norm_ratio }): (String, Agreement)) -> FidelityRow {
+    FidelityRow { layer, gradient_cosine: cosine, gradient_norm_ratio: norm_ratio, ..FidelityRow::default() }
+}
+
+fn compared(
+    assignment: &Assignment,
+    loader: &Loader,
+    batch: &datasets::Batch,
+) -> Result<fidelity::Fidelity, Failure> {
+    let configuration = &assignment.configuration;
+    let (own, steps) = (configuration.method()?, configuration.network.steps);
+    // Whatever T it is asked for, a method without time runs at its own.
+    if own.steps(steps + 1) != steps + 1 {
+        return Err(Failure::because("the method has no time"));
+    }
+    let exact = (registry::exact().build)(&Settings::default())?;
+    let needed = needed_bytes(configuration, &*exact, loader, batch);
+    let free = free_bytes(assignment.memory_limit);
+    if let Some((needed, free)) = needed.zip(free).filter(|(needed, free)| needed > free) {
+        return Err(Failure::because(format!(
+            "exact backpropagation through time would need {needed} bytes, and {free} are free"
+        )));
+    }
+    let own = gradients(assignment, &*own, loader, batch)?;
+    let exact = gradients(assignment, &*exact, loader, batch)?;
+    Ok(fidelity::compare(&own, &exact)?)
+}
+
+/// The parameter gradients of one step at the trial's own T.
+fn gradients(
+    assignment: &Assignment,
+    method: &dyn Method,
+    loader: &Loader,
+    batch: &datasets::Batch,
+) -> Result<Vec<(String, Tensor)>, Failure> {
+    let configuration = &assignment.configuration;
+    let (session, steps) = (device::session(&configuration.device)?, configuration.network.steps);
+    let weights = assignment.weights.as_deref();
+    let mut trainer = learner::trainer(configuration, method, session, steps, weights)?;
+    let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
+    Ok(fidelity::gradients(&mut *trainer, &batch)?)
+}
+
+/// What a plan of the method's step holds at most, with a quarter on top for what no plan sees; nothing where it
+/// can't be planned.
+fn needed_bytes(
+    configuration: &Configuration,
+    method: &dyn Method,
+    loader: &Loader,
+    batch: &datasets::Batch,
+) -> Option<usize> {
+    let steps = configuration.network.steps;
+    let mut trainer = learner::trainer(configuration, method, device::planning(), steps, None).ok()?;
+    let batch = learner::to_device(trainer.session(), loader, batch.clone()).ok()?;
+    trainer.step(&batch, &mut engine::optim::Hold).ok()?;
+    let ledger = trainer.session().ledger();
+    let held = Phase::ALL.map(|phase| ledger.peak(phase).total).into_iter().max().unwrap_or(0);
+    let planned = held + ledger.most(Category::Workspace);
+    Some(planned + planned / 4)
+}
+
+/// Bytes that this process may still take.
+fn free_bytes(limit: Option<usize>) -> Option<usize> {
+    let below_the_limit = limit.map(|limit| limit.saturating_sub(heap::live_bytes()));
+    [below_the_limit, available_bytes()].into_iter().flatten().min()
+}
