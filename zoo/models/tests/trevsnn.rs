@@ -83,22 +83,27 @@ fn divided_sub_networks_cost_together_what_they_cost_at_the_published_steps() {
 
 #[test]
 fn an_untrained_network_guesses_on_every_head() {
-    let spec = ModelSpec { image: [3, 64, 64], ..published("trevsnn-small") };
-    let network = build("trevsnn-small", &spec, Session::new(Device::Cpu, DType::F32)).unwrap();
-    let session = network.params.session();
-    let mut stream = Key::new(9).stream();
-    let pixels = (0..2 * 3 * 64 * 64).map(|_| stream.normal() as f32).collect();
-    let images = session.input(&[1, 2, 3, 64, 64], pixels).unwrap();
-    let tape = Tape::off();
-    let pass = Pass::new(session, &network.params, &tape, Mode::Train, spec.steps, Key::new(0));
-    let mut statistics = Statistics::default();
-    let mut port = Through::new(&mut statistics, TimeGradient::Kept);
-    let scores = drive::all_steps(&pass, &mut port, &network.wiring, Regions::default(), &images).unwrap();
-    let loss = Loss::DeepSupervision { smoothing: 0.1, last: 1.0 };
-    let (outcome, _) = run::score(&pass, &loss, &scores, &vec![3, 141].into()).unwrap();
-    // Weights 1/4 + 2/4 + 3/4 + 1 + 1; the released log begins at 24.24.
-    let guess = 3.5 * 1000.0_f64.ln();
-    assert!((outcome.loss / guess - 1.0).abs() < 0.01, "{} for {guess}", outcome.loss);
+    for (batch, side) in [(2, 64), (1, 224)] {
+        let spec = ModelSpec { image: [3, side, side], ..published("trevsnn-small") };
+        let network = build("trevsnn-small", &spec, Session::new(Device::Cpu, DType::F32)).unwrap();
+        let session = network.params.session();
+        let mut stream = Key::new(9).stream();
+        let pixels = (0..batch * 3 * side * side).map(|_| stream.normal() as f32).collect();
+        let images = session.input(&[1, batch, 3, side, side], pixels).unwrap();
+        let tape = Tape::off();
+        let pass = Pass::new(session, &network.params, &tape, Mode::Train, spec.steps, Key::new(0));
+        let mut statistics = Statistics::default();
+        let mut port = Through::new(&mut statistics, TimeGradient::Kept);
+        let scores =
+            drive::all_steps(&pass, &mut port, &network.wiring, Regions::default(), &images).unwrap();
+        let loss = Loss::DeepSupervision { smoothing: 0.1, last: 1.0 };
+        let labels = vec![3, 141][..batch].to_vec();
+        let (outcome, _) = run::score(&pass, &loss, &scores, &labels.into()).unwrap();
+        // Weights 1/4 + 2/4 + 3/4 + 1 + 1; the released log begins at 24.24.
+        let guess = 3.5 * 1000.0_f64.ln();
+        println!("{side} pixels: first loss {:.4}, a guess {guess:.4}", outcome.loss);
+        assert!((outcome.loss / guess - 1.0).abs() < 0.01, "{} for {guess}", outcome.loss);
+    }
 }
 
 fn refusal(model: &str, spec: &ModelSpec) -> String {
