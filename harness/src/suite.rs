@@ -83,7 +83,10 @@ pub struct MethodSettings(pub BTreeMap<String, Scalar>);
 
 /// A setting's value as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a setting must be true, false, a number or a text")]
+#[serde(
+    untagged,
+    expecting = "a setting must be true, false, a number, a text, or a list of whole numbers or texts"
+)]
 pub enum Scalar {
     /// Yes or no.
     Flag(bool),
@@ -93,6 +96,10 @@ pub enum Scalar {
     Real(f64),
     /// A named choice.
     Text(String),
+    /// Several whole numbers.
+    Integers(Vec<i64>),
+    /// Several names.
+    Texts(Vec<String>),
 }
 
 impl MethodSettings {
@@ -105,6 +112,8 @@ impl MethodSettings {
                 Scalar::Integer(n) => Setting::Integer(*n),
                 Scalar::Real(x) => Setting::Real(*x),
                 Scalar::Text(text) => Setting::Text(text.clone()),
+                Scalar::Integers(numbers) => Setting::Integers(numbers.clone()),
+                Scalar::Texts(texts) => Setting::Texts(texts.clone()),
             };
             (key.clone(), value)
         }))

@@ -141,7 +141,7 @@ fn may_stand_still(method: &str, param: &Param) -> bool {
 }
 
 #[test]
-#[ignore = "minutes and gigabytes: cargo test --release -p tests --test contract full_size -- --ignored"]
+#[ignore = "minutes and gigabytes: cargo test -p tests --test contract full_size -- --ignored --nocapture"]
 fn every_supported_pair_takes_a_step_at_full_size() {
     for pair in supported() {
         let published = (pair.model.published)();

@@ -109,8 +109,10 @@ fn stateful(model: &str, spec: &ModelSpec) -> Vec<String> {
 fn assert_close(ours: &(Outcome, Gradients), theirs: &(Outcome, Gradients), place: &str) {
     assert!((ours.0.loss - theirs.0.loss).abs() <= 1e-12 * theirs.0.loss.abs(), "{place}: loss");
     for ((name, a), (_, b)) in ours.1.iter().zip(&theirs.1) {
+        // A bias in front of a norm has no gradient but rounding noise.
+        let noise = a.iter().chain(b).all(|x| x.abs() < 1e-14);
         let off = relative_difference(a, b);
-        assert!(off <= 1e-10, "{place}, {name}: {off:e}");
+        assert!(noise || off <= 1e-10, "{place}, {name}: {off:e}");
     }
 }
 

@@ -4,7 +4,7 @@ use candle_core::DType;
 use engine::method::Outcome;
 use engine::model::ModelSpec;
 use engine::region::Grid;
-use tests::{Gradients, batch, gradients, per_step, relative_difference, spec, trainer};
+use tests::{Gradients, batch, gradients, per_step, relative_difference, small, spec, trainer};
 
 /// One step: outcome, gradients, and what a rebuilt forward fired otherwise than the forward pass.
 struct Step {
@@ -62,10 +62,13 @@ fn spatial_reversal_of_tokens_on_the_grid_is_bit_equal() {
 /// as it is known. `docs/METHODOLOGY.md` has the table.
 #[test]
 fn spatial_reversal_without_a_grid_is_measured() {
-    println!("depth  T  spikes flipped  gradient tensors off > 1e-4  worst");
+    println!("channels pixels depth  T  spikes flipped  gradient tensors off > 1e-4  worst");
     let mut worst = 0.0_f64;
-    for (depth, steps) in [(1, 4), (2, 4), (4, 4), (8, 4), (16, 4), (16, 16), (32, 4)] {
-        let spec = ModelSpec { depth: Some(depth), steps, grid: None, ..spec() };
+    let narrow = [(1, 4), (2, 4), (4, 4), (8, 4), (16, 4), (16, 16), (32, 4)].map(|(d, t)| (0.25, 8, d, t));
+    let wide = [(4, 4), (8, 4), (16, 4), (32, 4), (8, 16)].map(|(d, t)| (4.0, 32, d, t));
+    for (width, side, depth, steps) in narrow.into_iter().chain(wide) {
+        let image = [2, side, side];
+        let spec = ModelSpec { depth: Some(depth), steps, grid: None, width, image, ..spec() };
         let (rebuilt, stored) =
             (step("spatial-rev", "tiny-rev", &spec).unwrap(), step("stbp", "tiny-rev", &spec).unwrap());
         let off: Vec<f64> = rebuilt
@@ -77,7 +80,9 @@ fn spatial_reversal_without_a_grid_is_measured() {
         let most = off.iter().fold(0.0_f64, |most, &off| most.max(off));
         let wrong = off.iter().filter(|&&off| off > 1e-4).count();
         println!(
-            "{depth:>5} {steps:>2}  {:>6} of {:<8} {wrong:>4} of {:<4} {most:.1e}",
+            "{:>8} {:>6} {depth:>5} {steps:>2}  {:>6} of {:<8} {wrong:>4} of {:<4} {most:.1e}",
+            (16.0 * width) as usize,
+            side / 2,
             rebuilt.flips,
             rebuilt.rebuilt,
             off.len()
@@ -111,4 +116,29 @@ fn a_stream_that_leaves_the_grid_is_an_error() {
     let batch = batch(trainer.session(), &spec, 5).unwrap();
     let error = trainer.step(&batch, &mut tests::Hold).unwrap_err().to_string();
     assert!(error.contains("stage1") && error.contains("0.0625"), "{error}");
+}
+
+/// What rounding to the grid does to the gradient: measured and printed, and bounded from what was found.
+/// `docs/METHODOLOGY.md` has the table.
+#[test]
+fn what_the_grid_does_to_the_gradient_is_measured() {
+    println!("model: loss on the grid, in floating point; cosine and ratio of norms of the gradients");
+    for model in ["tiny-rev", "rev-resnet21", "revsformer-2-384", "tiny-trev", "trevsnn-small"] {
+        let spec = small(models::find(model).unwrap(), 4);
+        let run = |grid| step("stbp", model, &ModelSpec { grid, ..spec.clone() }).unwrap();
+        let (rounded, real) = (run(Some(Grid::default())), run(None));
+        let flat = |step: &Step| step.gradients.iter().flat_map(|(_, g)| g.clone()).collect::<Vec<f64>>();
+        let (a, b) = (flat(&rounded), flat(&real));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (ours, theirs) = (dot(&a, &a).sqrt(), dot(&b, &b).sqrt());
+        let cosine = dot(&a, &b) / (ours * theirs);
+        println!(
+            "{model:<17} {:.6} {:.6}  {cosine:.6} {:.6}",
+            rounded.outcome.loss,
+            real.outcome.loss,
+            ours / theirs
+        );
+        assert!(cosine > 0.999, "{model}: the grid turned the gradient, cosine {cosine}");
+        assert_ne!(rounded.gradients, real.gradients, "{model}: nothing was rounded");
+    }
 }

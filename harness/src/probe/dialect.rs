@@ -101,6 +101,7 @@ fn plain_layers(case: &Case, layers: &[Value]) -> Result<(Option<Vec<usize>>, Op
 fn refuse_what_is_not_built(case: &Case) -> Result<()> {
     let only = [
         ("weight_standardization", Value::Bool(true)),
+        ("grad_with_rate", Value::Bool(true)),
         ("light_classifier", Value::Bool(true)),
         ("fc_hw", Value::from(1)),
         ("alpha", Value::from(0.2)),

@@ -46,9 +46,15 @@ impl Variant {
                 Surrogate::Rectangle { width: 1.0, height: 1.0, closed: false }
             }
             "triangle" => Surrogate::Triangle { alpha: 1.0 },
-            "sigmoid4" => Surrogate::Sigmoid { alpha: 4.0 },
-            "arctan2" => Surrogate::ArcTan { alpha: 2.0 },
-            other => return refuse("surrogate", "rectangle, triangle, sigmoid4 or arctan2", other),
+            named => {
+                let alpha =
+                    |curve: &str| named.strip_prefix(curve).and_then(|alpha| alpha.parse::<f64>().ok());
+                match (alpha("sigmoid"), alpha("arctan")) {
+                    (Some(alpha), _) => Surrogate::Sigmoid { alpha },
+                    (_, Some(alpha)) => Surrogate::ArcTan { alpha },
+                    _ => return refuse("surrogate", "rectangle, triangle, sigmoid4 or arctan2", named),
+                }
+            }
         };
         let detached = self.detach_reset.unwrap_or(false);
         Ok(Cell {
