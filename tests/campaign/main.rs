@@ -130,16 +130,16 @@ fn a_campaign_measures_reports_and_is_not_run_twice() {
 }
 
 #[test]
-fn the_curve_has_the_same_bytes_for_one_and_two_threads() {
-    let curve = |threads| {
+fn curve_and_gradients_have_the_same_bytes_for_one_and_two_threads() {
+    let rows = |threads| {
         let bench = Bench::new();
         let output = bench.run(&["--threads", threads, "--epochs", "2"]);
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        fs::read(bench.out().join("curve.csv")).unwrap()
+        ["curve.csv", "fidelity.csv"].map(|file| fs::read(bench.out().join(file)).unwrap())
     };
-    let one = curve("1");
-    assert!(one.len() > 200);
-    assert_eq!(one, curve("2"));
+    let one = rows("1");
+    assert!(one.iter().all(|bytes| bytes.len() > 200));
+    assert_eq!(one, rows("2"));
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Products {
 type Named = (String, Tensor);
 
 /// Compares a method's gradients with the exact ones, both in declaration order as
-/// [`snapshot`](crate::journal::snapshot) gives them.
+/// [`snapshot`] gives them.
 ///
 /// # Errors
 /// When the two lists are not of the same parameters.
