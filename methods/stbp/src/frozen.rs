@@ -53,39 +53,44 @@ impl Trainer for FrozenTrainer {
 struct ReadoutOnly<'s> {
     inner: Through<'s>,
     off: Tape,
+    /// Whether the last weights were a read-out's: what follows them may be behind it.
+    reached: bool,
 }
 
 impl<'s> ReadoutOnly<'s> {
     fn new(statistics: &'s mut Statistics) -> Self {
-        Self { inner: Through::new(statistics, TimeGradient::Cut), off: Tape::off() }
+        Self { inner: Through::new(statistics, TimeGradient::Cut), off: Tape::off(), reached: false }
     }
-}
 
-impl ReadoutOnly<'_> {
-    /// The pass with its tape where one of the inputs is behind a read-out, else without.
-    fn behind<'p>(off: &'p Tape, pass: &Pass<'p>, inputs: &[&Value]) -> Pass<'p> {
-        if inputs.iter().any(|input| pass.tape().tracks(input)) { pass.clone() } else { pass.on(off) }
+    /// The pass with its tape where an input comes from a read-out, else without.
+    fn behind<'p>(off: &'p Tape, reached: bool, pass: &Pass<'p>, inputs: &[&Value]) -> Pass<'p> {
+        let tracked = inputs.iter().any(|input| pass.tape().tracks(input));
+        if reached && tracked { pass.clone() } else { pass.on(off) }
     }
 }
 
 impl Unroll for ReadoutOnly<'_> {
     fn synapse(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Synapse, x: &Value) -> Result<Value> {
-        if site.role() == Role::Readout {
-            return self.inner.synapse(pass, site, op, x);
+        if site.role() != Role::Readout {
+            self.reached = false;
+            return self.inner.synapse(&pass.on(&self.off), site, op, x);
         }
-        self.inner.synapse(&Self::behind(&self.off, pass, &[x]), site, op, x)
+        // A model's own sums and gains are on the tape; nothing flows back to them.
+        let x = if self.reached { x.clone() } else { x.detached() };
+        self.reached = true;
+        self.inner.synapse(pass, site, op, &x)
     }
 
     fn fire(&mut self, pass: &Pass<'_>, site: &Site, neuron: &Neuron, current: &Value) -> Result<Value> {
-        self.inner.fire(&Self::behind(&self.off, pass, &[current]), site, neuron, current)
+        self.inner.fire(&Self::behind(&self.off, self.reached, pass, &[current]), site, neuron, current)
     }
 
     fn norm(&mut self, pass: &Pass<'_>, site: &Site, norm: &Norm, x: &Value) -> Result<Value> {
-        self.inner.norm(&Self::behind(&self.off, pass, &[x]), site, norm, x)
+        self.inner.norm(&Self::behind(&self.off, self.reached, pass, &[x]), site, norm, x)
     }
 
     fn mix(&mut self, pass: &Pass<'_>, site: &Site, op: &dyn Mix, inputs: &[&Value]) -> Result<Value> {
-        self.inner.mix(&Self::behind(&self.off, pass, inputs), site, op, inputs)
+        self.inner.mix(&Self::behind(&self.off, self.reached, pass, inputs), site, op, inputs)
     }
 
     fn carry(&mut self, pass: &Pass<'_>, site: &Site) -> Result<Option<Value>> {

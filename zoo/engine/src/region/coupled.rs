@@ -25,7 +25,8 @@ pub fn coupled_plain(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Stage, x: &
     let x_slot = x.slot.filter(|_| pass.tape().tracks(&x));
     let (mut first, mut second) = entry(pass, stage, &x)?;
     drop(x);
-    if pass.tape().is_recording() {
+    // Where nothing before the stage is trained, its two halves are constants.
+    if x_slot.is_some() {
         (first, second) = pass.tape().record_pair("split", (first, second), move |backward, d1, d2| {
             let joined = join_gradients(backward.pass(), d1, d2)?;
             backward.give(x_slot, joined)
@@ -36,12 +37,13 @@ pub fn coupled_plain(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Stage, x: &
         second = plain_half(pass, port, stage, &*block.g, &second, &first)?;
     }
     let y = concat_channels(pass, &stage.name, &first, &second)?;
-    if !pass.tape().is_recording() {
+    let tape = pass.tape();
+    let slots = [&first, &second].map(|half| half.slot.filter(|_| tape.tracks(half)));
+    if slots == [None, None] {
         return Ok(y);
     }
-    let slots = [first.slot, second.slot];
     let name = stage.name.clone();
-    Ok(pass.tape().record("concat", y, move |backward, dy| {
+    Ok(tape.record("concat", y, move |backward, dy| {
         let (d1, d2) = split_channels(backward.pass(), &name, &dy)?;
         drop(dy);
         backward.give(slots[0], d1)?;
@@ -91,10 +93,10 @@ fn plain_half(
     let f = branch.forward(pass, port, input)?;
     let sum = combine(pass, stage, stream, &f, false)?;
     let tape = pass.tape();
-    if !tape.is_recording() {
+    let [to_stream, to_branch] = [stream, &f].map(|side| side.slot.filter(|_| tape.tracks(side)));
+    if to_stream.is_none() && to_branch.is_none() {
         return Ok(sum);
     }
-    let (to_stream, to_branch) = (stream.slot, f.slot);
     Ok(tape.record("couple", sum, move |backward, dy| {
         // The rounding's gradient is 1.
         backward.give(to_branch, dy.clone())?;
