@@ -225,7 +225,8 @@ fn a_trial_that_outgrows_its_memory_limit_is_a_row_and_the_campaign_goes_on() {
 
 #[test]
 fn a_limit_that_the_exact_method_does_not_fit_costs_the_gradients_cell_and_nothing_else() {
-    let sltt = ["--batch", "100", "--steps-t", "32", "--method", "sltt"];
+    // On one thread: on two, the packed panels of two matrix products overlap in one run and not in another.
+    let sltt = ["--batch", "100", "--steps-t", "32", "--method", "sltt", "--threads", "1"];
     let free = Bench::new();
     let output = free.run(&sltt);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
