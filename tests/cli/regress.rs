@@ -131,6 +131,29 @@ fn a_missing_or_foreign_baseline_is_refused() {
 }
 
 #[test]
+fn a_row_of_no_cell_is_refused_until_an_update() {
+    let gate = Gate::new();
+    assert_eq!(gate.run(&["--update"]).0, 0);
+    let fewer = CELLS.replacen("[\"sltt\", \"ottt-a\"]", "[\"sltt\"]", 1);
+    assert_ne!(fewer, CELLS);
+    fs::write(gate.path("cells.toml"), fewer).unwrap();
+    let said = gate.refused(&[]);
+    assert!(said.contains("memory.csv line 2: expected a cell of the list"), "{said}");
+    assert!(said.contains("found `conv, ottt-a, T 2`"), "{said}");
+    assert_eq!(gate.run(&["--update"]).0, 0);
+    assert_eq!(gate.run(&[]).0, 0);
+    // A cell that the baseline lacks is broken, not refused.
+    fs::write(gate.path("cells.toml"), CELLS).unwrap();
+    let (code, said) = gate.run(&[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.starts_with("ottt-a holds the bytes of the baseline: conv, T 2, 1 thread: expected a row"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 4, "{said}");
+}
+
+#[test]
 fn a_list_is_refused_with_line_and_rule() {
     let gate = Gate::new();
     for (from, to, complaint) in [

@@ -1,5 +1,6 @@
 //! What was measured against the laws, against itself on other threads, and against a baseline.
 
+use engine::ledger::Category;
 use results::MemoryRow;
 
 use super::measure::{At, Measured};
@@ -74,25 +75,36 @@ fn broken_between(group: &Group, first: &FoundCell, second: &FoundCell) -> Optio
 }
 
 fn differing_threads(group: &Group, at: At, runs: &[(usize, Measured)]) -> Option<String> {
-    use engine::ledger::Category;
     let (&(threads, first), others) = runs.split_first()?;
     for &(more, run) in others {
+        if run.in_laws != first.in_laws {
+            return Some(differing(group, at, (threads, more), "law", (first.in_laws, run.in_laws)));
+        }
         let differs = Category::ALL.iter().find(|&&category| {
             category != Category::Workspace && run.most[category as usize] != first.most[category as usize]
         });
         if let Some(&category) = differs {
-            let bytes = |run: Measured| grouped(run.most[category as usize] as u64);
-            return Some(format!(
-                "{} holds the same bytes on {threads} and {more} threads: {}: {}: expected {}, found {}",
-                group.method.id,
-                place(group, at),
-                category.id(),
-                bytes(first),
-                bytes(run)
-            ));
+            let bytes = (first.most[category as usize], run.most[category as usize]);
+            return Some(differing(group, at, (threads, more), category.id(), bytes));
         }
     }
     None
+}
+
+fn differing(
+    group: &Group,
+    at: At,
+    (few, more): (usize, usize),
+    what: &str,
+    (expected, found): (usize, usize),
+) -> String {
+    format!(
+        "{} holds the same bytes on {few} and {more} threads: {}: {what}: expected {}, found {}",
+        group.method.id,
+        place(group, at),
+        grouped(expected as u64),
+        grouped(found as u64)
+    )
 }
 
 /// Compares rows of this machine with those of a baseline, each with its line in `file`.
@@ -193,4 +205,65 @@ fn network(group: &Group, blocks: Option<usize>) -> String {
 fn signed(bytes: i64) -> String {
     let size = grouped(bytes.unsigned_abs());
     if bytes < 0 { format!("-{size}") } else { size }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::regress::Cells;
+
+    /// A group whose cells held so many bytes of the laws on each number of threads.
+    fn complaints(held: [[usize; 2]; 3]) -> Vec<String> {
+        let list = include_str!("../../../tests/regress/small.toml").replace("[2, 4]", "[2, 4, 8]");
+        let cells = Cells::parse("small.toml", &list, &registry::find).unwrap();
+        let group = &cells.groups[0];
+        let run = |in_laws| Measured { in_laws, most: Default::default(), heap: None };
+        let found = group.steps.iter().zip(held).map(|(&steps, [one, two])| FoundCell {
+            at: (steps, None),
+            runs: Ok(vec![(1, run(one)), (2, run(two))]),
+            theory: None,
+        });
+        broken_laws(&Found { group, cells: found.collect() })
+    }
+
+    #[test]
+    fn a_law_is_broken_from_one_cell_to_the_next_in_either_direction() {
+        assert!(complaints([[9, 9]; 3]).is_empty());
+        assert_eq!(
+            complaints([[9, 9], [4_194_313, 4_194_313], [4_194_309, 4_194_309]]),
+            [
+                "sltt holds no byte per extra step: conv, T 2 to 4: expected 0, found 4,194,304",
+                "sltt holds no byte per extra step: conv, T 4 to 8: expected 0, found -4",
+            ]
+        );
+    }
+
+    #[test]
+    fn bytes_that_depend_on_threads_are_told() {
+        assert_eq!(
+            complaints([[9, 9], [9, 1009], [9, 9]]),
+            ["sltt holds the same bytes on 1 and 2 threads: conv, T 4: law: expected 9, found 1,009"]
+        );
+    }
+
+    #[test]
+    fn the_heap_may_be_one_percent_off_and_the_workspace_no_byte() {
+        let row = |heap, workspace_bytes| MemoryRow {
+            heap_bytes: Some(heap),
+            workspace_bytes,
+            threads: 1,
+            ..MemoryRow::default()
+        };
+        let broken = |heap, workspace| against(&[row(heap, workspace)], &[(2, row(1000, 5))], "m.csv").broken;
+        assert!(broken(990, 5).is_empty() && broken(1010, 5).is_empty());
+        for (heap, workspace, complaint) in [
+            (989, 5, "heap: expected 1,000 within 1 %, found 989 (m.csv line 2)"),
+            (1011, 5, "heap: expected 1,000 within 1 %, found 1,011 (m.csv line 2)"),
+            (1000, 6, "workspace: expected 5, found 6 (m.csv line 2)"),
+        ] {
+            let said = broken(heap, workspace);
+            assert!(said.len() == 1 && said[0].ends_with(complaint), "{said:?}");
+        }
+    }
 }

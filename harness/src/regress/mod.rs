@@ -13,7 +13,7 @@ mod table;
 use engine::ledger::Category;
 use results::{BASELINE_SCHEMA, MemoryRow};
 
-use crate::device;
+use crate::device::{self, DeviceKind};
 use crate::error::{Error, Result};
 use crate::trial::STACK_BYTES;
 
@@ -62,7 +62,8 @@ pub fn measure_all(cells: &Cells) -> Result<Vec<Found<'_>>> {
         let mut measured = Vec::new();
         for at in places {
             let runs = pools.iter().map(|(threads, pool)| {
-                let run = pool.install(|| measure(group, at, device::session("cpu").map_err(misuse)?))?;
+                let run = pool
+                    .install(|| measure(group, at, device::session(DeviceKind::Cpu.id()).map_err(misuse)?))?;
                 Ok((*threads, run))
             });
             let runs = runs.collect::<engine::Result<Vec<_>>>();
