@@ -11,6 +11,10 @@ check:
 smoke *flags:
     cargo run -p harness -- --suite smoke {{flags}}
 
+# The memory laws, and the bytes of earlier revisions.
+regress *flags:
+    cargo run -p harness -- regress --baseline results/baselines/memory.csv {{flags}}
+
 # All tests.
 test:
     cargo test --workspace

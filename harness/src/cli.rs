@@ -74,6 +74,11 @@ enum Verb {
         #[arg(long)]
         each: bool,
     },
+    /// Measure the memory of training steps and compare it with the laws and a baseline; exit 1 where one is broken.
+    Regress {
+        #[command(flatten)]
+        request: verb::regress::Request,
+    },
     /// Run one trial: assignment on standard input, events on standard output, one JSON object a line.
     #[command(hide = true)]
     Trial,
@@ -256,6 +261,7 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
             verb::model::model(&name, &changes, output).map(|()| ExitCode::SUCCESS)
         }
         Some(Verb::Probe { cases, each }) => verb::probe::probe(&cases, each, output),
+        Some(Verb::Regress { request }) => verb::regress::regress(&request, output),
         Some(Verb::Trial) => Ok(trial::run(std::io::stdin().lock(), output)),
     }
 }

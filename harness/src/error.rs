@@ -72,6 +72,9 @@ pub enum Error {
     /// A folder's records can't be read or turned into a report.
     #[error(transparent)]
     Report(results::Error),
+    /// A baseline can't be read or written.
+    #[error(transparent)]
+    Baseline(results::Error),
     /// A campaign came to its end, but its report can't be written.
     #[error("all rows are on file, but there is no report: {0}")]
     ReportAfterRun(results::Error),

@@ -17,6 +17,7 @@ mod probe;
 mod progress;
 mod quantity;
 mod recipe;
+pub mod regress;
 mod select;
 pub mod shelf;
 mod suggest;

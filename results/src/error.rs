@@ -94,6 +94,18 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A baseline has a line that this version would not write.
+    #[error("malformed baseline {} line {line}: expected {expected}, found `{found}`", path.display())]
+    Baseline {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The rule.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
     /// A row can't be turned into text.
     #[error("cannot encode a row of {file}: {reason}")]
     Encode {

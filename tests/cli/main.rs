@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod probe;
+mod regress;
 mod weights;
 
 use std::fs;

@@ -19,7 +19,7 @@ use report::Reporter;
 
 /// Stack of the threads that compute. Training runs on one of them, so that the work inside a kernel never has to
 /// wait for a thread outside the pool.
-const STACK_BYTES: usize = 64 << 20;
+pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 /// Why a trial ended early.
 #[derive(Debug)]

@@ -4,5 +4,6 @@ pub(crate) mod list;
 pub(crate) mod model;
 pub(crate) mod probe;
 pub(crate) mod recipe;
+pub(crate) mod regress;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -17,6 +17,7 @@ use keys::Key;
 
 use crate::device;
 use crate::error::{Error, Result};
+use crate::regress::grouped;
 use crate::suggest::Unknown;
 
 /// What to change of the published set-up.
@@ -188,29 +189,9 @@ fn methods(entry: &engine::model::ModelEntry, spec: &ModelSpec, output: &mut dyn
     Ok(())
 }
 
-/// `11176906` as `11,176,906`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{grouped, image};
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!(grouped(7), "7");
-        assert_eq!(grouped(1234), "1,234");
-        assert_eq!(grouped(11_176_906), "11,176,906");
-    }
+    use super::image;
 
     #[test]
     fn an_input_has_three_sizes() {

@@ -31,3 +31,4 @@ mod simd;
 
 pub use bits::{Bits, Operand};
 pub use error::{Error, Result};
+pub use simd::instruction_set;

@@ -88,3 +88,16 @@ pub(crate) fn level() -> Level {
         _ => Level::Portable,
     }
 }
+
+/// The instruction set that hot loops run with on this machine: `avx512`, `avx2` or `portable`. It changes no number,
+/// but the size of some scratch.
+#[must_use]
+pub fn instruction_set() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    match level() {
+        Level::Avx512 => return "avx512",
+        Level::Avx2 => return "avx2",
+        Level::Portable => {}
+    }
+    "portable"
+}
