@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use candle_core::Tensor;
 use datasets::Loader;
 use engine::ledger::{Category, Ledger, Phase};
 use engine::pass::Session;
@@ -73,6 +74,7 @@ fn step(
     let mut learner = learn_once(configuration, session, loader, batch, steps)?;
     let again = learner.batch(loader, batch.clone())?;
     let ledger = std::rc::Rc::clone(learner.session.ledger());
+    warm_products(configuration)?;
     ledger.restart();
     let (between, scratch) = (ledger.peak_of_all().total, kept_scratch());
     heap::reset_peak();
@@ -85,6 +87,23 @@ fn step(
         saved_bytes: ledger.most(Category::Saved) as u64,
         rows: rows(&ledger, steps, heap_bytes, booked as u64),
     })
+}
+
+/// Rows and columns of matrices whose product packs one of them in the room that a thread keeps, and is computed where
+/// it is called.
+const PACKED: [usize; 2] = [16, 32];
+
+/// Runs a matrix product on every thread. The first one of some shapes takes room to pack in, of the size of the
+/// second-level cache, and keeps it for the run; whether each thread had its first one while the learner warmed up is
+/// left to chance.
+fn warm_products(configuration: &Configuration) -> Result<(), Failure> {
+    let session = device::session(&configuration.device)?;
+    let [rows, side] = PACKED;
+    let ones = |rows: usize| Tensor::ones((rows, side), session.dtype(), session.device());
+    let (few, square) = (ones(rows).map_err(engine::Error::from)?, ones(side).map_err(engine::Error::from)?);
+    let product = |_: rayon::BroadcastContext<'_>| kernels::linear::backward_input(&few, &square).map(|_| ());
+    rayon::broadcast(product).into_iter().collect::<kernels::Result<()>>().map_err(engine::Error::from)?;
+    Ok(())
 }
 
 /// Bytes of scratch that the kernels' threads keep: what a thread adds to it in a step is workspace.
