@@ -65,6 +65,15 @@ enum Verb {
         #[command(flatten)]
         changes: verb::model::Changes,
     },
+    /// Print what a training step of a network will hold, method by method, without running it.
+    Plan {
+        /// Model id, as in `harness list models`.
+        name: String,
+        #[command(flatten)]
+        changes: verb::model::Changes,
+        #[command(flatten)]
+        asked: verb::plan::Asked,
+    },
     /// Replay golden cases of the authors' code and compare every tensor; exit 1 where one differs.
     Probe {
         /// Folders of cases, each with a case.json and safetensors files.
@@ -190,7 +199,7 @@ fn whole(text: &str, most: usize) -> Result<usize, String> {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     whole(text, MOST_COUNTED)
 }
 
@@ -206,7 +215,7 @@ fn steps(text: &str) -> Result<usize, String> {
     whole(text, MOST_STEPS)
 }
 
-fn threads(text: &str) -> Result<usize, String> {
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
     whole(text, MOST_THREADS)
 }
 
@@ -259,6 +268,9 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
         Some(Verb::Recipe { name }) => verb::recipe::recipe(&name, output).map(|()| ExitCode::SUCCESS),
         Some(Verb::Model { name, changes }) => {
             verb::model::model(&name, &changes, output).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Verb::Plan { name, changes, asked }) => {
+            verb::plan::plan(&name, &changes, &asked, output).map(|()| ExitCode::SUCCESS)
         }
         Some(Verb::Probe { cases, each }) => verb::probe::probe(&cases, each, output),
         Some(Verb::Regress { request }) => verb::regress::regress(&request, output),

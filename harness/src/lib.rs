@@ -11,6 +11,7 @@ mod document;
 mod environment;
 mod error;
 pub mod event;
+mod forecast;
 mod interrupt;
 mod plan;
 mod probe;

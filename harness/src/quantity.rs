@@ -29,6 +29,17 @@ pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
+/// A limit for people, in the largest unit that it fills: `8 GiB`, `1.5 GiB`, `512 MiB`.
+pub(crate) fn limit(bytes: usize) -> String {
+    let (unit, name) = match bytes {
+        0..1024 => (1, "B"),
+        1024..1_048_576 => (1 << 10, "KiB"),
+        1_048_576..1_073_741_824 => (1 << 20, "MiB"),
+        _ => (1 << 30, "GiB"),
+    };
+    format!("{} {name}", (bytes as f64 / f64::from(unit) * 100.0).round() / 100.0)
+}
+
 /// A duration for people: `8 s`, `3:07`, `1:02:45`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -42,7 +53,7 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, size};
+    use super::{duration, limit, size};
 
     #[test]
     fn sizes_and_durations() {
@@ -50,6 +61,8 @@ mod tests {
         assert_eq!(size("1.5 MiB"), Ok(3 << 19));
         assert_eq!(size("800MB"), Ok(800_000_000));
         assert!(size("0").is_err() && size("0.1").is_err() && size("-1G").is_err() && size("lots").is_err());
+        assert_eq!((limit(8 << 30).as_str(), limit(3 << 29).as_str()), ("8 GiB", "1.5 GiB"));
+        assert_eq!((limit(512 << 20).as_str(), limit(800_000_000).as_str()), ("512 MiB", "762.94 MiB"));
         assert_eq!((duration(7.6).as_str(), duration(187.0).as_str()), ("8 s", "3:07"));
         assert_eq!(duration(3_765.0), "1:02:45");
     }

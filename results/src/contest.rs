@@ -230,6 +230,8 @@ impl Phase {
         match row.category.as_str() {
             LedgerRow::TOTAL => self.total = Some(row.bytes),
             LedgerRow::WORKSPACE => self.workspace += row.bytes,
+            // A part of the total.
+            LedgerRow::UNATTRIBUTED => {}
             between if LedgerRow::BETWEEN_STEPS.contains(&between) => {}
             _ => {
                 self.kept += row.bytes;

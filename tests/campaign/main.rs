@@ -110,6 +110,13 @@ fn a_campaign_measures_reports_and_is_not_run_twice() {
     assert_eq!(layers("/sltt/").len(), layers("/stbp/").len());
     assert!(layers("/ann/").is_empty());
     assert!(records.ledger.iter().any(|row| row.phase == "step" && row.category == "law" && row.bytes > 0));
+    let of_steps = |category: &str| -> Vec<u64> {
+        let rows = records.ledger.iter().filter(|row| row.phase == "step" && row.category == category);
+        rows.map(|row| row.bytes).collect()
+    };
+    let (totals, unattributed) = (of_steps("total"), of_steps("unattributed"));
+    assert!(!totals.is_empty() && totals.len() == unattributed.len());
+    assert!(totals.iter().zip(&unattributed).all(|(total, part)| part < total), "{unattributed:?}");
 
     let printed = String::from_utf8_lossy(&first.stdout).into_owned();
     for name in ["stbp", "sltt", "ann", "report.html", ".svg", ".png"] {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use candle_core::Tensor;
 use datasets::Loader;
 use engine::ledger::{Category, Ledger, Phase};
 use engine::pass::Session;
@@ -73,16 +74,41 @@ fn step(
     let mut learner = learn_once(configuration, session, loader, batch, steps)?;
     let again = learner.batch(loader, batch.clone())?;
     let ledger = std::rc::Rc::clone(learner.session.ledger());
+    warm_products(configuration)?;
     ledger.restart();
+    let (between, scratch) = (ledger.peak_of_all().total, kept_scratch());
     heap::reset_peak();
     let before = heap::live_bytes();
     learner.step(&again)?;
     let heap_bytes = heap::is_counting().then(|| heap::peak_bytes().saturating_sub(before) as u64);
+    let booked = ledger.peak_of_all().total - between + kept_scratch().saturating_sub(scratch);
     Ok(Found {
         heap_bytes,
         saved_bytes: ledger.most(Category::Saved) as u64,
-        rows: rows(&ledger, steps, heap_bytes),
+        rows: rows(&ledger, steps, heap_bytes, booked as u64),
     })
+}
+
+/// Rows and columns of matrices whose product packs one of them in the room that a thread keeps, and is computed where
+/// it is called.
+const PACKED: [usize; 2] = [16, 32];
+
+/// Runs a matrix product on every thread. The first one of some shapes takes room to pack in, of the size of the
+/// second-level cache, and keeps it for the run; whether each thread had its first one while the learner warmed up is
+/// left to chance.
+fn warm_products(configuration: &Configuration) -> Result<(), Failure> {
+    let session = device::session(&configuration.device)?;
+    let [rows, side] = PACKED;
+    let ones = |rows: usize| Tensor::ones((rows, side), session.dtype(), session.device());
+    let (few, square) = (ones(rows).map_err(engine::Error::from)?, ones(side).map_err(engine::Error::from)?);
+    let product = |_: rayon::BroadcastContext<'_>| kernels::linear::backward_input(&few, &square).map(|_| ());
+    rayon::broadcast(product).into_iter().collect::<kernels::Result<()>>().map_err(engine::Error::from)?;
+    Ok(())
+}
+
+/// Bytes of scratch that the kernels' threads keep: what a thread adds to it in a step is workspace.
+fn kept_scratch() -> usize {
+    rayon::broadcast(|_| kernels::scratch::kept_bytes()).into_iter().sum()
 }
 
 /// A learner that has taken one step. It begins with the seed's values whatever the trial begins with: bytes depend on
@@ -101,7 +127,7 @@ fn learn_once(
     Ok(learner)
 }
 
-fn rows(ledger: &Ledger, steps: usize, heap_bytes: Option<u64>) -> Vec<LedgerRow> {
+fn rows(ledger: &Ledger, steps: usize, heap_bytes: Option<u64>, booked: u64) -> Vec<LedgerRow> {
     let row = |phase: &str, category: &str, bytes: u64| LedgerRow {
         probe_t: steps as u32,
         phase: phase.to_owned(),
@@ -119,7 +145,10 @@ fn rows(ledger: &Ledger, steps: usize, heap_bytes: Option<u64>) -> Vec<LedgerRow
             }
         }
     }
-    rows.extend(heap_bytes.map(|bytes| row(WHOLE_STEP, LedgerRow::TOTAL, bytes)));
+    if let Some(bytes) = heap_bytes {
+        rows.push(row(WHOLE_STEP, LedgerRow::TOTAL, bytes));
+        rows.push(row(WHOLE_STEP, LedgerRow::UNATTRIBUTED, bytes.saturating_sub(booked)));
+    }
     rows.push(row(WHOLE_STEP, IN_LAWS, ledger.peak_in_laws() as u64));
     rows.push(row(WHOLE_STEP, LedgerRow::WORKSPACE, ledger.most(Category::Workspace) as u64));
     rows

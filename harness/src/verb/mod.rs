@@ -2,6 +2,7 @@
 
 pub(crate) mod list;
 pub(crate) mod model;
+pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod recipe;
 pub(crate) mod regress;

@@ -40,6 +40,26 @@ pub(crate) struct Changes {
     depth: Option<usize>,
 }
 
+impl Changes {
+    /// The set-up with these changes.
+    pub(crate) fn of(&self, set_up: ModelSpec) -> ModelSpec {
+        ModelSpec {
+            image: self.image.unwrap_or(set_up.image),
+            classes: self.classes.unwrap_or(set_up.classes),
+            steps: self.steps_t.unwrap_or(set_up.steps),
+            width: self.width.unwrap_or(set_up.width),
+            depth: self.depth.or(set_up.depth),
+            ..set_up
+        }
+    }
+}
+
+/// A model of the zoo by its id.
+pub(crate) fn entry(name: &str) -> Result<&'static engine::model::ModelEntry> {
+    models::find(name)
+        .ok_or_else(|| Error::unknown(Unknown::new("model", name, models::all().map(|entry| entry.id))))
+}
+
 fn image(text: &str) -> Result<[usize; 3], String> {
     let sizes: Vec<usize> = text.split('x').map_while(|size| size.parse().ok().filter(|&n| n > 0)).collect();
     let rule = || "must be three positive numbers such as 3x32x32".to_owned();
@@ -48,17 +68,8 @@ fn image(text: &str) -> Result<[usize; 3], String> {
 
 /// Prints layers, shapes, parameters, neurons, multiply-accumulates and methods.
 pub(crate) fn model(name: &str, changes: &Changes, output: &mut dyn Write) -> Result<()> {
-    let entry = models::find(name)
-        .ok_or_else(|| Error::unknown(Unknown::new("model", name, models::all().map(|entry| entry.id))))?;
-    let published = (entry.published)();
-    let spec = ModelSpec {
-        image: changes.image.unwrap_or(published.image),
-        classes: changes.classes.unwrap_or(published.classes),
-        steps: changes.steps_t.unwrap_or(published.steps),
-        width: changes.width.unwrap_or(published.width),
-        depth: changes.depth.or(published.depth),
-        ..published
-    };
+    let entry = entry(name)?;
+    let spec = changes.of((entry.published)());
     let failed = |source| Error::Setting { place: format!("model {name}"), source };
     let network = planned(entry, &spec).map_err(failed)?;
     let calls = survey(&network).map_err(failed)?;

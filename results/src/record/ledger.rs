@@ -29,6 +29,9 @@ impl LedgerRow {
     /// steps; where it is missing, the step's categories are summed.
     pub const TOTAL: &'static str = "total";
 
+    /// The category of what the allocator counted in a step and the engine did not book.
+    pub const UNATTRIBUTED: &'static str = "unattributed";
+
     /// The category of scratch memory, taken once an operation; it depends on the thread count, so the memory
     /// laws leave it out.
     pub const WORKSPACE: &'static str = "workspace";

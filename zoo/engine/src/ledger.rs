@@ -155,6 +155,12 @@ impl Ledger {
         self.peaks.borrow()[phase as usize]
     }
 
+    /// The peak of the phase that held most since the last [`Ledger::restart`].
+    #[must_use]
+    pub fn peak_of_all(&self) -> Peak {
+        self.peaks.borrow().iter().copied().max_by_key(|peak| peak.total).unwrap_or_default()
+    }
+
     /// The largest sum of law categories over all phases since the last [`Ledger::restart`].
     #[must_use]
     pub fn peak_in_laws(&self) -> usize {

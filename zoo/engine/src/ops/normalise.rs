@@ -5,6 +5,7 @@ use kernels::norm::{self, Moments};
 
 use super::dense;
 use crate::error::{Error, Result};
+use crate::ledger::Category;
 use crate::norm::{Norm, NormOver};
 use crate::pass::Pass;
 use crate::value::{Folded, Saved, Value};
@@ -12,7 +13,7 @@ use crate::value::{Folded, Saved, Value};
 /// Normalises with the statistics of the batch. The result is folded: its reader computes `x * scale + shift` as it
 /// reads. `moved` gets the moments and how many values each spans, for the running statistics.
 ///
-/// Saves the input once; a neuron that reads the result saves the same buffer.
+/// Saves the input once; a neuron that reads the result saves the same buffer. The moments are saved with it.
 ///
 /// # Errors
 /// When the shape does not fit.
@@ -44,6 +45,8 @@ pub fn normalise(
     }
     let x_slot = x.slot.filter(|_| tape.tracks(&x));
     let kept = Saved::new(&x);
+    // Backward reads the batch's moments again: they are kept as `x` is.
+    let booked = Value::dense_of(ledger, Category::Saved, &[2, groups, norm.channels], x.dtype(), None);
     let (eps, gain, gamma_id, beta_id) = (norm.eps, norm.gain, norm.gamma, norm.beta);
     drop(x);
     Ok(tape.record("normalise", y, move |backward, dy| {
@@ -74,7 +77,7 @@ pub fn normalise(
         } else {
             pass.gradient(dy.shape(), || run()?.ok_or_else(|| Error::Misuse("a planned norm ran".into())))?
         };
-        drop(kept);
+        drop((kept, moments, booked));
         backward.give(x_slot, dx)
     }))
 }
