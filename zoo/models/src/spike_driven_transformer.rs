@@ -33,7 +33,7 @@ use engine::{Error, Result};
 
 use crate::published::{CIFAR, IMAGENET, TRANSFORMER, set_up};
 use crate::residual::{Residual, STEM_MAXIMUM, conv_norm, plain, repeated_conv_norm};
-use crate::spiking_attention::{Axes, perceptron, product_neuron, projection, sizes};
+use crate::spiking_attention::{Axes, perceptron, product_neuron, projected, projection, sizes};
 
 const PAPER: &str = "Spike-driven Transformer: Yao et al., NeurIPS 2023";
 
@@ -216,12 +216,7 @@ impl MaskedAttention {
 
 impl Block for MaskedAttention {
     fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
-        let spikes = self.first.forward(pass, port, x)?;
-        let [q, k, v] = &self.projections;
-        let q = q.forward(pass, port, &spikes)?;
-        let k = k.forward(pass, port, &spikes)?;
-        let v = v.forward(pass, port, &spikes)?;
-        drop(spikes);
+        let [q, k, v] = projected(pass, port, (&self.first, &self.projections), x)?;
         let kv = match &self.product {
             Product::Plain(dot) => port.mix(pass, &dot.site, dot, &[&k, &v])?,
             Product::Dilated(dot) => port.mix(pass, &dot.site, dot, &[&k, &v])?,

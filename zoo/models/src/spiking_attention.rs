@@ -70,6 +70,17 @@ pub(crate) fn projection(
     ]))
 }
 
+/// Query, key and value of `fire(x)`. The spikes that all three read are let go before any of them is used.
+pub(crate) fn projected(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    (fire, [q, k, v]): (&Spiking, &[Chain; 3]),
+    x: &Value,
+) -> Result<[Value; 3]> {
+    let spikes = fire.forward(pass, port, x)?;
+    Ok([q.forward(pass, port, &spikes)?, k.forward(pass, port, &spikes)?, v.forward(pass, port, &spikes)?])
+}
+
 /// `norm(conv1x1(fire(scale (q k^T) v)))` without a softmax, q, k, v projected from `fire(x)`.
 pub(crate) struct SelfAttention {
     first: Spiking,
@@ -102,12 +113,7 @@ impl SelfAttention {
 
 impl Block for SelfAttention {
     fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
-        let spikes = self.first.forward(pass, port, x)?;
-        let [q, k, v] = &self.projections;
-        let q = q.forward(pass, port, &spikes)?;
-        let k = k.forward(pass, port, &spikes)?;
-        let v = v.forward(pass, port, &spikes)?;
-        drop(spikes);
+        let [q, k, v] = projected(pass, port, (&self.first, &self.projections), x)?;
         let product = port.mix(pass, &self.product.site, &self.product, &[&q, &k, &v])?;
         self.last.forward(pass, port, &product)
     }
