@@ -267,10 +267,38 @@ fn the_rectifier_folds_the_norm() {
                 })
                 .collect();
             assert_eq!(list(&y), expected);
-            let dx = list(&relu_backward(&c.ds, &sign).unwrap());
+            let dx = list(&gate(&c.ds, &sign, false).unwrap());
             for (i, g) in list(&c.ds).into_iter().enumerate() {
                 assert_eq!(dx[i], if expected[i] > 0.0 { g } else { 0.0 });
             }
+        }
+    }
+}
+
+#[test]
+fn a_gate_does_what_the_window_of_a_neuron_without_a_state_does() {
+    let (low, high) = (-0.3, 0.9);
+    let surrogate = Surrogate::Window { low, high };
+    let cell = Cell {
+        decay: 0.0,
+        input_gain: 1.0,
+        threshold: 0.5,
+        reset: Reset::None,
+        reset_grad: ResetGrad::Detached,
+        surrogate,
+        strict: false,
+        time_gradient: true,
+        smooth: false,
+    };
+    for s in shapes().into_iter().filter(|s| s.current_steps == s.steps) {
+        for groups in [1, s.steps] {
+            let c = case(&s, groups);
+            let (expected, _) = backward(&s, &cell, &c.current(), None, &c.ds, None, false, false).unwrap();
+            let open = window(&s, &c.current(), low, high).unwrap();
+            assert_eq!(list(&gate(&c.ds, &open, false).unwrap()), list(&expected));
+            let ds = c.ds.copy().unwrap();
+            assert_eq!(list(&gate(&ds, &open, true).unwrap()), list(&expected));
+            assert_eq!(list(&ds), list(&expected), "in its place");
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::value::{Saved, Value};
 /// Without `time_gradient` no gradient flows from a step to the one before.
 ///
 /// Saves the current (through a folded norm: the norm's own input) and the given state; the membrane is computed
-/// again in backward and never stored.
+/// again in backward and never stored. A quantiser saves one bit a value beside its spikes, unless its current is a
+/// folded norm, whose input is saved already.
 ///
 /// # Errors
 /// When a shape does not fit.
@@ -77,6 +78,18 @@ pub fn fire(
         return Ok((spikes, last));
     }
     let current_slot = current.slot.filter(|_| to_current);
+    if let Some((low, high)) = window(neuron, &cell)
+        && current.folded().is_none()
+    {
+        let open = session.spikes(&out, || Ok(lif::window(&shape, &read(&current)?, low, high)?))?;
+        let kept = Saved::new(&open);
+        drop((current, open));
+        let spikes = tape.record("fire", spikes, move |backward, ds| {
+            let dcurrent = gated(backward.pass(), ds, kept)?;
+            backward.give(current_slot, dcurrent)
+        });
+        return Ok((spikes, last));
+    }
     let state_slot = state.and_then(|state| state.slot).filter(|_| to_state);
     let current_shape = current.shape().to_vec();
     let kept = Saved::new(&current);
@@ -124,6 +137,29 @@ pub fn fire(
         }
         None => Ok((tape.record("fire", spikes, move |backward, ds| walk(backward, Some(ds), None)), None)),
     }
+}
+
+/// Between which currents a neuron passes gradient as it is, where that is all that backward needs to know.
+fn window(neuron: &Neuron, cell: &Cell) -> Option<(f64, f64)> {
+    match cell.surrogate {
+        lif::Surrogate::Window { low, high } if !neuron.has_state() && !neuron.is_smooth() => Some((low, high)),
+        _ => None,
+    }
+}
+
+/// A gradient where a saved gate is open, in its own place where it may be overwritten.
+pub(super) fn gated(pass: &Pass<'_>, gradient: Value, open: Saved) -> Result<Value> {
+    let run = |reuse| -> Result<candle_core::Tensor> {
+        let bits = open.value().bits().ok_or_else(|| Error::Misuse("a gate lost its bits".into()))?;
+        Ok(lif::gate(gradient.tensor()?, bits, reuse)?)
+    };
+    if !gradient.is_sole() {
+        return pass.gradient(gradient.shape(), || run(false));
+    }
+    if !pass.session().is_planned() {
+        run(true)?;
+    }
+    Ok(gradient)
 }
 
 pub(super) fn geometry(current: &Value, steps: usize) -> LifShape {

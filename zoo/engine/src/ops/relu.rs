@@ -1,6 +1,7 @@
 //! Rectified linear unit: what stands where a neuron would in a network without time.
 
 use super::dense;
+use super::fire::gated;
 use crate::error::Result;
 use crate::pass::Pass;
 use crate::value::{Saved, Value};
@@ -32,13 +33,7 @@ pub fn relu(pass: &Pass<'_>, x: &Value) -> Result<Value> {
         })?);
     let slot = x.slot;
     Ok(tape.record("relu", y, move |backward, dy| {
-        let dx = backward.pass().gradient(&shape, || {
-            let bits = kept
-                .value()
-                .bits()
-                .ok_or_else(|| crate::error::Error::Misuse("relu lost its signs".into()))?;
-            Ok(kernels::lif::relu_backward(dy.tensor()?, bits)?)
-        })?;
+        let dx = gated(backward.pass(), dy, kept)?;
         backward.give(slot, dx)
     }))
 }

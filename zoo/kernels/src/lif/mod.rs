@@ -37,6 +37,7 @@ macro_rules! with_input {
 }
 
 mod blocked;
+mod gate;
 mod plain;
 mod relu;
 mod surrogate;
@@ -50,7 +51,8 @@ use crate::error::ensure;
 use crate::real::Real;
 use crate::storage::{self, each_chunk, read, read_opt, shares, write};
 
-pub use relu::{relu_backward, relu_forward};
+pub use gate::{gate, window};
+pub use relu::relu_forward;
 pub use surrogate::Surrogate;
 
 /// What a spike does to the membrane.

@@ -3,12 +3,14 @@
 //! ```text
 //! I = x * scale + shift     y = max(I, 0)     dI = dy where y > 0, else 0
 //! ```
+//!
+//! The gradient is that of a [gate](super::gate).
 
 use candle_core::Tensor;
 
 use super::{Current, Input, LifShape};
 use crate::Result;
-use crate::bits::{Bits, expand_span, pack_flags};
+use crate::bits::{Bits, pack_flags};
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -49,27 +51,6 @@ pub fn relu_forward(s: &LifShape, i: &Current) -> Result<(Tensor, Bits)> {
     }))
 }
 
-/// Computes dI, in the shape of `dy`.
-pub fn relu_backward(dy: &Tensor, sign: &Bits) -> Result<Tensor> {
-    const OP: &str = "lif::relu_backward";
-    let (plane, width, rows) = (sign.plane(), sign.plane().div_ceil(8), sign.rows());
-    dispatch!(OP, dy, T => {
-        let (shape, bytes) = (dy.shape().clone(), sign.read(OP)?);
-        let (dy, bytes) = (read::<T>(OP, "dy", dy, rows * plane)?, &*bytes);
-        let (dy, per_task) = (&*dy, (BLOCK / plane.max(1)).max(1));
-        // SAFETY: `gate` writes each element of its row.
-        let di = unsafe {
-            storage::filled_chunks(rows * plane, per_task * plane, |task, out| {
-                for (k, out) in out.chunks_mut(plane).enumerate() {
-                    let r = task * per_task + k;
-                    gate(&dy[r * plane..(r + 1) * plane], &bytes[r * width..(r + 1) * width], out);
-                }
-            })
-        };
-        storage::tensor(di, shape)
-    })
-}
-
 multiversion! {
     fn rectify<T: Real>(
         x: &[T], a: T, b: T, y: &mut [std::mem::MaybeUninit<T>], sign: &mut [std::mem::MaybeUninit<u8>],
@@ -83,18 +64,6 @@ multiversion! {
                 *flag = positive as u8;
             }
             pack_flags(&flags[..x.len()], sign);
-        }
-    }
-}
-
-multiversion! {
-    fn gate<T: Real>(dy: &[T], sign: &[u8], out: &mut [std::mem::MaybeUninit<T>]) {
-        let mut open = [T::ZERO; 512];
-        for (k, (dy, out)) in dy.chunks(512).zip(out.chunks_mut(512)).enumerate() {
-            expand_span(sign, k * 512, &mut open[..dy.len()]);
-            for ((dy, open), out) in dy.iter().zip(&open).zip(out) {
-                out.write(if *open != T::ZERO { *dy } else { T::ZERO });
-            }
         }
     }
 }
