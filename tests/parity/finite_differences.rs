@@ -159,7 +159,7 @@ impl Block for Halved {
         x: &engine::value::Value,
     ) -> engine::Result<engine::value::Value> {
         let x = engine::ops::dropout(pass, "halved", x, 0.25)?;
-        let x = engine::ops::scale(pass, &x, 2.74)?;
+        let x = engine::ops::scale(pass, "scale", &x, 2.74)?;
         let shape = x.shape().to_vec();
         let graph = Rc::new(|inputs: &[Tensor]| inputs[0].tanh()?.affine(0.5, 0.1));
         engine::bridge::bridge(pass, "halved", &shape, graph, &[&x])

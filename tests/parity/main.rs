@@ -5,5 +5,6 @@ mod finite_differences;
 mod golden_vectors;
 mod identities;
 mod reversal;
+mod sparing;
 mod temporal_reversal;
 mod trevsnn;

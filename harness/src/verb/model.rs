@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::rc::Rc;
 
-use engine::drive::{self, Regions};
+use engine::drive;
 use engine::ledger::Category;
 use engine::loss::{Loss, MseTarget};
 use engine::method::{RunSpec, Settings};
@@ -99,7 +99,7 @@ fn survey(network: &Network) -> engine::Result<Vec<Surveyed>> {
     let pass = Pass::new(session, &network.params, &tape, Mode::Train, spec.steps, Key::new(0));
     let mut through = Through::new(&mut statistics, TimeGradient::Kept);
     let mut survey = Survey::of(&mut through);
-    drive::all_steps(&pass, &mut survey, &network.wiring, Regions::default(), &x)?;
+    drive::all_steps(&pass, &mut survey, &network.wiring, &x)?;
     Ok(survey.into_calls())
 }
 

@@ -1,7 +1,7 @@
 //! One pass forward, one back, one update.
 
 use engine::Result;
-use engine::drive::Regions;
+use engine::region::Regions;
 use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
@@ -21,7 +21,7 @@ impl Ann {
 
 impl Trainer for Ann {
     fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
-        self.run.through_time(batch, optimizer, Regions::default(), Rectified::new)
+        self.run.through_time(batch, optimizer, &Regions::default(), Rectified::new)
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {

@@ -1,7 +1,7 @@
 //! Backpropagation through time over regions that are inverted.
 
 use engine::Result;
-use engine::drive::Regions;
+use engine::region::Regions;
 use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
@@ -21,7 +21,7 @@ impl SpatialRev {
 impl Trainer for SpatialRev {
     fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
         let regions = Regions { coupled: true, ..Regions::default() };
-        self.run.through_time(batch, optimizer, regions, |s| Through::new(s, TimeGradient::Kept))
+        self.run.through_time(batch, optimizer, &regions, |s| Through::new(s, TimeGradient::Kept))
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {

@@ -1,7 +1,7 @@
 //! Random features and a trained read-out.
 
 use engine::Result;
-use engine::drive::Regions;
+use engine::region::Regions;
 use engine::method::{Batch, Method, Outcome, RunSpec, Trainer, Unsupported};
 use engine::model::Network;
 use engine::neuron::Neuron;
@@ -33,7 +33,7 @@ struct FrozenTrainer {
 
 impl Trainer for FrozenTrainer {
     fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
-        self.run.through_time(batch, optimizer, Regions::default(), ReadoutOnly::new)
+        self.run.through_time(batch, optimizer, &Regions::default(), ReadoutOnly::new)
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {

@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod bits;
+mod checkpoint;
 mod frozen;
 mod settings;
+mod sparing;
 mod trainer;
 
 use engine::Result;
@@ -19,6 +22,26 @@ pub static ENTRIES: &[MethodEntry] = &[
         paper: "Wu et al., Frontiers in Neuroscience 12:331, 2018",
         official: &[Official::plain("BPTT")],
         build: |settings| Ok(Box::new(Stbp::read(settings)?)),
+    },
+    MethodEntry {
+        id: "stbp-checkpoint",
+        summary: "the same, with groups of layers run again from their inputs; groups of least memory",
+        paper: "Chen et al., arXiv 1604.06174, 2016",
+        official: &[],
+        build: |settings| {
+            settings.only("stbp-checkpoint", &[])?;
+            Ok(Box::new(checkpoint::Checkpoint))
+        },
+    },
+    MethodEntry {
+        id: "stbp-bits",
+        summary: "the same, with spikes kept as bits and currents computed again from them",
+        paper: "none: the strongest exact rival that we could build",
+        official: &[],
+        build: |settings| {
+            settings.only("stbp-bits", &[])?;
+            Ok(Box::new(bits::Bits))
+        },
     },
     MethodEntry {
         id: "frozen",

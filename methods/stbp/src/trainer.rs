@@ -1,7 +1,7 @@
 //! All T steps forward, all T steps back, one update.
 
 use engine::Result;
-use engine::drive::Regions;
+use engine::region::Regions;
 use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
@@ -23,7 +23,7 @@ impl StbpTrainer {
 impl Trainer for StbpTrainer {
     fn step(&mut self, batch: &Batch, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
         let method = &self.method;
-        self.run.through_time(batch, optimizer, Regions::default(), |s| method.unroll(s))
+        self.run.through_time(batch, optimizer, &Regions::default(), |s| method.unroll(s))
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {

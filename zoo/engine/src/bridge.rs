@@ -11,7 +11,8 @@ use candle_core::{Tensor, Var};
 use crate::error::{Error, Result};
 use crate::ops::dense;
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// A candle function of several tensors.
 pub type Graph = dyn Fn(&[Tensor]) -> candle_core::Result<Tensor>;
@@ -45,11 +46,13 @@ pub fn bridge(
     let kept: Vec<Saved> = inputs.iter().map(Saved::new).collect();
     drop(inputs);
     Ok(tape.record("bridge", y, move |backward, dy| {
+        let pass = backward.pass();
+        let kept = kept.iter().map(|kept| kept.get(pass)).collect::<Result<Vec<_>>>()?;
         let mut gradients = Vec::new();
         if !backward.pass().session().is_planned() {
             let vars = kept
                 .iter()
-                .map(|kept| Ok(Var::from_tensor(kept.value().tensor()?)?))
+                .map(|kept| Ok(Var::from_tensor(kept.tensor()?)?))
                 .collect::<Result<Vec<_>>>()?;
             let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
             // candle's backward takes no seed: the product with it, summed, has the gradient wanted.
@@ -60,11 +63,11 @@ pub fn bridge(
             }
         }
         for (index, (slot, kept)) in slots.into_iter().zip(kept).enumerate() {
-            let shape = kept.value().shape().to_vec();
+            let shape = kept.shape().to_vec();
             let dx = backward.pass().gradient(&shape, || {
                 match gradients.get_mut(index).and_then(Option::take) {
                     Some(gradient) => Ok(gradient.contiguous()?),
-                    None => Ok(kept.value().tensor()?.zeros_like()?),
+                    None => Ok(kept.tensor()?.zeros_like()?),
                 }
             })?;
             backward.give(slot, dx)?;

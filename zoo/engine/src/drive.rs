@@ -8,15 +8,6 @@ use crate::region::{self, Past};
 use crate::unroll::Unroll;
 use crate::value::Value;
 
-/// Which parts of a network are run with the tape off and rebuilt in backward. Stacking is choosing two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Regions {
-    /// Coupled stages keep their output and are inverted.
-    pub coupled: bool,
-    /// Plain blocks keep their input and run again.
-    pub checkpoint: bool,
-}
-
 /// Scores `[T, B, classes]` of all steps, from images `[1, B, C, H, W]` or frames `[T, B, C, H, W]`.
 ///
 /// # Errors
@@ -25,17 +16,16 @@ pub fn all_steps(
     pass: &Pass<'_>,
     port: &mut dyn Unroll,
     wiring: &Wiring,
-    regions: Regions,
     x: &Value,
 ) -> Result<Value> {
     check_frames(pass, x)?;
     match wiring {
-        Wiring::Sequence(segments) => sequence(pass, port, segments, regions, x),
+        Wiring::Sequence(segments) => sequence(pass, port, segments, x),
         Wiring::Recurrent(segments) => {
             let mut scores = Vec::with_capacity(pass.steps());
             for step in 0..pass.steps() {
                 let at = pass.at(step);
-                scores.push(sequence(&at, port, segments, regions, &ops::frame(&at, x, step)?)?);
+                scores.push(region::segments(&at, port, segments, &ops::frame(&at, x, step)?)?);
             }
             ops::concat_steps(pass, &scores)
         }
@@ -67,7 +57,7 @@ pub fn one_step(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Val
     let x = ops::frame(pass, x, step)?;
     match wiring {
         Wiring::Sequence(segments) | Wiring::Recurrent(segments) => {
-            sequence(pass, port, segments, Regions::default(), &x)
+            region::segments(pass, port, segments, &x)
         }
         Wiring::Levels(levels) => {
             let stem = levels.stem(pass, port, &x)?;
@@ -156,21 +146,17 @@ pub(crate) fn check_frames(pass: &Pass<'_>, x: &Value) -> Result<()> {
     Err(Error::shape("input", format!("[1 or T = {}, B, ...]", pass.steps()), x.shape()))
 }
 
-fn sequence(
-    pass: &Pass<'_>,
-    port: &mut dyn Unroll,
-    segments: &[Segment],
-    regions: Regions,
-    x: &Value,
-) -> Result<Value> {
-    let mut x = x.clone();
-    for segment in segments {
-        x = match segment {
-            Segment::Plain(block) if regions.checkpoint => region::checkpoint(pass, port, block, &x)?,
-            Segment::Plain(block) => block.forward(pass, port, &x)?,
-            Segment::Coupled(stage) if regions.coupled => region::coupled(pass, port, stage, &x)?,
-            Segment::Coupled(stage) => region::coupled_plain(pass, port, stage, &x)?,
+/// Segments one after another, some of them as one region.
+fn sequence(pass: &Pass<'_>, port: &mut dyn Unroll, segments: &[Segment], x: &Value) -> Result<Value> {
+    let (mut x, mut next) = (x.clone(), 0);
+    for region in pass.regions().iter().flat_map(|regions| &regions.checkpoints) {
+        let (Some(before), Some(inside)) = (segments.get(next..region.start), segments.get(region.clone())) else {
+            let rule = format!("in order, and among the {} segments", segments.len());
+            return Err(Error::setting("checkpoints", rule, format!("{region:?}")));
         };
+        x = region::segments(pass, port, before, &x)?;
+        x = region::checkpoint(pass, port, inside, &x)?;
+        next = region.end;
     }
-    Ok(x)
+    region::segments(pass, port, &segments[next..], &x)
 }

@@ -69,13 +69,15 @@ pub struct RunSpec {
     pub key: Key,
     /// Whether a rebuilt forward moves the running statistics of norms once more.
     pub rebuilt_norms: NormUpdates,
+    /// Bytes that a step may hold in all, for methods that choose what they rebuild; the least possible if absent.
+    pub memory_budget: Option<usize>,
 }
 
 impl RunSpec {
     /// A run whose rebuilt forwards move no statistics.
     #[must_use]
     pub fn new(steps: usize, loss: Loss, key: Key) -> Self {
-        Self { steps, loss, key, rebuilt_norms: NormUpdates::Keep }
+        Self { steps, loss, key, rebuilt_norms: NormUpdates::Keep, memory_budget: None }
     }
 }
 

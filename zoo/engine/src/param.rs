@@ -135,6 +135,21 @@ impl Params {
         Self { session, key, entries: Vec::new(), aliases: Vec::new() }
     }
 
+    /// The same parameters in a plan.
+    pub(crate) fn planned(&self, session: Rc<Session>) -> Self {
+        let ledger = session.ledger();
+        let planned = |category, shape: &[usize]| Value::dense_of(ledger, category, shape, session.dtype(), None);
+        let twin = |param: &Param| Param {
+            name: param.name.clone(),
+            value: planned(Category::Parameters, param.shape()),
+            gradient: planned(Category::Gradients, param.shape()),
+            fresh: Cell::new(true),
+            ..*param
+        };
+        let entries = self.entries.iter().map(twin).collect();
+        Self { key: self.key, entries, aliases: self.aliases.clone(), session }
+    }
+
     /// Where they live.
     #[must_use]
     pub fn session(&self) -> &Rc<Session> {

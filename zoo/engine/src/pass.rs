@@ -1,6 +1,7 @@
 //! What one run through a network needs to know.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
@@ -12,6 +13,8 @@ use crate::error::Result;
 use crate::journal::Journal;
 use crate::ledger::{Category, Ledger};
 use crate::param::Params;
+use crate::region::Regions;
+use crate::saved::{CHEAP, Origin};
 use crate::tape::Tape;
 use crate::value::Value;
 
@@ -53,6 +56,17 @@ pub struct Session {
     tapes: Cell<u64>,
     journal: RefCell<Option<Journal>>,
     watching: Cell<Watch>,
+    spared: RefCell<BTreeMap<String, Spared>>,
+    again: Cell<u64>,
+}
+
+/// Values of one place that are computed again in place of being kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spared {
+    /// Bytes of all of them.
+    pub bytes: usize,
+    /// Multiply-accumulates of computing each of them once from what is kept.
+    pub macs: u64,
 }
 
 impl Session {
@@ -67,6 +81,8 @@ impl Session {
             tapes: Cell::new(0),
             journal: RefCell::default(),
             watching: Cell::new(Watch::Nothing),
+            spared: RefCell::default(),
+            again: Cell::new(0),
         }
     }
 
@@ -98,6 +114,26 @@ impl Session {
     #[must_use]
     pub fn ledger(&self) -> &Rc<Ledger> {
         &self.ledger
+    }
+
+    /// What is computed again since the last call, by the place that made it, and the multiply-accumulates that this
+    /// has cost so far.
+    pub fn take_spared(&self) -> (BTreeMap<String, Spared>, u64) {
+        (self.spared.take(), self.again.take())
+    }
+
+    pub(crate) fn note_again(&self, macs: u64) {
+        self.again.set(self.again.get() + macs);
+    }
+
+    fn note_spared(&self, place: &str, bytes: usize, macs: u64) {
+        let mut spared = self.spared.borrow_mut();
+        let entry = match spared.get_mut(place) {
+            Some(entry) => entry,
+            None => spared.entry(place.to_string()).or_default(),
+        };
+        entry.bytes += bytes;
+        entry.macs += macs;
     }
 
     /// Begins a journal, or begins it anew.
@@ -228,6 +264,7 @@ pub struct Pass<'a> {
     mode: Mode,
     rebuilt_norms: NormUpdates,
     rebuilding: bool,
+    regions: Option<&'a Regions>,
     steps: usize,
     step: Option<usize>,
     key: Key,
@@ -251,6 +288,7 @@ impl<'a> Pass<'a> {
             mode,
             rebuilt_norms: NormUpdates::Keep,
             rebuilding: false,
+            regions: None,
             steps,
             step: None,
             key,
@@ -276,6 +314,18 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn with_rebuilt_norms(&self, rule: NormUpdates) -> Self {
         Self { rebuilt_norms: rule, ..self.clone() }
+    }
+
+    /// The same pass with these parts rebuilt in backward in place of being kept.
+    #[must_use]
+    pub fn with_regions(&self, regions: &'a Regions) -> Self {
+        Self { regions: Some(regions), ..self.clone() }
+    }
+
+    /// What is rebuilt in backward; `None` where the method does not say.
+    #[must_use]
+    pub fn regions(&self) -> Option<&'a Regions> {
+        self.regions
     }
 
     /// The same pass as a rebuilt forward: norms keep their running statistics where they are, unless the run's rule
@@ -349,6 +399,35 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn param(&self, id: crate::param::ParamId) -> Value {
         self.params.leaf(id)
+    }
+
+    /// `y`, made by an op of `macs` multiply-accumulates at a place, with how to make it again from the op's inputs:
+    /// whoever saves it keeps those instead. Always so where that is cheap and comes from spikes or from a parameter; else where the method
+    /// asked for it. `again` is given a pass with the tape off.
+    pub(crate) fn made(
+        &self,
+        (place, macs): (&str, u64),
+        y: Value,
+        inputs: &[&Value],
+        again: impl Fn(&Pass<'_>, &[Value]) -> Result<Value> + 'static,
+    ) -> Value {
+        let spare = match self.regions.and_then(|regions| regions.recompute.as_ref()) {
+            _ if !self.tape.is_recording() => false,
+            Some(recompute) => !recompute.kept.contains(place),
+            None if macs > CHEAP => false,
+            None => match inputs {
+                [one] => one.is_there_anyway() || one.origin.as_ref().is_some_and(|origin| origin.macs() == CHEAP),
+                all => all.iter().all(|input| input.is_there_anyway()),
+            },
+        };
+        if !spare {
+            return y;
+        }
+        let origin = Origin::new(inputs, macs, again);
+        self.session.note_spared(place, y.bytes(), origin.macs());
+        let mut y = y;
+        y.origin = Some(origin);
+        y
     }
 
     /// A value on its way to the next op.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use kernels::elementwise;
 use keys::Key;
 
-use crate::drive::{self, Regions};
+use crate::drive;
 use crate::error::{Error, Result};
 use crate::journal::Noted;
 use crate::ledger::{Category, Phase};
@@ -15,6 +15,7 @@ use crate::model::Network;
 use crate::optim::Optimizer;
 use crate::param::Params;
 use crate::pass::{Mode, Pass, Session};
+use crate::region::Regions;
 use crate::tape::{Gradients, Tape};
 use crate::unroll::{Rates, Statistics, Unroll};
 use crate::value::Value;
@@ -77,7 +78,7 @@ impl Run {
         &'s mut self,
         batch: &Batch,
         optimizer: &mut dyn Optimizer,
-        regions: Regions,
+        regions: &Regions,
         unroll: impl FnOnce(&'s mut Statistics) -> U,
     ) -> Result<Outcome> {
         let key = self.begin();
@@ -85,10 +86,11 @@ impl Run {
         let Self { network, statistics, spec, iteration } = self;
         let tape = session.tape();
         let pass = Pass::new(&session, &network.params, &tape, Mode::Train, spec.steps, key)
-            .with_rebuilt_norms(spec.rebuilt_norms);
+            .with_rebuilt_norms(spec.rebuilt_norms)
+            .with_regions(regions);
         let mut unroll = unroll(statistics);
         let images = input(&tape, &session, &batch.images);
-        let scores = drive::all_steps(&pass, &mut unroll, &network.wiring, regions, &images)?;
+        let scores = drive::all_steps(&pass, &mut unroll, &network.wiring, &images)?;
         let (outcome, seed) = score(&pass, &spec.loss, &scores, &batch.labels)?;
         session.ledger().enter(Phase::Backward);
         let gradients = tape.backward(&pass, &mut unroll, [(scores, seed)])?;
@@ -113,8 +115,7 @@ impl Run {
         let pass = Pass::new(&session, &self.network.params, &tape, Mode::Eval, spec.steps, spec.key);
         let mut unroll = unroll(&mut self.statistics);
         let mut rates = Rates::of(&mut unroll);
-        let scores =
-            drive::all_steps(&pass, &mut rates, &self.network.wiring, Regions::default(), &batch.images)?;
+        let scores = drive::all_steps(&pass, &mut rates, &self.network.wiring, &batch.images)?;
         let (spikes, neuron_steps) = (rates.spikes(), rates.neuron_steps());
         let (outcome, _) = score(&pass, &spec.loss, &scores, &batch.labels)?;
         session.ledger().enter(Phase::Idle);

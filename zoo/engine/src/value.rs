@@ -13,6 +13,7 @@ use kernels::norm::NormShape;
 
 use crate::error::{Error, Result};
 use crate::ledger::{Category, Ledger};
+use crate::saved::Origin;
 use crate::tape::Slot;
 
 /// A shape, a dtype and, outside a plan, numbers: real, or spikes one bit each.
@@ -23,6 +24,8 @@ pub struct Value {
     data: Data,
     buffer: Rc<Buffer>,
     pub(crate) slot: Option<Slot>,
+    /// How to compute it again, where that is done in place of keeping it.
+    pub(crate) origin: Option<Rc<Origin>>,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +107,7 @@ impl Value {
             data: Data::Dense(tensor),
             buffer: Buffer::new(ledger, bytes, category),
             slot: None,
+            origin: None,
         }
     }
 
@@ -115,6 +119,7 @@ impl Value {
             data: Data::Spikes(bits),
             buffer: Buffer::new(ledger, Bits::bytes_for(rows, plane), Category::Passing),
             slot: None,
+            origin: None,
         }
     }
 
@@ -127,6 +132,7 @@ impl Value {
             data: Data::Folded(Rc::new(folded)),
             buffer: Buffer::new(ledger, bytes, Category::Passing),
             slot: None,
+            origin: None,
         }
     }
 
@@ -182,6 +188,11 @@ impl Value {
     #[must_use]
     pub fn is_spikes(&self) -> bool {
         matches!(self.data, Data::Spikes(_))
+    }
+
+    /// Whether to keep it costs next to nothing: spikes, or a parameter.
+    pub(crate) fn is_there_anyway(&self) -> bool {
+        self.is_spikes() || matches!(self.slot, Some(Slot::Parameter(_)))
     }
 
     /// Bytes of its buffer.
@@ -265,7 +276,7 @@ impl Value {
             (Data::Spikes(bits), true) => Data::Spikes(bits.clone()),
             _ => return Err(Error::shape("view", format!("as many values as {shape:?}"), &self.shape)),
         };
-        Ok(Self { shape: shape.into(), data, ..self.clone() })
+        Ok(Self { shape: shape.into(), data, origin: None, ..self.clone() })
     }
 
     /// One frame `[1, B, ...]` of numbers or spikes, without a copy and without a path for gradients (`ops::frame`
@@ -286,47 +297,52 @@ impl Value {
             Data::Spikes(None) if step < self.steps() => Data::Spikes(None),
             _ => return Err(Error::shape("frame", format!("[more than {step} steps, B, ...]"), &self.shape)),
         };
-        Ok(Self { shape: shape.into(), data, slot: None, ..self.clone() })
+        Ok(Self { shape: shape.into(), data, slot: None, origin: None, ..self.clone() })
+    }
+
+    /// Books its bytes as saved, until [`Value::unsave`] was called as often.
+    pub(crate) fn save(&self) {
+        for buffer in self.buffers() {
+            buffer.rebook(|buffer| buffer.saves.set(buffer.saves.get() + 1));
+        }
+    }
+
+    /// Takes one [`Value::save`] back.
+    pub(crate) fn unsave(&self) {
+        for buffer in self.buffers() {
+            buffer.rebook(|buffer| buffer.saves.set(buffer.saves.get() - 1));
+        }
+    }
+
+    fn buffers(&self) -> impl Iterator<Item = &Rc<Buffer>> {
+        std::iter::once(&self.buffer).chain(self.folded().map(|folded| &folded.x.buffer))
+    }
+
+    /// A folded norm without what it normalises; `None` for anything else.
+    pub(crate) fn unfolded(&self) -> Option<Self> {
+        let Folded { x, affine, groups } = self.folded()?;
+        let ledger = &self.buffer.ledger;
+        let husk = Self {
+            data: Data::Dense(None),
+            buffer: Buffer::new(ledger, 0, Category::Passing),
+            origin: None,
+            ..x.detached()
+        };
+        let folded = Folded { x: husk, affine: affine.clone(), groups: *groups };
+        Some(Self { data: Data::Folded(Rc::new(folded)), ..self.clone() })
+    }
+
+    /// The same folded norm of this value.
+    pub(crate) fn refolded(&self, x: Self) -> Self {
+        let Some(Folded { affine, groups, .. }) = self.folded() else { return self.clone() };
+        let folded = Folded { x, affine: affine.clone(), groups: *groups };
+        Self { data: Data::Folded(Rc::new(folded)), ..self.clone() }
     }
 
     /// Geometry for the norm kernels: `groups` statistics over equal parts of the leading axes.
     pub(crate) fn norm_shape(&self, groups: usize) -> NormShape {
         NormShape { groups, n: self.steps() * self.batch() / groups, c: self.channels(), plane: self.plane() }
     }
-}
-
-/// A value kept for backward. While one exists its bytes are booked as saved.
-#[derive(Debug)]
-pub struct Saved(Value);
-
-impl Saved {
-    /// Keeps a value.
-    #[must_use]
-    pub fn new(value: &Value) -> Self {
-        let kept = value.detached();
-        for buffer in buffers(&kept) {
-            buffer.rebook(|b| b.saves.set(b.saves.get() + 1));
-        }
-        Self(kept)
-    }
-
-    /// The kept value.
-    #[must_use]
-    pub fn value(&self) -> &Value {
-        &self.0
-    }
-}
-
-impl Drop for Saved {
-    fn drop(&mut self) {
-        for buffer in buffers(&self.0) {
-            buffer.rebook(|b| b.saves.set(b.saves.get() - 1));
-        }
-    }
-}
-
-fn buffers(value: &Value) -> impl Iterator<Item = &Rc<Buffer>> {
-    std::iter::once(&value.buffer).chain(value.folded().map(|folded| &folded.x.buffer))
 }
 
 /// Rows and plane of the bit layout: a plane is an image of one channel, or the features of one sample.

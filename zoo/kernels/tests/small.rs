@@ -209,7 +209,11 @@ fn elementwise_ops_are_their_equations() {
     let x = tensor(1, &[5, 700], DType::F32);
     assert_near(&elementwise::sum_steps(&x, 5).unwrap(), &x.sum(0).unwrap(), 1e-6, "sum over steps");
     let mask = spikes(2, &[700], 0.5);
-    assert_eq!(bits(&elementwise::mask_mul(&x, &mask, 5).unwrap()), bits(&x.broadcast_mul(&mask).unwrap()));
+    let masked = elementwise::mask_mul(&x, &mask, 5).unwrap();
+    assert_eq!(bits(&masked), bits(&x.broadcast_mul(&mask).unwrap()));
+    let where_it_lies = x.copy().unwrap();
+    elementwise::mask_assign(&where_it_lies, &mask, 5).unwrap();
+    assert_eq!(bits(&where_it_lies), bits(&masked));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! that code is a weights file of ours.
 #![forbid(unsafe_code)]
 
+mod layers;
 mod ms_resnet;
 mod nf_resnet;
 mod preact_resnet;

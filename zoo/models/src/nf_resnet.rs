@@ -15,11 +15,9 @@
 //! weights start at zero. The two codes name the same layers with and without the `op` of a traced wrapper, so
 //! both names are known.
 
-use std::rc::Rc;
-
 use engine::Result;
 use engine::layer::{Builder, Chain, Conv, Scale, Spiking, Start};
-use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
+use engine::model::{Block, ModelEntry, ModelSpec, Wiring};
 use engine::norm::NormOver;
 use engine::ops::{self, ConvSpec, PoolKind, PoolSpec};
 use engine::param::{Init, ParamId, ParamKind};
@@ -28,6 +26,7 @@ use engine::site::Role;
 use engine::unroll::{Synapse, Unroll};
 use engine::value::Value;
 
+use crate::layers::Layers;
 use crate::published::{IMAGENET, OTTT, set_up};
 use crate::vgg_ws::{GAIN, ONLINE};
 
@@ -97,10 +96,9 @@ fn build(spec: &ModelSpec, builder: &mut Builder, form: Form, published: [usize;
     builder.start_from(Start { linear: Init::Constant(0.0), ..Start::KAIMING });
     let stem = ConvSpec { pad: 3, ..ConvSpec::same(spec.image[0], widths[0], 7, 2) };
     let pool = PoolSpec { kind: PoolKind::Average, kernel: 3, stride: 2, pad: 1 };
-    let mut layers: Vec<Box<dyn Block>> = vec![
-        Box::new(builder.standardised_conv("conv1", Role::Encoder, stem, ONLINE)?),
-        Box::new(builder.pool("maxpool", pool)),
-    ];
+    let mut layers = Layers::default();
+    layers.push(builder.standardised_conv("conv1", Role::Encoder, stem, ONLINE)?);
+    layers.push(builder.pool("maxpool", pool));
     let (mut channels, mut variance) = (widths[0], 1.0);
     for (stage, (width, count)) in widths.into_iter().zip(blocks).enumerate() {
         for index in 0..count {
@@ -109,16 +107,18 @@ fn build(spec: &ModelSpec, builder: &mut Builder, form: Form, published: [usize;
             let wide = width * form.expansion();
             let changes = stride != 1 || channels != wide;
             let shape = Shape { from: channels, width, stride, changes };
-            layers.push(Box::new(residual(spec, builder, &name, form, shape, variance)?));
+            layers.cut();
+            layers.push(residual(spec, builder, &name, form, shape, variance)?);
             variance = if changes { 1.0 } else { variance } + ALPHA * ALPHA;
             channels = wide;
         }
     }
-    layers.push(Box::new(builder.global_average("avgpool")));
+    layers.cut();
+    layers.push(builder.global_average("avgpool"));
     let mut readout = builder.linear("fc", Role::Readout, channels, spec.classes)?;
     readout.site = readout.site.untraced();
-    layers.push(Box::new(readout));
-    Ok(Wiring::Sequence(Rc::new([Segment::Plain(Rc::new(Chain(layers)))])))
+    layers.push(readout);
+    Ok(layers.into_sequence())
 }
 
 struct Shape {
@@ -186,7 +186,7 @@ fn conv(builder: &mut Builder, block: &str, layer: &str, geometry: ConvSpec) -> 
 
 impl Block for Residual {
     fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
-        let current = ops::scale(pass, x, self.shrink)?;
+        let current = ops::scale(pass, &self.place, x, self.shrink)?;
         let z = self.first.forward(pass, port, &current)?;
         let z = self.scale.forward(pass, port, &z)?;
         let shortcut = match &self.shortcut {
@@ -195,6 +195,6 @@ impl Block for Residual {
         };
         let y = self.branch.forward(pass, port, &z)?;
         let y = ops::gain(pass, &self.place, &y, self.skip_gain)?;
-        ops::add(pass, &self.place, &ops::scale(pass, &y, ALPHA)?, &shortcut)
+        ops::add(pass, &self.place, &ops::scale(pass, &self.place, &y, ALPHA)?, &shortcut)
     }
 }

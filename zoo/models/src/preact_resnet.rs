@@ -11,10 +11,8 @@
 //! the sum is an analog current; convolutions inside blocks have biases though a norm follows. The last pool has a
 //! window of 4x4 whatever the image: what does not fill a window is left out.
 
-use std::rc::Rc;
-
-use engine::layer::{BatchNorm, Builder, Chain, Conv, Spiking, Start};
-use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
+use engine::layer::{Builder, Chain, Conv, Start};
+use engine::model::{Block, ModelEntry, ModelSpec, Wiring};
 use engine::norm::NormOver;
 use engine::ops::{self, ConvSpec, PoolKind, PoolSpec};
 use engine::pass::Pass;
@@ -23,6 +21,7 @@ use engine::unroll::Unroll;
 use engine::value::Value;
 use engine::{Error, Result};
 
+use crate::layers::Layers;
 use crate::published::{CIFAR, SLTT, set_up};
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
@@ -34,9 +33,8 @@ pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
     build,
 }];
 
-struct PreActivation {
-    norm: BatchNorm,
-    neurons: Spiking,
+/// What follows the neurons of a block.
+struct Currents {
     branch: Chain,
     shortcut: Option<Conv>,
     place: String,
@@ -51,35 +49,40 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     }
     builder.start_from(Start::TORCH);
     let stem = builder.conv("conv1", Role::Encoder, ConvSpec::same(spec.image[0], widths[0], 3, 1))?;
-    let mut layers: Vec<Box<dyn Block>> = vec![Box::new(stem)];
+    let mut layers = Layers::default();
+    layers.push(stem);
     let mut channels = widths[0];
     for (stage, (width, count)) in widths.into_iter().zip(blocks).enumerate() {
         for index in 0..count {
             let stride = if stage > 0 && index == 0 { 2 } else { 1 };
             let name = format!("layer{}.{index}", stage + 1);
-            layers.push(Box::new(block(spec, builder, &name, (channels, width), stride)?));
+            block(spec, builder, &mut layers, &name, (channels, width), stride)?;
             channels = width;
         }
     }
-    layers.push(Box::new(builder.norm("bn1", channels, spec.norm, 1.0)?));
-    layers.push(Box::new(builder.neurons("relu1", spec.neuron)));
+    layers.push(builder.norm("bn1", channels, spec.norm, 1.0)?);
+    layers.push(builder.neurons("relu1", spec.neuron));
+    layers.cut();
     let pool = PoolSpec { kind: PoolKind::Average, kernel: 4, stride: 4, pad: 0 };
-    layers.push(Box::new(builder.pool("avgpool", pool)));
-    layers.push(Box::new(builder.flatten("flatten")));
+    layers.push(builder.pool("avgpool", pool));
+    layers.push(builder.flatten("flatten"));
     let features = channels * pixels(spec.image[1]) * pixels(spec.image[2]);
-    layers.push(Box::new(builder.linear("linear", Role::Readout, features, spec.classes)?));
-    Ok(Wiring::Sequence(Rc::new([Segment::Plain(Rc::new(Chain(layers)))])))
+    layers.push(builder.linear("linear", Role::Readout, features, spec.classes)?);
+    Ok(layers.into_sequence())
 }
 
 fn block(
     spec: &ModelSpec,
     builder: &mut Builder,
+    layers: &mut Layers,
     name: &str,
     (from, to): (usize, usize),
     stride: usize,
-) -> Result<PreActivation> {
-    let norm = builder.norm(&format!("{name}.bn1"), from, spec.norm, 1.0)?;
-    let neurons = builder.neurons(&format!("{name}.relu1"), spec.neuron);
+) -> Result<()> {
+    layers.push(builder.norm(&format!("{name}.bn1"), from, spec.norm, 1.0)?);
+    layers.push(builder.neurons(&format!("{name}.relu1"), spec.neuron));
+    // Only spikes pass from a block's neurons to the rest of it.
+    layers.cut();
     let conv = |builder: &mut Builder, layer: &str, geometry| {
         builder.biased_conv(&format!("{name}.{layer}"), Role::Hidden, geometry)
     };
@@ -96,17 +99,16 @@ fn block(
         true => Some(conv(builder, "shortcut", ConvSpec::same(from, to, 1, stride))?),
         false => None,
     };
-    Ok(PreActivation { norm, neurons, branch: Chain(branch), shortcut, place: name.to_string() })
+    layers.push(Currents { branch: Chain(branch), shortcut, place: name.to_string() });
+    Ok(())
 }
 
-impl Block for PreActivation {
-    fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, x: &Value) -> Result<Value> {
-        let z = self.norm.forward(pass, port, x)?;
-        let z = self.neurons.forward(pass, port, &z)?;
-        let y = self.branch.forward(pass, port, &z)?;
+impl Block for Currents {
+    fn forward(&self, pass: &Pass<'_>, port: &mut dyn Unroll, z: &Value) -> Result<Value> {
+        let y = self.branch.forward(pass, port, z)?;
         let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(pass, port, &z)?,
-            None => z,
+            Some(conv) => conv.forward(pass, port, z)?,
+            None => z.clone(),
         };
         ops::add(pass, &self.place, &y, &shortcut)
     }

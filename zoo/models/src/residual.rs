@@ -115,8 +115,3 @@ pub(crate) fn classifier(
         Box::new(builder.linear("fc", Role::Readout, features, spec.classes)?),
     ])
 }
-
-/// Blocks one after another as one segment.
-pub(crate) fn plain(blocks: Vec<Box<dyn Block>>) -> Segment {
-    Segment::Plain(Rc::new(Chain(blocks)))
-}

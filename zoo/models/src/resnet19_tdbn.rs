@@ -28,7 +28,8 @@ use engine::unroll::Unroll;
 use engine::value::Value;
 
 use crate::published::{CIFAR, set_up};
-use crate::residual::{Place, Residual, START, plain, stages};
+use crate::layers::plain;
+use crate::residual::{Place, Residual, START, stages};
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
     id: "resnet19-tdbn",

@@ -32,7 +32,8 @@ use engine::value::Value;
 use engine::{Error, Result};
 
 use crate::published::{CIFAR, IMAGENET, TRANSFORMER, set_up};
-use crate::residual::{Residual, STEM_MAXIMUM, conv_norm, plain, repeated_conv_norm};
+use crate::layers::plain;
+use crate::residual::{Residual, STEM_MAXIMUM, conv_norm, repeated_conv_norm};
 use crate::spiking_attention::{Axes, perceptron, product_neuron, projected, projection, sizes};
 
 const PAPER: &str = "Spike-driven Transformer: Yao et al., NeurIPS 2023";

@@ -18,7 +18,8 @@ use engine::ops::ConvSpec;
 use engine::site::Role;
 
 use crate::published::{CIFAR, TRANSFORMER, set_up};
-use crate::residual::{Place, Residual, START, classifier, conv_norm, plain, stages};
+use crate::layers::plain;
+use crate::residual::{Place, Residual, START, classifier, conv_norm, stages};
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
     id: "spiking-resnet18",

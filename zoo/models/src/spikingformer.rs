@@ -24,7 +24,8 @@ use engine::param::{Init, ParamKind};
 use engine::site::Role;
 
 use crate::published::{CIFAR, DVS_128, REV_DVS, TRANSFORMER, set_up};
-use crate::residual::{Residual, plain};
+use crate::layers::plain;
+use crate::residual::Residual;
 use crate::spiking_attention::{SelfAttention, perceptron, sizes};
 use crate::tokenizer::{Tokenizer, tokenizer};
 

@@ -3,13 +3,13 @@
 //! 16C3s2 - 32C3 - 64C3s2 - FC, each convolution followed by a norm and a neuron. The read-out neither spikes
 //! nor leaks, as in OTTT (NeurIPS 2022) and SLTT (ICCV 2023). Not a published network: it stands for their family.
 
-use std::rc::Rc;
-
 use engine::Result;
-use engine::layer::{Builder, Chain};
-use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
+use engine::layer::Builder;
+use engine::model::{ModelEntry, ModelSpec, Wiring};
 use engine::ops::ConvSpec;
 use engine::site::Role;
+
+use crate::layers::Layers;
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
     id: "tiny-conv",
@@ -22,24 +22,22 @@ pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
 
 fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     let widths = [16, 32, 64].map(|published| spec.channels(published));
-    let mut blocks: Vec<Box<dyn Block>> = Vec::new();
+    let mut layers = Layers::default();
     let mut channels = spec.image[0];
     for (index, (width, stride)) in widths.into_iter().zip([2, 1, 2]).enumerate() {
         let name = format!("layer{}", index + 1);
         let role = if index == 0 { Role::Encoder } else { Role::Hidden };
-        blocks.push(Box::new(builder.conv(
-            &format!("{name}.conv"),
-            role,
-            ConvSpec::same(channels, width, 3, stride),
-        )?));
-        blocks.push(Box::new(builder.norm(&format!("{name}.norm"), width, spec.norm, 1.0)?));
-        blocks.push(Box::new(builder.neurons(&format!("{name}.neuron"), spec.neuron)));
+        let geometry = ConvSpec::same(channels, width, 3, stride);
+        layers.push(builder.conv(&format!("{name}.conv"), role, geometry)?);
+        layers.push(builder.norm(&format!("{name}.norm"), width, spec.norm, 1.0)?);
+        layers.push(builder.neurons(&format!("{name}.neuron"), spec.neuron));
+        layers.cut();
         channels = width;
     }
     // Two of the three convolutions halve the image, rounding up.
     let pixels = |side: usize| side.div_ceil(2).div_ceil(2);
     let features = channels * pixels(spec.image[1]) * pixels(spec.image[2]);
-    blocks.push(Box::new(builder.flatten("flat")));
-    blocks.push(Box::new(builder.linear("readout", Role::Readout, features, spec.classes)?));
-    Ok(Wiring::Sequence(Rc::new([Segment::Plain(Rc::new(Chain(blocks)))])))
+    layers.push(builder.flatten("flat"));
+    layers.push(builder.linear("readout", Role::Readout, features, spec.classes)?);
+    Ok(layers.into_sequence())
 }

@@ -10,7 +10,8 @@ use engine::model::{Block, ModelSpec, Segment};
 use engine::ops::ConvSpec;
 use engine::site::Role;
 
-use crate::residual::{STEM_MAXIMUM, conv_norm, plain, repeated_conv_norm};
+use crate::layers::plain;
+use crate::residual::{STEM_MAXIMUM, conv_norm, repeated_conv_norm};
 
 /// What is tokenized: the authors name and pool the two differently.
 #[derive(Clone, Copy, PartialEq, Eq)]

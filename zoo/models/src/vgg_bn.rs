@@ -4,16 +4,15 @@
 //! (with bias) followed by a norm, a neuron and dropout; then an adaptive average pool to 7x7 and a linear read-out.
 //! Unusual: the adaptive pool *up-samples*, from 1x1 at 48 pixels and from 4x4 at 128, so the read-out sees copies.
 
-use std::rc::Rc;
-
-use engine::layer::{Builder, Chain, Start};
-use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
+use engine::layer::{Builder, Start};
+use engine::model::{ModelEntry, ModelSpec, Wiring};
 use engine::norm::NormOver;
 use engine::ops::{ConvSpec, PoolKind, PoolSpec};
 use engine::param::Init;
 use engine::site::Role;
 use engine::{Error, Result};
 
+use crate::layers::Layers;
 use crate::published::{DVS_48, SLTT, set_up};
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {
@@ -38,7 +37,7 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
         return Err(Error::setting("model.image", format!("sides of at least {smallest}"), side));
     }
     builder.start_from(Start { linear: Init::Normal(0.01), ..Start::KAIMING });
-    let mut layers: Vec<Box<dyn Block>> = Vec::new();
+    let mut layers = Layers::default();
     let (mut channels, mut next) = (spec.image[0], widths.into_iter());
     for (stage, convolutions) in STAGES.into_iter().enumerate() {
         let stage = format!("layer{}", stage + 1);
@@ -47,20 +46,21 @@ fn build(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
             let name = |module: usize| format!("{stage}.{}", 4 * index + module);
             let role = if layers.is_empty() { Role::Encoder } else { Role::Hidden };
             let geometry = ConvSpec::same(channels, width, 3, 1);
-            layers.push(Box::new(builder.biased_conv(&name(0), role, geometry)?));
-            layers.push(Box::new(builder.norm(&name(1), width, spec.norm, 1.0)?));
-            layers.push(Box::new(builder.neurons(&name(2), spec.neuron)));
+            layers.push(builder.biased_conv(&name(0), role, geometry)?);
+            layers.push(builder.norm(&name(1), width, spec.norm, 1.0)?);
+            layers.push(builder.neurons(&name(2), spec.neuron));
+            layers.cut();
             if spec.dropout > 0.0 {
-                layers.push(Box::new(builder.dropout(&name(3), spec.dropout)));
+                layers.push(builder.dropout(&name(3), spec.dropout));
             }
             channels = width;
         }
         let pool = PoolSpec { kind: PoolKind::Average, kernel: 2, stride: 2, pad: 0 };
-        layers.push(Box::new(builder.pool(&format!("{stage}.pool"), pool)));
+        layers.push(builder.pool(&format!("{stage}.pool"), pool));
     }
-    layers.push(Box::new(builder.adaptive_average("avgpool", [BINS, BINS])));
-    layers.push(Box::new(builder.flatten("classifier.0")));
+    layers.push(builder.adaptive_average("avgpool", [BINS, BINS]));
+    layers.push(builder.flatten("classifier.0"));
     let features = channels * BINS * BINS;
-    layers.push(Box::new(builder.linear("classifier.1", Role::Readout, features, spec.classes)?));
-    Ok(Wiring::Sequence(Rc::new([Segment::Plain(Rc::new(Chain(layers)))])))
+    layers.push(builder.linear("classifier.1", Role::Readout, features, spec.classes)?);
+    Ok(layers.into_sequence())
 }

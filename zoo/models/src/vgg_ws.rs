@@ -14,17 +14,19 @@
 
 use std::rc::Rc;
 
-use engine::layer::{Builder, Chain, Conv, GlobalAverage, Linear, Start, Upsample};
+use engine::layer::{Builder, Conv, GlobalAverage, Linear, Start, Upsample};
 use engine::model::{Block, ModelEntry, ModelSpec, Segment, Wiring};
 use engine::norm::NormOver;
 use engine::ops::{self, ConvSpec, Epsilon, PoolKind, PoolSpec, Standardisation, Variance};
 use engine::param::Init;
 use engine::pass::Pass;
+use engine::region;
 use engine::site::{Role, Site};
 use engine::unroll::Unroll;
 use engine::value::Value;
 use engine::{Error, Result};
 
+use crate::layers::Layers;
 use crate::published::{CIFAR, OTTT, set_up};
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[
@@ -95,7 +97,7 @@ impl Layout {
 /// Hands out `features.0`, `features.1`, ... to layers that may have no parameters.
 struct Features<'b> {
     builder: &'b mut Builder,
-    blocks: Vec<Box<dyn Block>>,
+    layers: Layers,
     next: usize,
 }
 
@@ -107,7 +109,7 @@ impl Features<'_> {
     }
 
     fn push(&mut self, block: impl Block + 'static) {
-        self.blocks.push(Box::new(block));
+        self.layers.push(block);
     }
 
     /// Neurons, their constant factor, and dropout where there is some.
@@ -115,6 +117,7 @@ impl Features<'_> {
         let name = self.name();
         let neurons = self.builder.neurons(&name, spec.neuron);
         self.push(neurons);
+        self.layers.cut();
         if spec.dropout > 0.0 {
             // The authors drop inside the neuron's module, after the reset.
             let dropout = self.builder.dropout(&format!("{name}.dropout"), spec.dropout);
@@ -171,13 +174,14 @@ fn forward(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     layout.check(spec)?;
     builder.start_from(START);
     let first = first_conv(spec, builder, "features.0", &layout)?;
-    let mut features = Features { builder: &mut *builder, blocks: vec![Box::new(first)], next: 1 };
+    let mut features = Features { builder: &mut *builder, layers: Layers::default(), next: 1 };
+    features.push(first);
     features.rest(spec, &layout)?;
-    let mut blocks = features.blocks;
+    let mut layers = features.layers;
     let (average, readout) = head(spec, builder, &layout)?;
-    blocks.push(Box::new(average));
-    blocks.push(Box::new(readout));
-    Ok(Wiring::Sequence(Rc::new([Segment::Plain(Rc::new(Chain(blocks)))])))
+    layers.push(average);
+    layers.push(readout);
+    Ok(layers.into_sequence())
 }
 
 /// The whole network, because its last features reach back to its first convolution.
@@ -186,7 +190,7 @@ struct Recurrent {
     feedback: Conv,
     up: Upsample,
     carry: Site,
-    features: Chain,
+    features: Vec<Segment>,
     average: GlobalAverage,
     readout: Linear,
 }
@@ -208,9 +212,9 @@ fn feedback(spec: &ModelSpec, builder: &mut Builder) -> Result<Wiring> {
     builder.start_from(START);
     let up = builder.upsample("fb_up", factor);
     let carry = builder.site("fb_features", Role::Carry);
-    let mut features = Features { builder: &mut *builder, blocks: Vec::new(), next: 0 };
+    let mut features = Features { builder: &mut *builder, layers: Layers::default(), next: 0 };
     features.rest(spec, &layout)?;
-    let features = Chain(features.blocks);
+    let features = features.layers.into_segments();
     let (average, readout) = head(spec, builder, &layout)?;
     let network = Recurrent { first, feedback, up, carry, features, average, readout };
     Ok(Wiring::Recurrent(Rc::new([Segment::Plain(Rc::new(network))])))
@@ -224,7 +228,7 @@ impl Block for Recurrent {
             let back = self.feedback.forward(pass, port, &features)?;
             current = ops::add(pass, "conv1 + fb_conv", &current, &back)?;
         }
-        let features = self.features.forward(pass, port, &current)?;
+        let features = region::segments(pass, port, &self.features, &current)?;
         port.keep(pass, &self.carry, &features)?;
         let features = self.average.forward(pass, port, &features)?;
         self.readout.forward(pass, port, &features)

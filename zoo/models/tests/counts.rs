@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use candle_core::DType;
-use engine::drive::{self, Regions};
+use engine::drive;
 use engine::model::{ModelSpec, Network};
 use engine::param::Params;
 use engine::pass::{Mode, Pass, Session};
@@ -29,7 +29,7 @@ fn survey(network: &Network) -> Vec<Surveyed> {
     let mut statistics = Statistics::default();
     let mut through = Through::new(&mut statistics, TimeGradient::Kept);
     let mut survey = Survey::of(&mut through);
-    drive::all_steps(&pass, &mut survey, &network.wiring, Regions::default(), &images).unwrap();
+    drive::all_steps(&pass, &mut survey, &network.wiring, &images).unwrap();
     survey.into_calls()
 }
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use candle_core::{DType, Device};
-use engine::drive::Regions;
+use engine::region::Regions;
 use engine::ledger::Category;
 use engine::loss::Loss;
 use engine::method::{Batch, RunSpec};
@@ -47,7 +47,7 @@ fn train(entry: &ModelEntry, session: Session) -> Run {
     let loss = Loss::MeanScores { smoothing: 0.0 };
     let mut run = Run::new(network, RunSpec::new(spec.steps, loss, Key::new(5)));
     let batch = Batch { images, labels: vec![1, 7].into() };
-    let outcome = run.through_time(&batch, &mut *optimizer, Regions::default(), |statistics| {
+    let outcome = run.through_time(&batch, &mut *optimizer, &Regions::default(), |statistics| {
         Through::new(statistics, TimeGradient::Kept)
     });
     assert!(outcome.unwrap().loss.is_finite(), "{}", entry.id);

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use candle_core::{DType, Device};
-use engine::drive::{self, Regions};
+use engine::drive;
 use engine::loss::Loss;
 use engine::model::{Encoding, Fusion, LevelChoices, ModelSpec, Network, StepWidth};
 use engine::param::Params;
@@ -36,7 +36,7 @@ fn survey(network: &Network) -> Vec<Surveyed> {
     let mut statistics = Statistics::default();
     let mut port = Through::new(&mut statistics, TimeGradient::Kept);
     let mut survey = Survey::of(&mut port);
-    drive::all_steps(&pass, &mut survey, &network.wiring, Regions::default(), &images).unwrap();
+    drive::all_steps(&pass, &mut survey, &network.wiring, &images).unwrap();
     survey.into_calls()
 }
 
@@ -95,7 +95,7 @@ fn an_untrained_network_guesses_on_every_head() {
         let mut statistics = Statistics::default();
         let mut port = Through::new(&mut statistics, TimeGradient::Kept);
         let scores =
-            drive::all_steps(&pass, &mut port, &network.wiring, Regions::default(), &images).unwrap();
+            drive::all_steps(&pass, &mut port, &network.wiring, &images).unwrap();
         let loss = Loss::DeepSupervision { smoothing: 0.1, last: 1.0 };
         let labels = vec![3, 141][..batch].to_vec();
         let (outcome, _) = run::score(&pass, &loss, &scores, &labels.into()).unwrap();

@@ -49,7 +49,7 @@ pub struct AdaptiveAverage {
 
 impl Mix for Scale {
     fn apply(&self, pass: &Pass<'_>, inputs: &[&Value]) -> Result<Value> {
-        ops::scale(pass, only(&self.site, inputs)?, self.factor)
+        ops::scale(pass, self.site.name(), only(&self.site, inputs)?, self.factor)
     }
 }
 

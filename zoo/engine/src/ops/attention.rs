@@ -6,7 +6,8 @@ use super::images;
 use super::reshape::readable;
 use crate::error::{Error, Result};
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// `scale * (q k^T) v` inside each head and without a softmax (Spikformer, Zhou et al. 2023), in the shape of `q`:
 /// `[T, B, C, H, W]` or `[T, B, C, N]`, whose pixels are the tokens. Head `h` is channels `h*d .. (h+1)*d`.
@@ -42,6 +43,10 @@ pub fn attention(
         let dtype = session.dtype();
         Ok(kernel::forward(&geometry, q.operand()?, k.operand()?, v.operand()?, scale, dtype)?)
     })?;
+    let y = pass.made((place, geometry.products() as u64), y, &[&inputs[0], &inputs[1], &inputs[2]], {
+        let place = place.to_string();
+        move |pass, inputs| attention(pass, &place, [&inputs[0], &inputs[1], &inputs[2]], heads, scale)
+    });
     let tape = pass.tape();
     let slots = inputs.each_ref().map(|x| x.slot.filter(|_| tape.tracks(x)));
     if slots == [None; 3] {
@@ -51,9 +56,9 @@ pub fn attention(
     Ok(tape.record("attention", y, move |backward, dy| {
         let pass = backward.pass();
         let mut gradients = [None, None, None];
+        let [q, k, v] = [kept[0].get(pass)?, kept[1].get(pass)?, kept[2].get(pass)?];
         if !pass.session().is_planned() {
-            let [q, k, v] = &kept;
-            let (q, k, v) = (q.value().operand()?, k.value().operand()?, v.value().operand()?);
+            let (q, k, v) = (q.operand()?, k.operand()?, v.operand()?);
             gradients = kernel::backward(&geometry, q, k, v, dy.tensor()?, scale)?.map(Some);
         }
         // All three exist at once, so all three are booked before one is handed on.
@@ -63,7 +68,7 @@ pub fn attention(
                 gradient.ok_or_else(|| Error::Misuse("the kernel gave no gradient".into()))
             })?);
         }
-        drop((kept, dy));
+        drop((kept, q, k, v, dy));
         slots.into_iter().zip(values).try_for_each(|(slot, gradient)| backward.give(slot, gradient))
     }))
 }

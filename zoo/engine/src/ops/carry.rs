@@ -20,7 +20,8 @@ use crate::model::Levels;
 use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::region::{Grid, Remainders};
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// Magnitudes of `alpha` below this are raised to it before a plain shortcut uses it, in the parameter itself, with a
 /// gradient of 1: the inversion divides by `alpha` (T-RevSNN's released code).
@@ -102,7 +103,7 @@ impl<'a> Shortcut<'a> {
         let (alpha, grid) = (self.alpha, self.grid);
         Ok(tape.record("carry_on", y, move |backward, dy| {
             let pass = backward.pass();
-            alpha_gradient(pass, alpha, &dy, kept.value())?;
+            alpha_gradient(pass, alpha, &dy, &kept.get(pass)?)?;
             drop(kept);
             if previous_slot.is_some() {
                 backward.give(previous_slot, scaled(pass, alpha, grid, &dy)?)?;

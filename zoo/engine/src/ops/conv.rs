@@ -8,7 +8,8 @@ use super::{images, weight_gradient};
 use crate::error::{Error, Result};
 use crate::param::ParamId;
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// Geometry of a convolution with a square kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +101,11 @@ pub fn conv(
         let bias = bias_value.map(Value::tensor).transpose()?;
         Ok(conv::forward(&shape, x.operand()?, weight.tensor()?, bias)?)
     })?;
+    let macs = y.len() * (spec.c_in / spec.groups) * spec.kernel * spec.kernel;
+    let y = pass.made((place, macs as u64), y, &[&x, weight], {
+        let (place, spec) = (place.to_string(), *spec);
+        move |pass, inputs| conv(pass, &place, &spec, &inputs[0], &inputs[1], bias, None)
+    });
     let tape = pass.tape();
     let (to_x, to_weight) = (tape.tracks(&x), tape.tracks(weight));
     if !to_x && !to_weight {
@@ -118,13 +124,15 @@ pub fn conv(
             kernels::bias::gradient(dy.tensor()?, shape.n, shape.c_out, plane, into, add)?;
         }
         if let Some(kept) = kept {
+            let x = kept.get(pass)?;
             weight_gradient(backward, weight_slot, &weight_shape, |into, add| {
-                Ok(conv::backward_weight(&shape, kept.value().operand()?, dy.tensor()?, into, add)?)
+                Ok(conv::backward_weight(&shape, x.operand()?, dy.tensor()?, into, add)?)
             })?;
         }
         if let Some(weight) = weight_kept {
+            let weight = weight.get(pass)?;
             let dx = backward.pass().gradient(&x_shape, || {
-                Ok(conv::backward_input(&shape, dy.tensor()?, weight.value().tensor()?)?)
+                Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?)
             })?;
             drop(dy);
             backward.give(x_slot, dx)?;

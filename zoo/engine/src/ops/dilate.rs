@@ -13,7 +13,8 @@ use super::reshape::readable;
 use super::{dense, images};
 use crate::error::{Error, Result};
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// `[T, B, C, tokens...]` as planes of tokens by channels, one a head.
 #[derive(Clone, Copy)]
@@ -92,7 +93,7 @@ pub fn dilate(pass: &Pass<'_>, place: &str, x: &Value, heads: usize) -> Result<V
     let (slot, shape, kept) = (x.slot, x.shape().to_vec(), Saved::new(&x));
     Ok(tape.record("dilate", y, move |backward, dy| {
         let pass = backward.pass();
-        let x = dense(pass, kept.value())?;
+        let x = dense(pass, &kept.get(pass)?)?;
         let dx = pass.gradient(&shape, || planes.back(x.tensor()?, &planes.enter(dy.tensor()?)?))?;
         drop((kept, x, dy));
         backward.give(slot, dx)
@@ -131,7 +132,7 @@ pub fn dilated_token_dot(pass: &Pass<'_>, place: &str, [k, v]: [&Value; 2], head
     drop((k, v));
     Ok(tape.record("dilated_token_dot", y, move |backward, dy| {
         let pass = backward.pass();
-        let [k, v] = [dense(pass, kept[0].value())?, dense(pass, kept[1].value())?];
+        let [k, v] = [dense(pass, &kept[0].get(pass)?)?, dense(pass, &kept[1].get(pass)?)?];
         let through = pass.gradient(&shape, || {
             let PoolShape { n_c, h, w, .. } = planes.pool;
             let dy = dy.tensor()?.reshape((n_c, 1, w))?.broadcast_as((n_c, h, w))?.contiguous()?;

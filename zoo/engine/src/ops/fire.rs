@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::neuron::Neuron;
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// `steps` steps of a neuron layer: spikes `[steps, B, ...]` and, if asked for, the membrane after the last step
 /// `[1, B, ...]`. The current is `[steps, B, ...]`, or `[1, B, ...]` when it is constant in time. `state` is the
@@ -103,11 +104,12 @@ pub fn fire(
             None => pass.session().zeros(Category::ActivationGradients, &out)?,
         };
         let own = ds.is_sole() && current_shape == out;
+        let state = kept_state.as_ref().map(|kept| kept.get(pass)).transpose()?;
+        let current = kept.get(pass)?;
         let mut dstate = None;
         let mut run = || -> Result<candle_core::Tensor> {
-            let state = tensor_of(kept_state.as_ref().map(Saved::value))?;
-            let dlast = tensor_of(dlast.as_ref())?;
-            let current = read(kept.value())?;
+            let (state, dlast) = (tensor_of(state.as_ref())?, tensor_of(dlast.as_ref())?);
+            let current = read(&current)?;
             let (di, dv) = lif::backward(&shape, &cell, &current, state, ds.tensor()?, dlast, to_state, own)?;
             dstate = dv;
             Ok(di)
@@ -127,7 +129,7 @@ pub fn fire(
             })?;
             backward.give(state_slot, dstate)?;
         }
-        drop((kept, kept_state, ds));
+        drop((kept, kept_state, current, state, ds));
         backward.give(current_slot, dcurrent)
     };
     match last {
@@ -149,8 +151,9 @@ fn window(neuron: &Neuron, cell: &Cell) -> Option<(f64, f64)> {
 
 /// A gradient where a saved gate is open, in its own place where it may be overwritten.
 pub(super) fn gated(pass: &Pass<'_>, gradient: Value, open: Saved) -> Result<Value> {
+    let open = open.get(pass)?;
     let run = |reuse| -> Result<candle_core::Tensor> {
-        let bits = open.value().bits().ok_or_else(|| Error::Misuse("a gate lost its bits".into()))?;
+        let bits = open.bits().ok_or_else(|| Error::Misuse("a gate lost its bits".into()))?;
         Ok(lif::gate(gradient.tensor()?, bits, reuse)?)
     };
     if !gradient.is_sole() {

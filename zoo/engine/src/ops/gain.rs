@@ -7,7 +7,8 @@ use super::reshape::readable;
 use crate::error::{Error, Result};
 use crate::param::ParamId;
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::{CHEAP, Saved};
+use crate::value::Value;
 
 /// `g * x` with `g` a parameter of one element (`[]`, the skip gain of normalisation-free ResNets) or of one a channel
 /// (`[C]`, `[1, C, 1, 1]`).
@@ -29,6 +30,10 @@ pub fn gain(pass: &Pass<'_>, place: &str, x: &Value, param: ParamId) -> Result<V
         Ok(elementwise::channel_scale(numbers.tensor()?, n, c, plane, factor.tensor()?)?)
     })?;
     drop(numbers);
+    let y = pass.made((place, CHEAP), y, &[&x], {
+        let place = place.to_string();
+        move |pass, inputs| gain(pass, &place, &inputs[0], param)
+    });
     let tape = pass.tape();
     if !tape.is_recording() {
         return Ok(y);
@@ -37,7 +42,7 @@ pub fn gain(pass: &Pass<'_>, place: &str, x: &Value, param: ParamId) -> Result<V
     let kept = Saved::new(&x);
     Ok(tape.record("gain", y, move |backward, dy| {
         let pass = backward.pass();
-        let x = dense(pass, kept.value())?;
+        let x = dense(pass, &kept.get(pass)?)?;
         if let Some((into, add)) = pass.params().accumulator(param)? {
             elementwise::channel_dot(dy.tensor()?, x.tensor()?, n, c, plane, into, add)?;
         }

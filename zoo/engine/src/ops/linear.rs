@@ -7,7 +7,8 @@ use super::{images, weight_gradient};
 use crate::error::{Error, Result};
 use crate::param::ParamId;
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// `y = x weight^T + bias`: `[T, B, F]` to `[T, B, out]`. The weight gradient is evaluated at `weight_input` if given.
 ///
@@ -36,6 +37,10 @@ pub fn linear(
         let bias = bias_value.map(Value::tensor).transpose()?;
         Ok(kernel::forward(rows, x.operand()?, weight.tensor()?, bias)?)
     })?;
+    let y = pass.made((place, (y.len() * features) as u64), y, &[&x, weight], {
+        let place = place.to_string();
+        move |pass, inputs| linear(pass, &place, &inputs[0], &inputs[1], bias, None)
+    });
     let tape = pass.tape();
     let (to_x, to_weight) = (tape.tracks(&x), tape.tracks(weight));
     if !to_x && !to_weight {
@@ -52,12 +57,13 @@ pub fn linear(
             kernels::bias::gradient(dy.tensor()?, rows, outputs, 1, into, add)?;
         }
         if let Some(kept) = kept {
+            let x = kept.get(backward.pass())?;
             weight_gradient(backward, weight_slot, &[outputs, inputs], |into, add| {
-                Ok(kernel::backward_weight(rows, kept.value().operand()?, dy.tensor()?, into, add)?)
+                Ok(kernel::backward_weight(rows, x.operand()?, dy.tensor()?, into, add)?)
             })?;
         }
         if let Some(weight) = weight_kept {
-            let weight = weight.value();
+            let weight = weight.get(backward.pass())?;
             let dx = backward.pass().gradient(&[steps, batch, inputs], || {
                 Ok(kernel::backward_input(dy.tensor()?, weight.tensor()?)?)
             })?;

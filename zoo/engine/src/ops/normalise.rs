@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::norm::{Norm, NormOver};
 use crate::pass::Pass;
-use crate::value::{Folded, Saved, Value};
+use crate::saved::Saved;
+use crate::value::{Folded, Value};
 
 /// Normalises with the statistics of the batch. The result is folded: its reader computes `x * scale + shift` as it
 /// reads. `moved` gets the moments and how many values each spans, for the running statistics.
@@ -54,10 +55,11 @@ pub fn normalise(
         let into_gamma = pass.params().accumulator(gamma_id)?;
         let into_beta = pass.params().accumulator(beta_id)?;
         let own = dy.is_sole();
+        let x = kept.get(pass)?;
         let run = || -> Result<Option<Tensor>> {
             let Some(moments) = &moments else { return Ok(None) };
             let gamma = pass.params().get(gamma_id).value().tensor()?;
-            let (x, dy) = (kept.value().tensor()?, dy.tensor()?.clone());
+            let (x, dy) = (x.tensor()?, dy.tensor()?.clone());
             Ok(Some(norm::backward(
                 &shape,
                 x,
@@ -77,7 +79,7 @@ pub fn normalise(
         } else {
             pass.gradient(dy.shape(), || run()?.ok_or_else(|| Error::Misuse("a planned norm ran".into())))?
         };
-        drop((kept, moments, booked));
+        drop((kept, x, moments, booked));
         backward.give(x_slot, dx)
     }))
 }

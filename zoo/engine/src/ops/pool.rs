@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::reshape::readable;
 use crate::error::{Error, Result};
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::{CHEAP, Saved};
+use crate::value::Value;
 
 /// Mean or maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,14 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
         })?,
         PoolKind::Max => pass.passing(&out, || Ok(kernel::max_forward(&shape, x.operand()?, dtype)?))?,
     };
+    // The maximum of spikes is spikes: kept as they are.
+    let y = match y.is_spikes() {
+        true => y,
+        false => pass.made((place, CHEAP), y, &[&x], {
+            let (place, spec) = (place.to_string(), *spec);
+            move |pass, inputs| pool(pass, &place, &spec, &inputs[0])
+        }),
+    };
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);
@@ -71,9 +80,10 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
     let (slot, x_shape) = (x.slot, x.shape().to_vec());
     let kept = (spec.kind == PoolKind::Max).then(|| Saved::new(&x));
     Ok(tape.record("pool", y, move |backward, dy| {
-        let dx = backward.pass().gradient(&x_shape, || match &kept {
+        let x = kept.as_ref().map(|kept| kept.get(backward.pass())).transpose()?;
+        let dx = backward.pass().gradient(&x_shape, || match &x {
             None => Ok(kernel::avg_backward(&shape, dy.tensor()?, true)?),
-            Some(kept) => Ok(kernel::max_backward(&shape, kept.value().operand()?, dy.tensor()?)?),
+            Some(x) => Ok(kernel::max_backward(&shape, x.operand()?, dy.tensor()?)?),
         })?;
         backward.give(slot, dx)
     }))
@@ -92,6 +102,10 @@ pub fn global_average(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> 
     let y = pass.passing(&[steps, batch, channels], || {
         Ok(kernel::global_avg_forward(rows, plane, x.operand()?, dtype)?)
     })?;
+    let y = pass.made((place, CHEAP), y, &[&x], {
+        let place = place.to_string();
+        move |pass, inputs| global_average(pass, &place, &inputs[0])
+    });
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);

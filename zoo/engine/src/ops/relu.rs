@@ -4,7 +4,8 @@ use super::dense;
 use super::fire::gated;
 use crate::error::Result;
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// `y = max(x, 0)`. Saves the sign, one bit each.
 ///

@@ -6,6 +6,7 @@ use kernels::norm;
 
 use crate::error::{Error, Result};
 use crate::pass::Pass;
+use crate::saved::CHEAP;
 use crate::value::Value;
 
 /// The value with its numbers in a dense tensor: spikes unpacked, a folded norm computed. Gradients flow through.
@@ -21,6 +22,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
                 .ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
             Ok(norm::affine(&folded.x.norm_shape(folded.groups), folded.x.tensor()?, scale, shift)?)
         })?;
+        y = pass.made(("", CHEAP), y, &[x], |pass, inputs| dense(pass, &inputs[0]));
         y.slot = x.slot;
         return Ok(y);
     }
@@ -29,6 +31,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
             let bits = x.bits().ok_or_else(|| Error::Misuse("spikes without bits".into()))?;
             Ok(bits.unpack(x.dtype())?)
         })?;
+        y = pass.made(("", CHEAP), y, &[x], |pass, inputs| dense(pass, &inputs[0]));
         y.slot = x.slot;
         return Ok(y);
     }
@@ -138,6 +141,7 @@ pub fn repeat_steps(pass: &Pass<'_>, x: &Value, steps: usize) -> Result<Value> {
     let mut shape = x.shape().to_vec();
     shape[0] = steps;
     let y = pass.passing(&shape, || Ok(Tensor::cat(&vec![x.tensor()?; steps], 0)?))?;
+    let y = pass.made(("", CHEAP), y, &[&x], move |pass, inputs| repeat_steps(pass, &inputs[0], steps));
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);

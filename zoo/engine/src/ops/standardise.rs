@@ -7,11 +7,12 @@ use super::weight_gradient;
 use crate::error::Result;
 use crate::param::ParamId;
 use crate::pass::Pass;
+use crate::saved::CHEAP;
 use crate::value::Value;
 
 /// `gain * (w - mean) / sqrt(var * N + eps)` per output channel over its fan-in N; `how` says which variance and
 /// where eps stands. A gain has one element an output channel, in any shape. Gradients flow through mean and variance.
-/// Saves nothing but the parameters it reads.
+/// Saves nothing but the parameters it reads; who saves the result computes it again.
 ///
 /// # Errors
 /// When a kernel fails.
@@ -26,6 +27,7 @@ pub fn standardise(
     let y = pass.passing(w.shape(), || {
         Ok(kernel::forward(w.tensor()?, gain_value.map(Value::tensor).transpose()?, how)?)
     })?;
+    let y = pass.made(("", CHEAP), y, &[&w], move |pass, _| standardise(pass, weight, gain, how));
     let tape = pass.tape();
     if !tape.is_recording() {
         return Ok(y);

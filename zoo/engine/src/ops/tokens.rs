@@ -6,7 +6,8 @@ use super::images;
 use super::reshape::readable;
 use crate::error::{Error, Result};
 use crate::pass::Pass;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
 /// The sum over tokens of `k * v`: `[T, B, C, N]` to `[T, B, C, 1]`, or `[T, B, C, H, W]` to `[T, B, C, 1, 1]`.
 ///
@@ -27,6 +28,10 @@ pub fn token_dot(pass: &Pass<'_>, place: &str, k: &Value, v: &Value) -> Result<V
             _ => Ok(elementwise::row_dot(rows, plane, k.operand()?, v.operand()?, dtype)?),
         }
     })?;
+    let y = pass.made((place, k.len() as u64), y, &[&inputs[0], &inputs[1]], {
+        let place = place.to_string();
+        move |pass, inputs| token_dot(pass, &place, &inputs[0], &inputs[1])
+    });
     let tape = pass.tape();
     let slots = inputs.each_ref().map(|x| x.slot.filter(|_| tape.tracks(x)));
     if slots == [None; 2] {
@@ -39,9 +44,10 @@ pub fn token_dot(pass: &Pass<'_>, place: &str, k: &Value, v: &Value) -> Result<V
     Ok(tape.record("token_dot", y, move |backward, dy| {
         for (slot, other) in slots.into_iter().zip(kept) {
             let Some(other) = other else { continue };
+            let other = other.get(backward.pass())?;
             let gradient = backward.pass().gradient(&shape, || {
                 let factor = kernels::Operand::Dense(dy.tensor()?);
-                Ok(elementwise::row_scale(rows, plane, other.value().operand()?, factor, dtype)?)
+                Ok(elementwise::row_scale(rows, plane, other.operand()?, factor, dtype)?)
             })?;
             backward.give(slot, gradient)?;
         }
@@ -85,16 +91,18 @@ pub fn mask_channels(pass: &Pass<'_>, place: &str, q: &Value, s: &Value) -> Resu
     drop((q, s));
     Ok(tape.record("mask_channels", y, move |backward, dy| {
         if let Some(q) = kept_q {
+            let q = q.get(backward.pass())?;
             let ds = backward.pass().gradient(&s_shape, || {
                 let dy = kernels::Operand::Dense(dy.tensor()?);
-                Ok(elementwise::row_dot(rows, plane, dy, q.value().operand()?, dtype)?)
+                Ok(elementwise::row_dot(rows, plane, dy, q.operand()?, dtype)?)
             })?;
             backward.give(s_slot, ds)?;
         }
         if let Some(s) = kept_s {
+            let s = s.get(backward.pass())?;
             let dq = backward.pass().gradient(&q_shape, || {
                 let dy = kernels::Operand::Dense(dy.tensor()?);
-                Ok(elementwise::row_scale(rows, plane, dy, s.value().operand()?, dtype)?)
+                Ok(elementwise::row_scale(rows, plane, dy, s.operand()?, dtype)?)
             })?;
             drop(dy);
             backward.give(q_slot, dq)?;

@@ -5,6 +5,7 @@ use kernels::elementwise;
 use super::dense;
 use crate::error::{Error, Result};
 use crate::pass::Pass;
+use crate::saved::CHEAP;
 use crate::value::Value;
 
 /// `[T, B, C, H, W]` to `[T, B, C, factor * H, factor * W]`. Saves nothing.
@@ -23,6 +24,10 @@ pub fn upsample(pass: &Pass<'_>, place: &str, x: &Value, factor: usize) -> Resul
     let y = pass.passing(&[steps, batch, channels, factor * h, factor * w], || {
         Ok(elementwise::upsample_nearest(x.tensor()?, rows, h, w, factor)?)
     })?;
+    let y = pass.made((place, CHEAP), y, &[&x], {
+        let place = place.to_string();
+        move |pass, inputs| upsample(pass, &place, &inputs[0], factor)
+    });
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);

@@ -1,33 +1,52 @@
 //! Keep the input, run forward again.
 
-use std::rc::Rc;
-
 use crate::error::Result;
-use crate::model::Block;
+use crate::model::Segment;
 use crate::pass::Pass;
+use crate::saved::Saved;
 use crate::tape::Tape;
 use crate::unroll::Unroll;
-use crate::value::{Saved, Value};
+use crate::value::Value;
 
-/// Runs a block of a time-free wiring with the tape off and keeps only its input (spikes as bits).
+/// Segments one after another, each recorded or as the kind of region that it is.
 ///
 /// # Errors
-/// When the block fails.
-pub fn checkpoint(pass: &Pass<'_>, port: &mut dyn Unroll, block: &Rc<dyn Block>, x: &Value) -> Result<Value> {
+/// When a segment fails.
+pub fn segments(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    segments: &[Segment],
+    x: &Value,
+) -> Result<Value> {
+    segments.iter().try_fold(x.clone(), |x, segment| match segment {
+        Segment::Plain(block) => block.forward(pass, port, &x),
+        Segment::Coupled(stage) => super::stage(pass, port, stage, &x),
+    })
+}
+
+/// Runs segments of a time-free wiring with the tape off and keeps only their input (spikes as bits).
+///
+/// # Errors
+/// When a segment fails.
+pub(crate) fn checkpoint(
+    pass: &Pass<'_>,
+    port: &mut dyn Unroll,
+    inside: &[Segment],
+    x: &Value,
+) -> Result<Value> {
     if !pass.tape().is_recording() {
-        return block.forward(pass, port, x);
+        return segments(pass, port, inside, x);
     }
     let off = Tape::off();
-    let y = block.forward(&pass.on(&off), port, x)?;
+    let y = segments(&pass.on(&off), port, inside, x)?;
     let x_slot = x.slot.filter(|_| pass.tape().tracks(x));
-    let kept = Saved::new(x);
-    let block = Rc::clone(block);
+    let (kept, inside) = (Saved::new(x), inside.to_vec());
     Ok(pass.tape().record("checkpoint", y.detached(), move |backward, dy| {
         let (pass, port) = backward.rebuild();
         let tape = pass.session().tape();
         let inner = pass.on(&tape).rebuilding();
-        let x = tape.leaf(kept.value());
-        let y = block.forward(&inner, port, &x)?;
+        let x = tape.leaf(&kept.get(pass)?);
+        let y = segments(&inner, port, &inside, &x)?;
         let mut gradients = tape.backward(&inner, port, [(y, dy)])?;
         drop(kept);
         match gradients.take(&x) {

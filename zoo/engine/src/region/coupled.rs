@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 
+use super::Regions;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::{Block, Stage};
@@ -14,13 +15,22 @@ use crate::ops::{accumulate, add_rounded, concat_channels, dense, repeat_steps, 
 use crate::pass::Pass;
 use crate::tape::{Backward, Tape};
 use crate::unroll::Unroll;
-use crate::value::{Saved, Value};
+use crate::saved::Saved;
+use crate::value::Value;
 
-/// Runs a stage with every activation kept: what backpropagation without reversibility does.
+/// Runs a stage: inverted in backward where the pass's regions say so, else with every activation kept.
 ///
 /// # Errors
 /// When a block fails or the stream leaves the grid's range.
-pub fn coupled_plain(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Stage, x: &Value) -> Result<Value> {
+pub fn stage(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value) -> Result<Value> {
+    match pass.regions() {
+        Some(Regions { coupled: true, .. }) => coupled(pass, port, stage, x),
+        _ => coupled_plain(pass, port, stage, x),
+    }
+}
+
+/// Runs a stage with every activation kept: what backpropagation without reversibility does.
+fn coupled_plain(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Stage, x: &Value) -> Result<Value> {
     let x = repeat_steps(pass, x, stream_steps(pass, x))?;
     let x_slot = x.slot.filter(|_| pass.tape().tracks(&x));
     let (mut first, mut second) = entry(pass, stage, &x)?;
@@ -52,10 +62,7 @@ pub fn coupled_plain(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Stage, x: &
 }
 
 /// Runs a stage with the tape off and keeps only its output; backward inverts block by block.
-///
-/// # Errors
-/// When a block fails or the stream leaves the grid's range.
-pub fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value) -> Result<Value> {
+fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value) -> Result<Value> {
     let tape = pass.tape();
     if !tape.is_recording() {
         return coupled_plain(pass, port, stage, x);
@@ -68,7 +75,7 @@ pub fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Va
     let stage = Rc::clone(stage);
     Ok(tape.record("coupled", y, move |backward, dy| {
         let pass = backward.pass();
-        let (mut y1, mut y2) = split_channels(pass, &stage.name, kept.value())?;
+        let (mut y1, mut y2) = split_channels(pass, &stage.name, &kept.get(pass)?)?;
         drop(kept);
         let (mut d1, mut d2) = split_channels(pass, &stage.name, &dy)?;
         drop(dy);

@@ -38,6 +38,12 @@ impl<'u> Survey<'u> {
         Self { inner, calls: Vec::new() }
     }
 
+    /// The calls so far, in order.
+    #[must_use]
+    pub fn calls(&self) -> &[Surveyed] {
+        &self.calls
+    }
+
     /// The calls, in order.
     #[must_use]
     pub fn into_calls(self) -> Vec<Surveyed> {

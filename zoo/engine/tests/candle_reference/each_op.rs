@@ -255,7 +255,7 @@ fn gradients_of_a_value_with_several_readers() {
             let weight = pass.param(ids[0]);
             let y = ops::conv(pass, "first", &spec, x, &weight, None, None)?;
             let twice = ops::add(pass, "twice", &y, &y)?;
-            let scaled = ops::scale(pass, &twice, 0.5)?;
+            let scaled = ops::scale(pass, "scale", &twice, 0.5)?;
             let again = ops::conv(pass, "second", &spec, &ops::relu(pass, &y)?, &weight, None, None)?;
             let sum = ops::add(pass, "sum", &again, &scaled)?;
             ops::add(pass, "shortcut", &sum, x)

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{BatchNorm, ModuleT};
 use engine::Result;
-use engine::drive::Regions;
+use engine::region::Regions;
 use engine::layer::{Builder, Chain};
 use engine::loss::{Loss, MseTarget};
 use engine::method::{Batch, RunSpec};
@@ -157,7 +157,7 @@ fn a_network_trains_as_on_candle() {
             let images = numbers(&x).into_iter().map(|number| number as f32).collect();
             let images = session.input(&[1, BATCH, c, h, w], images).unwrap();
             let batch = Batch { images, labels: labels.clone().into() };
-            let found = run.through_time(&batch, &mut optimizer, Regions::default(), through).unwrap();
+            let found = run.through_time(&batch, &mut optimizer, &Regions::default(), through).unwrap();
 
             let expected = twin.loss(&x, &expected_labels, true).unwrap();
             let place = format!("iteration {iteration}");

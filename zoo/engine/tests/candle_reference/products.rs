@@ -115,7 +115,7 @@ fn spike_driven_attention() {
                 let mut s = ops::token_dot(pass, &place, &qkv[1], &qkv[2])?;
                 assert_eq!(s.shape(), [2, 3, 5, 1, 1]);
                 if spikes {
-                    s = fired(pass, &ops::scale(pass, &s, 0.3)?)?;
+                    s = fired(pass, &ops::scale(pass, "scale", &s, 0.3)?)?;
                 }
                 let y = ops::mask_channels(pass, &place, &qkv[0], &s)?;
                 assert_eq!(y.is_spikes(), spikes, "the product of spikes is spikes");
@@ -238,7 +238,7 @@ fn frames_of_a_sequence() {
             let [first, last] = [0, 3].map(|step| ops::frame(pass, x, step));
             let (first, last) = (first?, last?);
             assert_eq!((first.id(), first.shape()), (x.id(), &[1, 2, 3, 2, 2][..]), "a view");
-            let y = ops::add(pass, "add", &first, &ops::scale(pass, &last, 3.0)?)?;
+            let y = ops::add(pass, "add", &first, &ops::scale(pass, "scale", &last, 3.0)?)?;
             let y = ops::add(pass, "add", &y, &first)?;
             ops::add(pass, "add", &ops::repeat_steps(pass, &y, 4)?, x)
         },
@@ -258,7 +258,7 @@ fn frames_of_a_sequence() {
             let [a, b] = frames;
             let (a, b) = (a?, b?);
             assert!(a.is_spikes());
-            ops::add(pass, "add", &a, &ops::scale(pass, &b, 2.0)?)
+            ops::add(pass, "add", &a, &ops::scale(pass, "scale", &b, 2.0)?)
         },
         |x, _| {
             let all = quantised(x)?.reshape((3, 2, 3, 3, 3))?;
@@ -276,7 +276,7 @@ fn a_sum_with_a_side_that_is_constant_in_time() {
             &[1, 2, 3, 4, 5],
             &[],
             |pass, x, _| {
-                let moving = ops::repeat_steps(pass, &ops::scale(pass, x, 2.0)?, STEPS)?;
+                let moving = ops::repeat_steps(pass, &ops::scale(pass, "scale", x, 2.0)?, STEPS)?;
                 let (a, b) = if constant_first { (x, &moving) } else { (&moving, x) };
                 ops::add(pass, "sum", a, b)
             },
@@ -399,7 +399,7 @@ fn walk(session: &Rc<Session>, spikes: bool) -> (Vec<Vec<usize>>, Vec<usize>) {
     let x = tape.leaf(&x);
     let inputs: Vec<Value> = (0..3)
         .map(|i| {
-            let y = ops::scale(&pass, &x, 1.0 + f64::from(i)).unwrap();
+            let y = ops::scale(&pass, "scale", &x, 1.0 + f64::from(i)).unwrap();
             if spikes { fired(&pass, &y).unwrap() } else { y }
         })
         .collect();

@@ -57,7 +57,7 @@ impl Setup {
         let pass = Pass::new(&self.session, &self.params, &tape, Mode::Train, 1, Key::new(0));
         let leaf = pass.param(self.ids[which]);
         let shape = leaf.shape().to_vec();
-        let y = ops::scale(&pass, &leaf, 1.0).unwrap();
+        let y = ops::scale(&pass, "scale", &leaf, 1.0).unwrap();
         let seed = Tensor::from_vec(gradient.to_vec(), shape.as_slice(), &Device::Cpu).unwrap();
         let seed = self.session.constant(Category::ActivationGradients, &shape, &seed).unwrap();
         let mut statistics = Statistics::default();

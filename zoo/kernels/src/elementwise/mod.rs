@@ -19,7 +19,7 @@ pub use floor::floor_magnitude;
 pub use grid::{add_rounded, mix, round_to_grid, unmix};
 pub use resize::{upsample_backward, upsample_nearest};
 pub use rows::{row_dot, row_mask, row_overlap, row_scale};
-pub use steps::{mask_mul, sum_steps};
+pub use steps::{mask_assign, mask_mul, sum_steps};
 
 /// Elements of one piece of work.
 pub(crate) const BLOCK: usize = 1 << 14;

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::dispatch::dispatch;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, each_chunk, filled_chunks, read};
+use crate::storage::{self, each_chunk, filled_chunks, read, write};
 
 /// Sums `x` `[steps, n]` over its steps, in order, `[n]`.
 pub fn sum_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
@@ -40,10 +40,29 @@ pub fn mask_mul(x: &Tensor, mask: &Tensor, steps: usize) -> Result<Tensor> {
     })
 }
 
+/// `x *= mask` at every step: `x` `[steps, ...]`, `mask` one step's elements.
+pub fn mask_assign(x: &Tensor, mask: &Tensor, steps: usize) -> Result<()> {
+    const OP: &str = "elementwise::mask_assign";
+    let n = mask.elem_count();
+    dispatch!(OP, x, T => {
+        let mask = read::<T>(OP, "mask", mask, n)?;
+        let mask = &*mask;
+        write::<T, _>(OP, "x", x, steps * n, |x| each_chunk(x, n, |_, x| mask_where_it_lies(x, mask)))
+    })
+}
+
 multiversion! {
     fn add_to<T: Real>(out: &mut [T], x: &[T]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out += *x;
+        }
+    }
+}
+
+multiversion! {
+    fn mask_where_it_lies<T: Real>(x: &mut [T], mask: &[T]) {
+        for (x, mask) in x.iter_mut().zip(mask) {
+            *x = *x * *mask;
         }
     }
 }

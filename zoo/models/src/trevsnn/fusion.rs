@@ -107,7 +107,7 @@ impl Fuse {
             let Some(source) = deeper.get(up.deeper) else { break };
             let mut fed_back = up.conv.forward(pass, port, source)?;
             if let Some(scale) = up.scale {
-                fed_back = ops::scale(pass, &fed_back, scale)?;
+                fed_back = ops::scale(pass, &self.name, &fed_back, scale)?;
             }
             fed_back = ops::upsample(pass, &self.name, &fed_back, up.factor)?;
             sum = ops::add(pass, &self.name, &sum, &fed_back)?;
