@@ -140,6 +140,10 @@ pub(crate) struct RunArguments {
         help_heading = "What to change"
     )]
     seeds: Vec<u64>,
+    /// Bytes that a training step may hold, such as 512MiB: methods that choose what they rebuild choose within it, and a
+    /// method that holds more is a row that says how much.
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "What to change")]
+    memory_budget: Option<usize>,
     /// Begin every selected trial with these weights: a state dictionary by the names of the authors' code.
     #[arg(long, value_name = "FILE.safetensors", help_heading = "What to change")]
     weights: Option<PathBuf>,
@@ -182,6 +186,7 @@ impl RunArguments {
             batch: self.batch,
             limit: self.limit,
             seeds: self.seeds.clone(),
+            memory_budget: self.memory_budget,
             device: self.device,
             data: self.data.clone(),
             weights: self.weights.clone(),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use engine::loss::Loss;
 use engine::method::{Method, RunSpec};
-use engine::model::{ModelSpec, Network};
+use engine::model::{ModelEntry, ModelSpec, Network};
 use engine::optim::{AverageSpec, Clip, OptimSpec, Schedule};
 use engine::param::Params;
 use engine::pass::NormUpdates;
@@ -70,6 +70,9 @@ pub struct Configuration {
     pub memory_probe: Vec<usize>,
     /// Device id.
     pub device: String,
+    /// Bytes that a training step may hold in all; no bound where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<usize>,
 }
 
 impl Configuration {
@@ -101,24 +104,33 @@ impl Configuration {
             .map_err(|source| Error::Setting { place: self.key(), source })
     }
 
+    /// The model's line in the table.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub(crate) fn model(&self) -> Result<&'static ModelEntry> {
+        models::find(&self.model).ok_or_else(|| {
+            Error::unknown(Unknown::new("model", &self.model, models::all().map(|entry| entry.id)))
+        })
+    }
+
     /// The network at T = `steps`, freshly initialised from the seed.
     ///
     /// # Errors
     /// When there is no such model, or it refuses its specification.
     pub fn network(&self, session: Rc<Session>, steps: usize) -> Result<Network> {
-        let entry = models::find(&self.model).ok_or_else(|| {
-            Error::unknown(Unknown::new("model", &self.model, models::all().map(|entry| entry.id)))
-        })?;
+        let entry = self.model()?;
         let params = Params::new(session, self.seed_for("init"));
         let spec = ModelSpec { steps, ..self.network.clone() };
         entry.network(&spec, params).map_err(|source| Error::Setting { place: self.key(), source })
     }
 
-    /// How the method runs at T = `steps`.
+    /// How the method runs at T = `steps`. The memory budget is for the trial's own T.
     #[must_use]
     pub fn run_spec(&self, steps: usize) -> RunSpec {
         let rebuilt_norms = self.rebuilt_norms;
-        RunSpec { rebuilt_norms, ..RunSpec::new(steps, self.loss, self.seed_for("run")) }
+        let memory_budget = self.memory_budget.filter(|_| steps == self.network.steps);
+        RunSpec { rebuilt_norms, memory_budget, ..RunSpec::new(steps, self.loss, self.seed_for("run")) }
     }
 
     /// The random key of one purpose.

@@ -7,12 +7,15 @@ use std::rc::Rc;
 use candle_core::DType;
 use engine::ledger::{Bytes, Category, Phase};
 use engine::loss::Loss;
-use engine::method::{Batch, Method, RunSpec};
+use engine::method::{Batch, Method, RunSpec, Unsupported};
 use engine::model::{ModelEntry, ModelSpec, Network};
 use engine::optim::{AverageSpec, Clip, OptimSpec};
 use engine::param::Params;
 use engine::pass::{NormUpdates, Session};
 use keys::Key;
+
+use crate::configuration::Configuration;
+use crate::{device, quantity};
 
 /// All that decides the bytes of a step, but for method, T and batch.
 pub(crate) struct Setup {
@@ -24,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) clip: Option<Clip>,
     pub(crate) average: Option<AverageSpec>,
     pub(crate) rebuilt_norms: NormUpdates,
+    /// Bytes that a step may hold in all.
+    pub(crate) memory_budget: Option<usize>,
 }
 
 /// What a training step holds at the moment when it holds most.
@@ -45,6 +50,24 @@ impl Forecast {
 }
 
 impl Setup {
+    /// That of a trial.
+    ///
+    /// # Errors
+    /// When there is no such model.
+    pub(crate) fn of(configuration: &Configuration) -> crate::Result<Self> {
+        Ok(Self {
+            entry: configuration.model()?,
+            network: configuration.network.clone(),
+            dtype: device::planning().dtype(),
+            loss: configuration.loss,
+            optimizer: configuration.optimizer,
+            clip: configuration.clip,
+            average: configuration.average,
+            rebuilt_norms: configuration.rebuilt_norms,
+            memory_budget: configuration.memory_budget,
+        })
+    }
+
     /// The network at T = `steps`, planned.
     pub(crate) fn planned(&self, steps: usize) -> engine::Result<Network> {
         let params = Params::new(Rc::new(Session::plan(self.dtype)), Key::new(0));
@@ -54,11 +77,11 @@ impl Setup {
     /// The second step of a run at T = `steps`: the first one leaves behind what lives between steps.
     ///
     /// # Errors
-    /// When the method can't train the network, with its reason.
+    /// When the method can't train the network, or not within the budget, with its reason.
     pub(crate) fn step(&self, method: &dyn Method, steps: usize, batch: usize) -> engine::Result<Forecast> {
         let network = self.planned(steps)?;
-        let rebuilt_norms = self.rebuilt_norms;
-        let run = RunSpec { rebuilt_norms, ..RunSpec::new(steps, self.loss, Key::new(0)) };
+        let (rebuilt_norms, memory_budget) = (self.rebuilt_norms, self.memory_budget);
+        let run = RunSpec { rebuilt_norms, memory_budget, ..RunSpec::new(steps, self.loss, Key::new(0)) };
         method.supports(&network, &run)?;
         let mut trainer = method.trainer(network, run)?;
         let params = &trainer.network().params;
@@ -81,7 +104,16 @@ impl Setup {
         }
         let mut held = ledger.peak_of_all().held;
         held[Category::Workspace as usize] = ledger.most(Category::Workspace);
-        Ok(Forecast { held })
+        let forecast = Forecast { held };
+        match self.memory_budget.filter(|&budget| forecast.whole() > budget) {
+            None => Ok(forecast),
+            Some(budget) => Err(Unsupported::because(format!(
+                "a step holds {} at this T and batch, but the memory budget is {}",
+                quantity::mib(forecast.whole() as u64),
+                quantity::mib(budget as u64)
+            ))
+            .into()),
+        }
     }
 
     /// Images that are shown at every step; two channels are event frames, one a step.

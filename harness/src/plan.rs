@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use datasets::{Dataset, Loader, Split};
+use engine::method::{Method, Unsupported};
 
 use crate::configuration::Configuration;
 use crate::device;
 use crate::error::{Error, Result};
+use crate::forecast::Setup;
 use crate::recipe::Recipe;
 use crate::select::Selection;
 use crate::shelf;
@@ -139,6 +141,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 seed,
                 memory_probe: case.memory_probe.clone(),
                 device: selection.device.id().to_owned(),
+                memory_budget: selection.memory_budget,
             };
             configuration.network.steps = configuration.method()?.steps(requested);
             drafts.push(Draft { configuration, recipe: recipe_id.to_owned() });
@@ -194,6 +197,16 @@ pub(crate) fn loaders(
     Ok((train, loader(Split::Test, test, false)?))
 }
 
+/// Why a trial's step does not fit into its memory budget, if it doesn't.
+fn beyond_budget(configuration: &Configuration, method: &dyn Method) -> Result<Option<Unsupported>> {
+    let setup = Setup::of(configuration)?;
+    match setup.step(method, configuration.network.steps, configuration.budget.batch) {
+        Ok(_) => Ok(None),
+        Err(engine::Error::Unsupported(reason)) => Ok(Some(reason)),
+        Err(source) => Err(Error::Setting { place: configuration.key(), source }),
+    }
+}
+
 impl Draft {
     fn finish(
         self,
@@ -209,7 +222,12 @@ impl Draft {
         let steps = configuration.network.steps;
         let (parameters, unsupported) = match configuration.network(Rc::new(device::planning()), steps) {
             Ok(network) => {
-                let reason = configuration.method()?.supports(&network, &configuration.run_spec(steps)).err();
+                let method = configuration.method()?;
+                let reason = method.supports(&network, &configuration.run_spec(steps)).err();
+                let reason = match (reason, configuration.memory_budget) {
+                    (None, Some(_)) => beyond_budget(&configuration, &*method)?,
+                    (reason, _) => reason,
+                };
                 if let (Some(file), None) = (weights, &reason) {
                     file.check(&network)?;
                 }

@@ -28,6 +28,8 @@ pub struct Selection {
     pub limit: Option<usize>,
     /// Seeds in place of the cases' own.
     pub seeds: Vec<u64>,
+    /// Bytes that a training step may hold in all.
+    pub memory_budget: Option<usize>,
     /// Where it computes.
     pub device: DeviceKind,
     /// Folder of data sets that do not ship.

@@ -165,8 +165,10 @@ fn main() -> ExitCode {
         ("spatial_reversal_holds_no_byte_per_extra_block", spatial_reversal_holds_no_byte_per_extra_block),
         ("stbp_grows_linearly_with_steps", stbp_grows_linearly_with_steps),
         ("the_laws_do_not_depend_on_threads", the_laws_do_not_depend_on_threads),
-        ("the_ledger_adds_up_to_the_heap", the_ledger_adds_up_to_the_heap),
-        ("a_plan_foretells_the_heap", a_plan_foretells_the_heap),
+        (
+            "the_ledger_adds_up_to_the_heap_and_a_plan_foretells_it",
+            the_ledger_adds_up_to_the_heap_and_a_plan_foretells_it,
+        ),
         ("measuring_again_gives_the_same_bytes", measuring_again_gives_the_same_bytes),
     ];
     let mut arguments = libtest_mimic::Arguments::from_args();
@@ -369,10 +371,14 @@ fn on_several_mebibytes(holds: impl Fn(&Seen) -> bool) {
 /// A step of at least so many bytes is large beside one product's panels.
 const SEVERAL: usize = 8 << 20;
 
-fn the_ledger_adds_up_to_the_heap() {
-    on_several_mebibytes(|seen| seen.heap >= seen.ledger && seen.unattributed() <= 0.01);
-}
+/// What the entries of the tape weigh in a network of hundreds of ops, whatever the sizes of its tensors: closures and
+/// shapes, which the ledger does not book.
+const ENTRIES: usize = 512 << 10;
 
-fn a_plan_foretells_the_heap() {
+fn the_ledger_adds_up_to_the_heap_and_a_plan_foretells_it() {
+    on_several_mebibytes(|seen| {
+        seen.heap >= seen.ledger && (seen.unattributed() <= 0.01 || seen.heap - seen.ledger <= ENTRIES)
+    });
+    assert!(SEEN.iter().filter(|(_, seen)| seen.unattributed() <= 0.01).count() > 20, "{:?}", *SEEN);
     on_several_mebibytes(|seen| seen.heap.abs_diff(seen.planned) <= seen.heap / 20);
 }

@@ -40,6 +40,9 @@ pub(crate) struct Asked {
     /// Look for the largest batch and the largest T that fit into so much memory, such as 8GiB.
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     fits: Option<usize>,
+    /// Bytes that a step may hold in all, such as 512MiB: methods that choose what they rebuild choose within it.
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    memory_budget: Option<usize>,
     /// Threads to compute on; all processors without it. Workspace alone depends on it.
     #[arg(long, value_name = "N", value_parser = cli::threads)]
     threads: Option<usize>,
@@ -113,6 +116,7 @@ fn setup(name: &str, changes: &Changes, asked: &Asked) -> Result<Setup> {
             clip: None,
             average: None,
             rebuilt_norms: NormUpdates::Keep,
+            memory_budget: asked.memory_budget,
         },
         Some(recipe) => {
             let recipe = shelf::recipe(recipe, None)?;
@@ -126,6 +130,7 @@ fn setup(name: &str, changes: &Changes, asked: &Asked) -> Result<Setup> {
                 clip: recipe.clip,
                 average: recipe.average,
                 rebuilt_norms: recipe.model.rebuilt_norms,
+                memory_budget: asked.memory_budget,
             }
         }
     })

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::{self, Interrupt};
 use crate::plan::{Planned, plan};
 use crate::shelf;
+use crate::trial;
 use crate::weights;
 
 use super::report::report;
@@ -37,7 +38,12 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
         }
     }
     let suite = shelf::suite(name)?;
-    let plan = plan(&suite, &selection)?;
+    let threads = arguments.threads.unwrap_or_else(cores);
+    // What a step holds depends on the threads, by its workspace.
+    let pool = kernels::threads::pool(threads, trial::STACK_BYTES)
+        .map_err(|error| Error::value("--threads", "a number that the system can start", error))?;
+    let plan = pool.install(|| plan(&suite, &selection))?;
+    drop(pool);
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
     if arguments.dry_run {
         return dry_run(&plan, &out, arguments.again, output).map(|()| ExitCode::SUCCESS);
@@ -45,7 +51,6 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
     if let Some(folder) = &arguments.save_weights {
         weights::open_folder(folder)?;
     }
-    let threads = arguments.threads.unwrap_or_else(cores);
     let setup = Setup {
         program: arguments.trial_program.clone().map_or(program, PathBuf::into_os_string),
         threads,

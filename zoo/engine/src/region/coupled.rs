@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use super::Regions;
+use super::{Grid, Regions};
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::{Block, Stage};
@@ -15,7 +15,7 @@ use crate::ops::{accumulate, add_rounded, concat_channels, dense, repeat_steps, 
 use crate::pass::Pass;
 use crate::tape::{Backward, Tape};
 use crate::unroll::Unroll;
-use crate::saved::Saved;
+use crate::saved::{CHEAP, Saved};
 use crate::value::Value;
 
 /// Runs a stage: inverted in backward where the pass's regions say so, else with every activation kept.
@@ -98,7 +98,11 @@ fn plain_half(
     input: &Value,
 ) -> Result<Value> {
     let f = branch.forward(pass, port, input)?;
-    let sum = combine(pass, stage, stream, &f, false)?;
+    let sum = combine(pass, (&stage.name, stage.grid), stream, &f, false)?;
+    let sum = pass.made((&stage.name, CHEAP), sum, &[stream, &f], {
+        let (name, grid) = (stage.name.clone(), stage.grid);
+        move |pass, inputs| combine(pass, (&name, grid), &inputs[0], &inputs[1], false)
+    });
     let tape = pass.tape();
     let [to_stream, to_branch] = [stream, &f].map(|side| side.slot.filter(|_| tape.tracks(side)));
     if to_stream.is_none() && to_branch.is_none() {
@@ -125,7 +129,7 @@ fn invert_half(
     let inner = pass.on(&tape).rebuilding();
     let leaf = tape.leaf(input);
     let f = branch.forward(&inner, port, &leaf)?;
-    let before = combine(&inner.on(&Tape::off()), stage, &stream, &f, true)?;
+    let before = combine(&inner.on(&Tape::off()), (&stage.name, stage.grid), &stream, &f, true)?;
     drop(stream);
     let mut gradients = tape.backward(&inner, port, [(f, d_stream.clone())])?;
     if let Some(through) = gradients.take(&leaf) {
@@ -134,11 +138,17 @@ fn invert_half(
     Ok(before)
 }
 
-fn combine(pass: &Pass<'_>, stage: &Stage, stream: &Value, f: &Value, negate: bool) -> Result<Value> {
-    match stage.grid {
+fn combine(
+    pass: &Pass<'_>,
+    (place, grid): (&str, Option<Grid>),
+    stream: &Value,
+    f: &Value,
+    negate: bool,
+) -> Result<Value> {
+    match grid {
         Some(grid) => {
             let sum = add_rounded(pass, stream, f, grid.bits, negate)?;
-            grid.check(&stage.name, &sum)?;
+            grid.check(place, &sum)?;
             Ok(sum)
         }
         None => {
