@@ -91,7 +91,9 @@ pub(crate) fn on_every_pair(pairs: Vec<Pair>, check: impl Fn(&Pair) -> Result<()
 
 #[test]
 fn every_supported_pair_learns_one_batch_and_moves_every_parameter() {
-    on_every_pair(supported(), learns);
+    // On every network these have the gradients of another, to the bit, as tests/parity/sparing.rs shows.
+    let twins = ["stbp-checkpoint", "stbp-bits"];
+    on_every_pair(supported().into_iter().filter(|pair| !twins.contains(&pair.method.id)).collect(), learns);
 }
 
 fn numbers(param: &Param) -> Vec<f32> {

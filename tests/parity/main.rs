@@ -6,5 +6,6 @@ mod golden_vectors;
 mod identities;
 mod reversal;
 mod sparing;
+mod stacking;
 mod temporal_reversal;
 mod trevsnn;

@@ -31,7 +31,8 @@ fn trainer(
 ) -> engine::Result<Option<Box<dyn Trainer>>> {
     let method = registry::find(method).map(|entry| (entry.build)(&Settings::default())).unwrap()?;
     let network = entry.network(spec, Params::new(Rc::new(session), Key::new(7).fork("init")))?;
-    let run = RunSpec { memory_budget: budget, ..RunSpec::new(spec.steps, per_step(), Key::new(7).fork("run")) };
+    let run =
+        RunSpec { memory_budget: budget, ..RunSpec::new(spec.steps, per_step(), Key::new(7).fork("run")) };
     if method.supports(&network, &run).is_err() {
         return Ok(None);
     }
@@ -72,7 +73,8 @@ fn saved(step: &Step) -> usize {
 #[test]
 fn every_network_has_the_gradients_of_what_was_kept() {
     for entry in models::all() {
-        let dropout = if ["vgg11-bn", "vgg11-ws", "preact-resnet18"].contains(&entry.id) { 0.25 } else { 0.0 };
+        let dropout =
+            if ["vgg11-bn", "vgg11-ws", "preact-resnet18"].contains(&entry.id) { 0.25 } else { 0.0 };
         let spec = ModelSpec { dropout, ..small(entry, 3) };
         let Some(kept) = run(EXACT, entry, &spec, None) else { continue };
         for method in SPARING {

@@ -1,10 +1,10 @@
 //! One pass forward, one back, one update.
 
 use engine::Result;
-use engine::region::Regions;
 use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
+use engine::region::Regions;
 use engine::run::Run;
 
 use crate::unroll::Rectified;

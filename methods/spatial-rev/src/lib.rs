@@ -27,6 +27,7 @@ impl Method for SpatialRev {
             Wiring::Sequence(segments) if segments.iter().any(|part| matches!(part, Segment::Coupled(_))) => {
                 Ok(())
             }
+            Wiring::Levels(levels) if levels.is_coupled() => Ok(()),
             _ => Err(Unsupported::because(format!(
                 "{} has no coupled blocks y1 = x1 + F(x2), y2 = x2 + G(y1), so its activations can't be rebuilt from a \
                  stage's output",

@@ -1,10 +1,10 @@
 //! Backpropagation through time over regions that are inverted.
 
 use engine::Result;
-use engine::region::Regions;
 use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
+use engine::region::Regions;
 use engine::run::Run;
 use engine::unroll::{Through, TimeGradient};
 

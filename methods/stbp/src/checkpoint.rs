@@ -146,7 +146,8 @@ mod tests {
     use super::{Grouping, SegmentCost, groupings};
 
     fn segments(costs: &[(usize, usize)]) -> Vec<SegmentCost> {
-        let segment = |&(input, saved): &(usize, usize)| SegmentCost { input, saves_input: true, saved, macs: 1 };
+        let segment =
+            |&(input, saved): &(usize, usize)| SegmentCost { input, saves_input: true, saved, macs: 1 };
         costs.iter().map(segment).collect()
     }
 

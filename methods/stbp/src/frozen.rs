@@ -1,13 +1,13 @@
 //! Random features and a trained read-out.
 
 use engine::Result;
-use engine::region::Regions;
 use engine::method::{Batch, Method, Outcome, RunSpec, Trainer, Unsupported};
 use engine::model::Network;
 use engine::neuron::Neuron;
 use engine::norm::Norm;
 use engine::optim::Optimizer;
 use engine::pass::Pass;
+use engine::region::Regions;
 use engine::run::Run;
 use engine::site::{Role, Site};
 use engine::tape::Tape;

@@ -1,10 +1,10 @@
 //! All T steps forward, all T steps back, one update.
 
 use engine::Result;
-use engine::region::Regions;
 use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
+use engine::region::Regions;
 use engine::run::Run;
 
 use crate::settings::Stbp;

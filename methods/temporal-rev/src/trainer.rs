@@ -9,7 +9,7 @@ use engine::method::{Batch, Outcome, RunSpec, Trainer, Unsupported};
 use engine::model::{Levels, Network, Wiring};
 use engine::optim::Optimizer;
 use engine::pass::{Mode, Pass};
-use engine::region::{Carried, KeptStates, Past, Stem};
+use engine::region::{Carried, KeptStates, Past, Regions, Stem};
 use engine::run::{Run, Total};
 use engine::tape::Tape;
 use engine::unroll::{Through, TimeGradient};
@@ -19,11 +19,12 @@ use engine::{Result, ops};
 pub(crate) struct TemporalRev {
     run: Run,
     kept: KeptStates,
+    regions: Regions,
 }
 
 impl TemporalRev {
-    pub(crate) fn new(network: Network, spec: RunSpec, kept: KeptStates) -> Self {
-        Self { run: Run::new(network, spec), kept }
+    pub(crate) fn new(network: Network, spec: RunSpec, kept: KeptStates, coupled: bool) -> Self {
+        Self { run: Run::new(network, spec), kept, regions: Regions { coupled, ..Regions::default() } }
     }
 }
 
@@ -41,7 +42,8 @@ impl Trainer for TemporalRev {
 
         let off = Tape::off();
         let pass = Pass::new(&session, params, &off, Mode::Train, steps, key)
-            .with_rebuilt_norms(self.run.spec.rebuilt_norms);
+            .with_rebuilt_norms(self.run.spec.rebuilt_norms)
+            .with_regions(&self.regions);
         // The stem of a still image is the only part whose activations are kept; it is read by every step.
         let stem = Stem::new(&pass, &mut port, &*levels, &batch.images)?;
         let mut past = Past::new(self.kept, &*levels, steps);

@@ -50,10 +50,8 @@ pub fn bridge(
         let kept = kept.iter().map(|kept| kept.get(pass)).collect::<Result<Vec<_>>>()?;
         let mut gradients = Vec::new();
         if !backward.pass().session().is_planned() {
-            let vars = kept
-                .iter()
-                .map(|kept| Ok(Var::from_tensor(kept.tensor()?)?))
-                .collect::<Result<Vec<_>>>()?;
+            let vars =
+                kept.iter().map(|kept| Ok(Var::from_tensor(kept.tensor()?)?)).collect::<Result<Vec<_>>>()?;
             let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
             // candle's backward takes no seed: the product with it, summed, has the gradient wanted.
             let seeded = (graph(&tensors)? * dy.tensor()?)?.sum_all()?;

@@ -12,12 +12,7 @@ use crate::value::Value;
 ///
 /// # Errors
 /// When a shape does not fit.
-pub fn all_steps(
-    pass: &Pass<'_>,
-    port: &mut dyn Unroll,
-    wiring: &Wiring,
-    x: &Value,
-) -> Result<Value> {
+pub fn all_steps(pass: &Pass<'_>, port: &mut dyn Unroll, wiring: &Wiring, x: &Value) -> Result<Value> {
     check_frames(pass, x)?;
     match wiring {
         Wiring::Sequence(segments) => sequence(pass, port, segments, x),
@@ -150,7 +145,8 @@ pub(crate) fn check_frames(pass: &Pass<'_>, x: &Value) -> Result<()> {
 fn sequence(pass: &Pass<'_>, port: &mut dyn Unroll, segments: &[Segment], x: &Value) -> Result<Value> {
     let (mut x, mut next) = (x.clone(), 0);
     for region in pass.regions().iter().flat_map(|regions| &regions.checkpoints) {
-        let (Some(before), Some(inside)) = (segments.get(next..region.start), segments.get(region.clone())) else {
+        let (Some(before), Some(inside)) = (segments.get(next..region.start), segments.get(region.clone()))
+        else {
             let rule = format!("in order, and among the {} segments", segments.len());
             return Err(Error::setting("checkpoints", rule, format!("{region:?}")));
         };

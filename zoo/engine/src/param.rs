@@ -138,7 +138,8 @@ impl Params {
     /// The same parameters in a plan.
     pub(crate) fn planned(&self, session: Rc<Session>) -> Self {
         let ledger = session.ledger();
-        let planned = |category, shape: &[usize]| Value::dense_of(ledger, category, shape, session.dtype(), None);
+        let planned =
+            |category, shape: &[usize]| Value::dense_of(ledger, category, shape, session.dtype(), None);
         let twin = |param: &Param| Param {
             name: param.name.clone(),
             value: planned(Category::Parameters, param.shape()),

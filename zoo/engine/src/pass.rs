@@ -310,6 +310,11 @@ impl<'a> Pass<'a> {
         Self { step: Some(step), ..self.clone() }
     }
 
+    /// The same pass at a step, or over all of them.
+    pub(crate) fn at_any(&self, step: Option<usize>) -> Self {
+        Self { step, ..self.clone() }
+    }
+
     /// The same pass with this rule for the running statistics of norms in rebuilt forwards.
     #[must_use]
     pub fn with_rebuilt_norms(&self, rule: NormUpdates) -> Self {
@@ -416,7 +421,9 @@ impl<'a> Pass<'a> {
             Some(recompute) => !recompute.kept.contains(place),
             None if macs > CHEAP => false,
             None => match inputs {
-                [one] => one.is_there_anyway() || one.origin.as_ref().is_some_and(|origin| origin.macs() == CHEAP),
+                [one] => {
+                    one.is_there_anyway() || one.origin.as_ref().is_some_and(|origin| origin.macs() == CHEAP)
+                }
                 all => all.iter().all(|input| input.is_there_anyway()),
             },
         };

@@ -65,7 +65,11 @@ impl Rehearsal {
         };
         let images = session.input(batch.images.shape(), Vec::new())?;
         let standing = run.session().ledger().held();
-        Ok(Self { run: Run::new(network, run.spec.clone()), batch: Batch { images, labels: batch.labels.clone() }, standing })
+        Ok(Self {
+            run: Run::new(network, run.spec.clone()),
+            batch: Batch { images, labels: batch.labels.clone() },
+            standing,
+        })
     }
 
     /// A step with these regions through this unroll.
@@ -87,8 +91,7 @@ impl Rehearsal {
         let standing = [Category::Gradients, Category::Optimiser, Category::Average, Category::Input];
         let standing = standing.map(|category| self.standing[category as usize]).iter().sum::<usize>();
         let most = |category| ledger.most(category);
-        let bytes =
-            standing + most(Category::Parameters) + most(Category::Workspace) + ledger.peak_in_laws();
+        let bytes = standing + most(Category::Parameters) + most(Category::Workspace) + ledger.peak_in_laws();
         Ok(Foreseen { bytes, saved: most(Category::Saved), macs_again, spared })
     }
 

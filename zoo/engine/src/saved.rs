@@ -85,7 +85,10 @@ impl Origin {
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Origin").field("inputs", &self.inputs).field("macs", &self.macs).finish_non_exhaustive()
+        f.debug_struct("Origin")
+            .field("inputs", &self.inputs)
+            .field("macs", &self.macs)
+            .finish_non_exhaustive()
     }
 }
 

@@ -20,8 +20,8 @@ use engine::norm::NormOver;
 use engine::ops::ConvSpec;
 use engine::site::Role;
 
-use crate::published::{CIFAR, DVS_128, REV_DVS, REV_IF, set_up};
 use crate::layers::plain;
+use crate::published::{CIFAR, DVS_128, REV_DVS, REV_IF, set_up};
 use crate::residual::{Place, Residual, START, STEM_MAXIMUM, classifier, conv_norm, stages};
 
 const PAPER: &str = "MS-ResNet: Hu et al., TNNLS 2024; as in S-RevSNN: Zhang & Zhang, AAAI 2024";

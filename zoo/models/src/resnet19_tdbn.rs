@@ -27,8 +27,8 @@ use engine::site::Role;
 use engine::unroll::Unroll;
 use engine::value::Value;
 
-use crate::published::{CIFAR, set_up};
 use crate::layers::plain;
+use crate::published::{CIFAR, set_up};
 use crate::residual::{Place, Residual, START, stages};
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {

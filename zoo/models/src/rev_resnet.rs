@@ -21,8 +21,8 @@ use engine::norm::NormOver;
 use engine::ops::{ConvSpec, PoolKind, PoolSpec};
 use engine::site::Role;
 
-use crate::published::{CIFAR, DVS_128, REV_DVS, REV_IF, set_up};
 use crate::layers::plain;
+use crate::published::{CIFAR, DVS_128, REV_DVS, REV_IF, set_up};
 use crate::residual::{START, classifier, conv_norm};
 
 const PAPER: &str = "S-RevSNN: Zhang & Zhang, AAAI 2024";

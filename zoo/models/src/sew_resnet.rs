@@ -20,8 +20,8 @@ use engine::norm::NormOver;
 use engine::ops::ConvSpec;
 use engine::site::Role;
 
-use crate::published::{IMAGENET, REV_IF, set_up};
 use crate::layers::plain;
+use crate::published::{IMAGENET, REV_IF, set_up};
 use crate::residual::{Place, Residual, START, STEM_MAXIMUM, classifier, conv_norm, stages};
 
 const PAPER: &str = "SEW-ResNet: Fang et al., NeurIPS 2021";

@@ -31,8 +31,8 @@ use engine::unroll::Unroll;
 use engine::value::Value;
 use engine::{Error, Result};
 
-use crate::published::{CIFAR, IMAGENET, TRANSFORMER, set_up};
 use crate::layers::plain;
+use crate::published::{CIFAR, IMAGENET, TRANSFORMER, set_up};
 use crate::residual::{Residual, STEM_MAXIMUM, conv_norm, repeated_conv_norm};
 use crate::spiking_attention::{Axes, perceptron, product_neuron, projected, projection, sizes};
 

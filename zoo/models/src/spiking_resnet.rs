@@ -17,8 +17,8 @@ use engine::norm::NormOver;
 use engine::ops::ConvSpec;
 use engine::site::Role;
 
-use crate::published::{CIFAR, TRANSFORMER, set_up};
 use crate::layers::plain;
+use crate::published::{CIFAR, TRANSFORMER, set_up};
 use crate::residual::{Place, Residual, START, classifier, conv_norm, stages};
 
 pub(crate) static ENTRIES: &[ModelEntry] = &[ModelEntry {

@@ -23,8 +23,8 @@ use engine::norm::NormOver;
 use engine::param::{Init, ParamKind};
 use engine::site::Role;
 
-use crate::published::{CIFAR, DVS_128, REV_DVS, TRANSFORMER, set_up};
 use crate::layers::plain;
+use crate::published::{CIFAR, DVS_128, REV_DVS, TRANSFORMER, set_up};
 use crate::residual::Residual;
 use crate::spiking_attention::{SelfAttention, perceptron, sizes};
 use crate::tokenizer::{Tokenizer, tokenizer};

@@ -4,7 +4,6 @@
 use std::rc::Rc;
 
 use candle_core::{DType, Device};
-use engine::region::Regions;
 use engine::ledger::Category;
 use engine::loss::Loss;
 use engine::method::{Batch, RunSpec};
@@ -12,6 +11,7 @@ use engine::model::{ModelEntry, ModelSpec, Network, Sizes};
 use engine::optim::{OptimSpec, Undecayed};
 use engine::param::{ParamKind, Params};
 use engine::pass::Session;
+use engine::region::Regions;
 use engine::run::Run;
 use engine::unroll::{Through, TimeGradient};
 use keys::Key;

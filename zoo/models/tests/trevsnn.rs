@@ -94,8 +94,7 @@ fn an_untrained_network_guesses_on_every_head() {
         let pass = Pass::new(session, &network.params, &tape, Mode::Train, spec.steps, Key::new(0));
         let mut statistics = Statistics::default();
         let mut port = Through::new(&mut statistics, TimeGradient::Kept);
-        let scores =
-            drive::all_steps(&pass, &mut port, &network.wiring, &images).unwrap();
+        let scores = drive::all_steps(&pass, &mut port, &network.wiring, &images).unwrap();
         let loss = Loss::DeepSupervision { smoothing: 0.1, last: 1.0 };
         let labels = vec![3, 141][..batch].to_vec();
         let (outcome, _) = run::score(&pass, &loss, &scores, &labels.into()).unwrap();

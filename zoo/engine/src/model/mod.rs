@@ -87,6 +87,11 @@ pub trait Levels {
     /// the bit; `None` is plain floating point.
     fn grid(&self) -> Option<Grid>;
 
+    /// Whether levels hold coupled stages, which can be run backwards in depth.
+    fn is_coupled(&self) -> bool {
+        false
+    }
+
     /// Scores `[1, B, classes]` from the deepest level.
     ///
     /// # Errors

@@ -131,9 +131,9 @@ pub fn conv(
         }
         if let Some(weight) = weight_kept {
             let weight = weight.get(pass)?;
-            let dx = backward.pass().gradient(&x_shape, || {
-                Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?)
-            })?;
+            let dx = backward
+                .pass()
+                .gradient(&x_shape, || Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?))?;
             drop(dy);
             backward.give(x_slot, dx)?;
         }

@@ -144,7 +144,9 @@ pub fn fire(
 /// Between which currents a neuron passes gradient as it is, where that is all that backward needs to know.
 fn window(neuron: &Neuron, cell: &Cell) -> Option<(f64, f64)> {
     match cell.surrogate {
-        lif::Surrogate::Window { low, high } if !neuron.has_state() && !neuron.is_smooth() => Some((low, high)),
+        lif::Surrogate::Window { low, high } if !neuron.has_state() && !neuron.is_smooth() => {
+            Some((low, high))
+        }
         _ => None,
     }
 }

@@ -88,9 +88,8 @@ fn masked(pass: &Pass<'_>, key: Key, rate: f64, x: Value, category: Category) ->
         Ok(mask)
     })?;
     if !x.is_sole() {
-        return session.dense(category, x.shape(), || {
-            Ok(elementwise::mask_mul(x.tensor()?, mask.tensor()?, steps)?)
-        });
+        return session
+            .dense(category, x.shape(), || Ok(elementwise::mask_mul(x.tensor()?, mask.tensor()?, steps)?));
     }
     if let (Ok(x), Ok(mask)) = (x.tensor(), mask.tensor()) {
         elementwise::mask_assign(x, mask, steps)?;

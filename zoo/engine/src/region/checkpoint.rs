@@ -12,12 +12,7 @@ use crate::value::Value;
 ///
 /// # Errors
 /// When a segment fails.
-pub fn segments(
-    pass: &Pass<'_>,
-    port: &mut dyn Unroll,
-    segments: &[Segment],
-    x: &Value,
-) -> Result<Value> {
+pub fn segments(pass: &Pass<'_>, port: &mut dyn Unroll, segments: &[Segment], x: &Value) -> Result<Value> {
     segments.iter().try_fold(x.clone(), |x, segment| match segment {
         Segment::Plain(block) => block.forward(pass, port, &x),
         Segment::Coupled(stage) => super::stage(pass, port, stage, &x),

@@ -13,9 +13,9 @@ use crate::ledger::Category;
 use crate::model::{Block, Stage};
 use crate::ops::{accumulate, add_rounded, concat_channels, dense, repeat_steps, split_channels, sum_steps};
 use crate::pass::Pass;
+use crate::saved::{CHEAP, Saved};
 use crate::tape::{Backward, Tape};
 use crate::unroll::Unroll;
-use crate::saved::{CHEAP, Saved};
 use crate::value::Value;
 
 /// Runs a stage: inverted in backward where the pass's regions say so, else with every activation kept.
@@ -72,7 +72,7 @@ fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value)
     let constant = x.steps() != y.steps();
     let x_slot = x.slot.filter(|_| tape.tracks(x));
     let kept = Saved::new(&y);
-    let stage = Rc::clone(stage);
+    let (stage, step) = (Rc::clone(stage), pass.step());
     Ok(tape.record("coupled", y, move |backward, dy| {
         let pass = backward.pass();
         let (mut y1, mut y2) = split_channels(pass, &stage.name, &kept.get(pass)?)?;
@@ -80,8 +80,8 @@ fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value)
         let (mut d1, mut d2) = split_channels(pass, &stage.name, &dy)?;
         drop(dy);
         for block in stage.blocks.iter().rev() {
-            y2 = invert_half(backward, &stage, &*block.g, (&y1, &mut d1), (y2, &d2))?;
-            y1 = invert_half(backward, &stage, &*block.f, (&y2, &mut d2), (y1, &d1))?;
+            y2 = invert_half(backward, (&stage, step), &*block.g, (&y1, &mut d1), (y2, &d2))?;
+            y1 = invert_half(backward, (&stage, step), &*block.f, (&y2, &mut d2), (y1, &d1))?;
         }
         let joined = join_gradients(pass, Some(d1), Some(d2))?;
         backward.give(x_slot, if constant { sum_steps(pass, &joined)? } else { joined })
@@ -119,14 +119,15 @@ fn plain_half(
 /// through it. Returns the stream before the branch was added; `d_input` gains what flowed through the branch.
 fn invert_half(
     backward: &mut Backward<'_>,
-    stage: &Stage,
+    (stage, step): (&Stage, Option<usize>),
     branch: &dyn Block,
     (input, d_input): (&Value, &mut Value),
     (stream, d_stream): (Value, &Value),
 ) -> Result<Value> {
     let (pass, port) = backward.rebuild();
     let tape = pass.session().tape();
-    let inner = pass.on(&tape).rebuilding();
+    // At the step of the forward pass: a walk back over all steps is at none.
+    let inner = pass.on(&tape).at_any(step).rebuilding();
     let leaf = tape.leaf(input);
     let f = branch.forward(&inner, port, &leaf)?;
     let before = combine(&inner.on(&Tape::off()), (&stage.name, stage.grid), &stream, &f, true)?;

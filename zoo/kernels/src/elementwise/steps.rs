@@ -62,7 +62,7 @@ multiversion! {
 multiversion! {
     fn mask_where_it_lies<T: Real>(x: &mut [T], mask: &[T]) {
         for (x, mask) in x.iter_mut().zip(mask) {
-            *x = *x * *mask;
+            *x *= *mask;
         }
     }
 }
