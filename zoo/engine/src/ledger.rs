@@ -129,6 +129,7 @@ pub struct Ledger {
     phase: Cell<Phase>,
     peaks: RefCell<[Peak; Phase::ALL.len()]>,
     serial: Cell<u64>,
+    made: Cell<usize>,
 }
 
 impl Default for Ledger {
@@ -138,6 +139,7 @@ impl Default for Ledger {
             phase: Cell::new(Phase::Idle),
             peaks: RefCell::default(),
             serial: Cell::new(0),
+            made: Cell::new(0),
         }
     }
 }
@@ -173,8 +175,16 @@ impl Ledger {
         self.peaks.borrow().iter().map(|peak| peak.most[category as usize]).max().unwrap_or(0)
     }
 
+    /// Bytes of all values that ops made in the forward phase since the last [`Ledger::restart`], as numbers: what an
+    /// automatic differentiation holds that keeps every value until the loss is dropped, as candle's does.
+    #[must_use]
+    pub fn made_forward(&self) -> usize {
+        self.made.get()
+    }
+
     /// Forgets all peaks: they start again from what is held now.
     pub fn restart(&self) {
+        self.made.set(0);
         *self.peaks.borrow_mut() = Default::default();
         self.observe();
     }
@@ -203,6 +213,13 @@ impl Ledger {
         let slot = &mut held[category as usize];
         debug_assert!(*slot >= bytes, "released more {} than was held", category.id());
         *slot = slot.saturating_sub(bytes);
+    }
+
+    /// Notes that an op made a value which takes `bytes` as numbers.
+    pub(crate) fn make(&self, bytes: usize) {
+        if self.phase.get() == Phase::Forward {
+            self.made.set(self.made.get() + bytes);
+        }
     }
 
     /// A number never given before: the identity of a value.

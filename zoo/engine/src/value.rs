@@ -101,6 +101,9 @@ impl Value {
         tensor: Option<Tensor>,
     ) -> Self {
         let bytes = shape.iter().product::<usize>() * dtype.size_in_bytes();
+        if category == Category::Passing {
+            ledger.make(bytes);
+        }
         Self {
             shape: shape.into(),
             dtype,
@@ -113,6 +116,7 @@ impl Value {
 
     pub(crate) fn spikes_of(ledger: &Rc<Ledger>, shape: &[usize], dtype: DType, bits: Option<Bits>) -> Self {
         let (rows, plane) = rows_and_plane(shape);
+        ledger.make(rows * plane * dtype.size_in_bytes());
         Self {
             shape: shape.into(),
             dtype,
@@ -126,6 +130,7 @@ impl Value {
     pub(crate) fn folded_of(ledger: &Rc<Ledger>, folded: Folded) -> Self {
         let channels = folded.x.channels();
         let bytes = 2 * folded.groups * channels * folded.x.dtype.size_in_bytes();
+        ledger.make(folded.x.len() * folded.x.dtype.size_in_bytes());
         Self {
             shape: Rc::clone(&folded.x.shape),
             dtype: folded.x.dtype,
