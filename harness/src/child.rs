@@ -254,18 +254,19 @@ fn after(began: Instant) -> String {
 }
 
 /// Rust's words about an allocation that failed.
-fn refused_allocation(complaints: &VecDeque<String>) -> Option<&str> {
+pub(crate) fn refused_allocation(complaints: &VecDeque<String>) -> Option<&str> {
     let says = |line: &&String| line.contains("memory allocation of") && line.contains("failed");
     complaints.iter().find(says).map(String::as_str)
 }
 
 /// The last line that says something: hints about backtraces do not.
-fn last_words(complaints: &VecDeque<String>) -> Option<&str> {
+pub(crate) fn last_words(complaints: &VecDeque<String>) -> Option<&str> {
     let says = |line: &&String| !line.starts_with("note: ") && !line.starts_with("stack backtrace");
     complaints.iter().rev().find(says).map(String::as_str)
 }
 
-fn describe(ended: ExitStatus) -> String {
+/// How a process ended that gave no result.
+pub(crate) fn describe(ended: ExitStatus) -> String {
     match (signal(ended), ended.code()) {
         (Some(signal), _) => format!("ended by signal {signal}"),
         (None, Some(code)) => format!("ended with exit code {code} without a result"),

@@ -14,7 +14,7 @@ use crate::quantity;
 use crate::select::Selection;
 use crate::suite::{MOST_COUNTED, MOST_STEPS};
 use crate::trial;
-use crate::verb::{self, list::Kind};
+use crate::verb::{self, list::Kind, measure::Command};
 
 /// Names methods and models, and is therefore no code.
 const EXAMPLES: &str = include_str!("examples.txt");
@@ -73,6 +73,16 @@ enum Verb {
         changes: verb::model::Changes,
         #[command(flatten)]
         asked: verb::plan::Asked,
+    },
+    /// Run training steps of a network, each method in a process of its own, and print what they held and how long they
+    /// took, beside the plan.
+    Measure {
+        /// Model id, as in `harness list models`.
+        name: String,
+        #[command(flatten)]
+        changes: verb::model::Changes,
+        #[command(flatten)]
+        asked: verb::measure::Asked,
     },
     /// Replay golden cases of the authors' code and compare every tensor; exit 1 where one differs.
     Probe {
@@ -248,6 +258,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// What trials and measurements are started with.
+fn program(arguments: &[OsString]) -> OsString {
+    arguments.first().cloned().unwrap_or_else(|| Arguments::command().get_name().into())
+}
+
 fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<ExitCode> {
     if arguments.len() < 2 {
         write!(output, "{START}")?;
@@ -261,11 +276,7 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
         }
     };
     match parsed.verb {
-        None => {
-            let program =
-                arguments.first().cloned().unwrap_or_else(|| Arguments::command().get_name().into());
-            verb::run::run(&parsed.run, program, output)
-        }
+        None => verb::run::run(&parsed.run, program(arguments), output),
         Some(Verb::List { kind }) => verb::list::list(kind, output).map(|()| ExitCode::SUCCESS),
         Some(Verb::Report { dir, to }) => {
             verb::report::report(&dir, to.as_deref(), output).map(|()| ExitCode::SUCCESS)
@@ -276,6 +287,12 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
         }
         Some(Verb::Plan { name, changes, asked }) => {
             verb::plan::plan(&name, &changes, &asked, output).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Verb::Measure { name, changes, asked }) => {
+            // The verb is the first word: no flag can stand before it.
+            let own =
+                Command { program: program(arguments), flags: arguments.iter().skip(2).cloned().collect() };
+            verb::measure::measure(&name, &changes, &asked, &own, output)
         }
         Some(Verb::Probe { cases, each }) => verb::probe::probe(&cases, each, output),
         Some(Verb::Regress { request }) => verb::regress::regress(&request, output),

@@ -10,9 +10,9 @@ use engine::method::{Method, Unsupported};
 use crate::configuration::Configuration;
 use crate::device;
 use crate::error::{Error, Result};
-use crate::forecast::Setup;
 use crate::recipe::Recipe;
 use crate::select::Selection;
+use crate::setup::Setup;
 use crate::shelf;
 use crate::suggest::Unknown;
 use crate::suite::{Budget, Case, Suite};
@@ -200,7 +200,7 @@ pub(crate) fn loaders(
 /// Why a trial's step does not fit into its memory budget, if it doesn't.
 fn beyond_budget(configuration: &Configuration, method: &dyn Method) -> Result<Option<Unsupported>> {
     let setup = Setup::of(configuration)?;
-    match setup.step(method, configuration.network.steps, configuration.budget.batch) {
+    match setup.forecast(method, configuration.network.steps, configuration.budget.batch) {
         Ok(_) => Ok(None),
         Err(engine::Error::Unsupported(reason)) => Ok(Some(reason)),
         Err(source) => Err(Error::Setting { place: configuration.key(), source }),

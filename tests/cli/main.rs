@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod measure;
 mod plan;
 mod probe;
 mod regress;

@@ -21,7 +21,8 @@ pub(super) fn read(steps: &[f64], train_seconds: f64, eval_seconds: f64) -> Cloc
     }
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+/// The middle one, or the mean of the two in the middle; nothing of nothing.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

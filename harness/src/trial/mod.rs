@@ -15,6 +15,7 @@ use results::Status;
 use crate::error::Error;
 use crate::event::{Assignment, Event, Measured};
 use crate::plan;
+pub(crate) use clock::median;
 use report::Reporter;
 
 /// Stack of the threads that compute. Training runs on one of them, so that the work inside a kernel never has to

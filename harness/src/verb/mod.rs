@@ -1,6 +1,8 @@
 //! What the program can be asked to do, one file a verb.
 
 pub(crate) mod list;
+pub(crate) mod measure;
+pub(crate) mod measured;
 pub(crate) mod model;
 pub(crate) mod plan;
 pub(crate) mod probe;
@@ -8,3 +10,4 @@ pub(crate) mod recipe;
 pub(crate) mod regress;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod step;
