@@ -16,6 +16,8 @@ use crate::setup::Setup;
 pub(crate) struct Forecast {
     /// By category; of workspace the most that any op asks for, as it is kept.
     held: Bytes,
+    /// All values that the forward pass made, as numbers.
+    made: usize,
 }
 
 impl Forecast {
@@ -23,11 +25,16 @@ impl Forecast {
     pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
         let mut held = ledger.peak_of_all().held;
         held[Category::Workspace as usize] = ledger.most(Category::Workspace);
-        Self { held }
+        Self { held, made: ledger.made_forward() }
     }
 
     pub(crate) fn of(&self, category: Category) -> usize {
         self.held[category as usize]
+    }
+
+    /// Activations that an automatic differentiation holds which keeps every value of the forward pass, as candle's does.
+    pub(crate) fn kept_by_autograd(&self) -> usize {
+        self.made
     }
 
     /// All categories, workspace included.
