@@ -1,7 +1,7 @@
 """Measures this project and PyTorch + SpikingJelly in turns and writes one line a run.
 
     .venv/bin/python compare.py --harness ../../target/release/harness
-    .venv/bin/python compare.py --table results/preact-vgg.csv
+    .venv/bin/python compare.py --table results/*.csv
 
 Each run is a process of its own. Before anything is measured, the peer's networks are checked against golden cases
 and both sides' parameters are counted.
@@ -221,7 +221,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--table", type=Path, metavar="CSV", help="print the table of a file, measure nothing"
+        "--table", type=Path, nargs="+", metavar="CSV", help="print the table of files, measure nothing"
     )
     default = REPOSITORY / "target" / "release" / "harness"
     parser.add_argument("--harness", type=Path, default=default, help="a release build (%(default)s)")
@@ -238,7 +238,7 @@ def main() -> None:
     )
     flags = parser.parse_args()
     if flags.table is not None:
-        print(table(read(flags.table)))
+        print(table([run for path in flags.table for run in read(path)]))
         return
     subprocess.run([sys.executable, HERE / "check.py"], check=True)
     machine, runs = Machine.here(), []
