@@ -100,18 +100,22 @@ pub fn set_limit(bytes: usize) {
 }
 
 /// Asks the C library's heap to keep freed pages instead of giving them back to the system. A tensor of some megabytes
-/// is otherwise a fresh mapping each time, and its page faults cost more than many kernels. Call it once, at the start
-/// of a process; where the C library has no such switch it does nothing.
+/// is otherwise a fresh mapping each time, and its page faults cost more than many kernels. All threads share one heap: what
+/// one of them frees the others take, in place of as much again. Call it once, at the start of a process; where the C
+/// library has no such switch it does nothing.
 pub fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const TRIM_THRESHOLD: i32 = -1;
         const TOP_PAD: i32 = -2;
         const MMAP_MAX: i32 = -4;
+        const ARENA_MAX: i32 = -8;
         unsafe extern "C" {
             fn mallopt(parameter: i32, value: i32) -> i32;
         }
-        for (parameter, value) in [(MMAP_MAX, 0), (TRIM_THRESHOLD, i32::MAX), (TOP_PAD, 64 << 20)] {
+        for (parameter, value) in
+            [(MMAP_MAX, 0), (TRIM_THRESHOLD, i32::MAX), (TOP_PAD, 64 << 20), (ARENA_MAX, 1)]
+        {
             // SAFETY: `mallopt` of glibc takes any pair of ints and answers 0 for those it does not know.
             unsafe { mallopt(parameter, value) };
         }

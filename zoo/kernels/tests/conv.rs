@@ -98,12 +98,77 @@ fn spikes_as_bits_give_the_bits_of_spikes_as_numbers() {
             backward_weight(&s, x, &c.dy, &into, false).unwrap();
             into
         };
-        assert_eq!(
-            bits(&dw(Operand::Spikes(&packed))),
-            bits(&dw(Operand::Dense(&x))),
-            "dw of {s:?} at {rate}"
-        );
+        let (from_bits, from_numbers) = (dw(Operand::Spikes(&packed)), dw(Operand::Dense(&x)));
+        if is_event_driven(&s) {
+            // Another order of the same sums.
+            close(&from_bits, &from_numbers, 1e-5, &format!("dw of {s:?} at {rate}"));
+        } else {
+            assert_eq!(bits(&from_bits), bits(&from_numbers), "dw of {s:?} at {rate}");
+        }
     }
+}
+
+/// Whether the weight gradient from spikes goes event by event.
+fn is_event_driven(s: &ConvShape) -> bool {
+    s.kernel == (3, 3) && s.stride == 1 && s.pad == 1 && s.groups == 1 && s.c_out >= 16
+}
+
+/// `max |a - b|` is at most so much of the largest `|b|`.
+fn close(a: &Tensor, b: &Tensor, share: f64, place: &str) {
+    let (a, b) = (list(a), list(b));
+    let most = b.iter().fold(0.0_f64, |most, b| most.max(b.abs()));
+    let off = a.iter().zip(&b).fold(0.0_f64, |off, (a, b)| off.max((a - b).abs()));
+    assert!(off <= share * most, "{place}: {off} of {most}");
+}
+
+#[test]
+fn events_give_the_bits_of_the_plain_loop_over_pixels() {
+    // Odd sizes: maps of one pixel, rows that end inside a byte, channels that fill no lane, windows of several images
+    // and of a few rows, and parts of the images.
+    let shapes = [
+        ((1, 1), (1, 16), 1, 1),
+        ((3, 5), (5, 17), 7, 3),
+        ((2, 9), (65, 33), 9, 13),
+        ((5, 64), (64, 31), 4, 4),
+        ((3, 2), (3, 40), 37, 29),
+        ((1, 1), (2, 16), 3, 400),
+    ];
+    for ((n, c_in), (_, c_out), h, w) in shapes {
+        let s = ConvShape { n, c_in, h, w, c_out, kernel: (3, 3), stride: 1, pad: 1, groups: 1 };
+        assert!(is_event_driven(&s));
+        let dy = tensor(2, &[n, c_out, h, w], DType::F32);
+        for rate in [0.0, 0.2, 1.0] {
+            let x = spikes(9, &[n, c_in, h, w], rate);
+            let into = Tensor::zeros((c_out, c_in, 3, 3), DType::F32, dy.device()).unwrap();
+            backward_weight(&s, Operand::Spikes(&packed(&x, n * c_in)), &dy, &into, false).unwrap();
+            let expected = over_pixels(&s, &list(&x), &list(&dy));
+            let found: Vec<f32> = list(&into).into_iter().map(|value| value as f32).collect();
+            if n == 1 {
+                assert_eq!(found, expected, "{s:?} at {rate}");
+            } else {
+                // The images are summed in parts.
+                let expected = Tensor::from_vec(expected, into.dims(), dy.device()).unwrap();
+                close(&into, &expected, 1e-5, &format!("{s:?} at {rate}"));
+            }
+        }
+    }
+}
+
+/// The weight gradient in f32, each weight's sum over images, rows and columns of the input in order.
+fn over_pixels(s: &ConvShape, x: &[f64], dy: &[f64]) -> Vec<f32> {
+    let mut sums = vec![0.0_f32; s.c_out * s.c_in * 9];
+    let pixels = (0..s.n).flat_map(|n| (0..s.h).flat_map(move |i| (0..s.w).map(move |j| (n, i, j))));
+    for (n, i, j) in pixels {
+        for (c, o, tap) in (0..s.c_in * s.c_out * 9).map(|k| (k / 9 / s.c_out, k / 9 % s.c_out, k % 9)) {
+            let (row, column) = ((i + 1).wrapping_sub(tap / 3), (j + 1).wrapping_sub(tap % 3));
+            if row < s.h && column < s.w {
+                let spike = x[((n * s.c_in + c) * s.h + i) * s.w + j] as f32;
+                sums[(o * s.c_in + c) * 9 + tap] +=
+                    spike * dy[((n * s.c_out + o) * s.h + row) * s.w + column] as f32;
+            }
+        }
+    }
+    sums
 }
 
 #[test]

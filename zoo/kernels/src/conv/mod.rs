@@ -10,6 +10,7 @@
 //! (`plain`), which are the oracle of the tests.
 
 mod depthwise;
+mod events;
 mod plain;
 mod unfolded;
 
@@ -172,6 +173,10 @@ impl Arm for f32 {
     fn backward_weight(s: &ConvShape, x: Source<f32>, dy: &[f32], dw: &mut [f32], accumulate: bool) {
         if s.is_depthwise() {
             depthwise::backward_weight(s, x, dy, dw, accumulate);
+        } else if let (Source::Spikes(bytes, plane), true) = (x, events::serves(s))
+            && plane == s.h * s.w
+        {
+            events::backward_weight(s, bytes, dy, dw, accumulate);
         } else {
             unfolded::backward_weight(s, x, dy, dw, accumulate);
         }
@@ -182,6 +187,7 @@ impl Arm for f32 {
 pub fn workspace_bytes(s: &ConvShape, dtype: DType) -> usize {
     match dtype {
         DType::F32 if s.is_depthwise() => depthwise::workspace_bytes(s),
+        DType::F32 if events::serves(s) => unfolded::workspace_bytes(s).max(events::workspace_bytes(s)),
         DType::F32 => unfolded::workspace_bytes(s),
         _ => 0,
     }
