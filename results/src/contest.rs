@@ -48,7 +48,9 @@ pub(crate) fn contests(records: &Records) -> Vec<Contest<'_>> {
 
 /// Every method of a campaign, by name: the order behind colours, so that a method looks the same everywhere.
 pub(crate) fn methods(records: &Records) -> Vec<&str> {
-    let names: BTreeSet<&str> = records.trials.iter().map(|trial| trial.method.as_str()).collect();
+    let of_trials = records.trials.iter().map(|trial| trial.method.as_str());
+    let names: BTreeSet<&str> =
+        of_trials.chain(records.scaling.iter().map(|row| row.method.as_str())).collect();
     names.into_iter().collect()
 }
 
@@ -173,7 +175,7 @@ pub(crate) fn verdict(trial: &Trial) -> String {
     format!("{}{}", trial.status, noted(&trial.note))
 }
 
-fn noted(note: &str) -> String {
+pub(crate) fn noted(note: &str) -> String {
     let note = note.trim();
     if note.is_empty() { String::new() } else { format!(": {note}") }
 }

@@ -5,7 +5,9 @@ mod baseline;
 pub mod chart;
 mod contest;
 mod error;
+mod fit;
 mod page;
+mod points;
 mod quantity;
 mod read;
 pub mod record;
@@ -13,11 +15,16 @@ pub mod render;
 mod report;
 mod rows;
 mod store;
+mod sweep;
 pub mod table;
 
 pub use baseline::{BASELINE_SCHEMA, MemoryRow, read_baseline, write_baseline};
 pub use error::Error;
+pub use points::Points;
 pub use read::{Records, read};
-pub use record::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Status, Trial};
+pub use record::{
+    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, OpsRow, Row, SCHEMA, ScalingRow,
+    Status, Trial,
+};
 pub use report::{ReportPaths, report};
 pub use store::{Campaign, Details};

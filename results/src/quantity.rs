@@ -25,6 +25,18 @@ pub(crate) fn kib(bytes: f64) -> String {
     if bytes == 0.0 { "0".to_owned() } else { signed_plain(bytes / KIB, 2) }
 }
 
+/// A number of things in millions: `1234567.0` is `1.235`.
+pub(crate) fn millions(count: f64) -> String {
+    format!("{:.3}", count / 1e6)
+}
+
+/// A number that is not negative with three digits that say something, more before the point: `45.7`, `0.0312`, `1234`.
+pub(crate) fn three_digits(value: f64) -> String {
+    let before = if value > 0.0 { value.log10().floor() } else { 0.0 };
+    let decimals = (2.0 - before).clamp(0.0, 6.0) as usize;
+    format!("{value:.decimals$}")
+}
+
 /// A ratio: `0.5` is `0.50×`.
 pub(crate) fn times(ratio: f64) -> String {
     format!("{ratio:.2}×")
@@ -92,6 +104,12 @@ fn signed_plain(value: f64, decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_digits_say_something_whatever_the_size() {
+        let told = [45.678, 0.031_24, 1234.4, 0.0].map(three_digits);
+        assert_eq!(told, ["45.7", "0.0312", "1234", "0.00"]);
+    }
 
     #[test]
     fn differences_carry_a_sign_unless_they_round_to_zero() {

@@ -1,7 +1,10 @@
 //! A campaign folder that is read from.
 
 use crate::error::Error;
-use crate::record::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Trial};
+use crate::record::{
+    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, OpsRow, Row, SCHEMA, ScalingRow,
+    Trial,
+};
 use crate::rows;
 use crate::store::read_environment;
 use std::collections::BTreeMap;
@@ -20,43 +23,56 @@ pub struct Records {
     pub ops: Vec<OpsRow>,
     /// How right the gradients were, layer by layer.
     pub fidelity: Vec<FidelityRow>,
+    /// One row a point of a sweep, in the order in which the points were first finished.
+    pub scaling: Vec<ScalingRow>,
+    /// One row a point of an inference sweep, in the same order.
+    pub inference: Vec<InferenceRow>,
     /// The machine; `None` if the campaign has no environment file.
     pub environment: Option<Environment>,
+}
+
+impl Records {
+    /// Whether there is neither a trial nor a point.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.trials.is_empty() && self.scaling.is_empty() && self.inference.is_empty()
+    }
 }
 
 /// Reads a campaign folder; torn last lines and rows of unfinished or repeated attempts are left out.
 pub fn read(dir: impl AsRef<Path>) -> Result<Records, Error> {
     let dir = dir.as_ref();
-    let path = dir.join(Trial::FILE);
-    if !path.exists() {
-        return Err(Error::NoRecords { path });
+    if ![Trial::FILE, ScalingRow::FILE, InferenceRow::FILE].iter().any(|file| dir.join(file).exists()) {
+        return Err(Error::NoRecords { path: dir.join(Trial::FILE) });
     }
-    let trials = trials(dir)?;
-    let newest = trials.iter().map(|trial| (trial.trial.clone(), trial.attempt)).collect();
+    let trials: Vec<Trial> = newest(dir)?;
+    let attempts = trials.iter().map(|trial| (trial.trial.clone(), trial.attempt)).collect();
     Ok(Records {
-        curve: details(dir, &newest)?,
-        ledger: details(dir, &newest)?,
-        ops: details(dir, &newest)?,
-        fidelity: details(dir, &newest)?,
+        curve: details(dir, &attempts)?,
+        ledger: details(dir, &attempts)?,
+        ops: details(dir, &attempts)?,
+        fidelity: details(dir, &attempts)?,
+        scaling: newest(dir)?,
+        inference: newest(dir)?,
         environment: read_environment(dir)?,
         trials,
     })
 }
 
-/// The newest attempt at each trial.
-pub(crate) fn trials(dir: &Path) -> Result<Vec<Trial>, Error> {
-    let mut newest: Vec<Trial> = Vec::new();
+/// The newest attempt at each trial or point.
+pub(crate) fn newest<R: Head>(dir: &Path) -> Result<Vec<R>, Error> {
+    let mut newest: Vec<R> = Vec::new();
     let mut place: BTreeMap<String, usize> = BTreeMap::new();
-    for (line, row) in rows::read::<Trial>(dir)? {
-        if row.schema != SCHEMA {
-            let path = dir.join(Trial::FILE);
-            return Err(Error::Schema { path, line, expected: SCHEMA, found: row.schema });
+    for (line, row) in rows::read::<R>(dir)? {
+        if row.schema() != SCHEMA {
+            let path = dir.join(R::FILE);
+            return Err(Error::Schema { path, line, expected: SCHEMA, found: row.schema() });
         }
-        match place.get(&row.trial) {
-            Some(&index) if newest[index].attempt <= row.attempt => newest[index] = row,
+        match place.get(row.trial()) {
+            Some(&index) if newest[index].attempt() <= row.attempt() => newest[index] = row,
             Some(_) => {}
             None => {
-                place.insert(row.trial.clone(), newest.len());
+                place.insert(row.trial().to_owned(), newest.len());
                 newest.push(row);
             }
         }

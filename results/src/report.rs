@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct ReportPaths {
     /// The page.
     pub page: PathBuf,
-    /// The tables, as Markdown and as CSV.
+    /// The tables, as Markdown and as CSV; a table with nothing to show has no file.
     pub tables: Vec<PathBuf>,
     /// The charts, as SVG and as PNG; a chart with nothing to draw has no file.
     pub charts: Vec<PathBuf>,
@@ -27,7 +27,7 @@ pub struct ReportPaths {
 /// in every file that can hold it.
 pub fn report(dir: &Path, out: &Path, command: &str) -> Result<ReportPaths, Error> {
     let records = read(dir)?;
-    if records.trials.is_empty() {
+    if records.is_empty() {
         return Err(Error::NoRows { path: dir.join(Trial::FILE) });
     }
     std::fs::create_dir_all(out).map_err(|source| Error::Folder { path: out.to_owned(), source })?;
@@ -41,6 +41,12 @@ pub fn report(dir: &Path, out: &Path, command: &str) -> Result<ReportPaths, Erro
     let mut grids = Vec::new();
     for table in TABLES {
         let grid = (table.grid)(&records);
+        if grid.groups.is_empty() {
+            for kind in ["md", "csv"] {
+                remove(&out.join(format!("{}.{kind}", table.id)))?;
+            }
+            continue;
+        }
         let markdown = render::markdown(&grid, command);
         paths.tables.push(write(format!("{}.md", table.id), markdown.as_bytes())?);
         paths.tables.push(write(format!("{}.csv", table.id), render::csv(&grid).as_bytes())?);
@@ -49,7 +55,6 @@ pub fn report(dir: &Path, out: &Path, command: &str) -> Result<ReportPaths, Erro
     let mut pictures = Vec::new();
     for Chart { id, figure } in CHARTS {
         let Some(figure) = figure(&records) else {
-            // An earlier report's drawing would pass for this one's.
             for kind in ["svg", "png"] {
                 remove(&out.join(format!("{id}.{kind}")))?;
             }
@@ -64,6 +69,7 @@ pub fn report(dir: &Path, out: &Path, command: &str) -> Result<ReportPaths, Erro
     Ok(paths)
 }
 
+/// Removes a file of an earlier report, which would pass for this one's.
 fn remove(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {

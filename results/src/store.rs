@@ -49,10 +49,8 @@ impl Campaign {
         let dir = dir.as_ref().to_owned();
         let folder = |source| Error::Folder { path: dir.clone(), source };
         std::fs::create_dir_all(&dir).map_err(folder)?;
-        let name =
-            dir.canonicalize().map_err(folder)?.file_name().map(|name| name.to_string_lossy().into_owned());
         let mut campaign = Campaign {
-            name: name.unwrap_or_default(),
+            name: name_of(&dir).map_err(folder)?,
             trials: RowFile::open::<Trial>(&dir)?,
             curve: RowFile::open::<CurvePoint>(&dir)?,
             ledger: RowFile::open::<LedgerRow>(&dir)?,
@@ -116,22 +114,7 @@ impl Campaign {
     ///
     /// Tools may change between two sittings (each trial row keeps its own revision); the file tells the newest.
     pub fn set_environment(&self, environment: &Environment) -> Result<(), Error> {
-        let path = self.dir.join(Environment::FILE);
-        if let Some(old) = read_environment(&self.dir)? {
-            if old == *environment {
-                return Ok(());
-            }
-            if !old.same_machine(environment) {
-                let machine = |environment: &Environment| {
-                    [environment.cpu.as_str(), environment.gpu.as_str()].join(" ").trim().to_owned()
-                };
-                return Err(Error::Machine { path, found: machine(&old), here: machine(environment) });
-            }
-        }
-        let text = serde_json::to_string_pretty(environment)
-            .map_err(|source| Error::Json { path: path.clone(), source })?;
-        write_whole(&path, format!("{text}\n").as_bytes())?;
-        sync_folder(&self.dir)
+        write_environment(&self.dir, environment)
     }
 
     fn index(&mut self) -> Result<(), Error> {
@@ -140,7 +123,7 @@ impl Campaign {
         self.count_attempts::<OpsRow>()?;
         self.count_attempts::<FidelityRow>()?;
         self.count_attempts::<Trial>()?;
-        for row in crate::read::trials(&self.dir)? {
+        for row in crate::read::newest::<Trial>(&self.dir)? {
             self.latest.insert(row.trial, (row.config_hash, row.status));
         }
         Ok(())
@@ -161,6 +144,32 @@ fn keyed<R: Row>(rows: &[R], trial: &str, attempt: u32) -> Vec<R> {
         row.set_key(trial, attempt);
     }
     rows
+}
+
+/// The name of a folder, however it was written.
+pub(crate) fn name_of(dir: &Path) -> std::io::Result<String> {
+    let whole = dir.canonicalize()?;
+    Ok(whole.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+/// Writes the environment file of a folder; one of another machine is an error.
+pub(crate) fn write_environment(dir: &Path, environment: &Environment) -> Result<(), Error> {
+    let path = dir.join(Environment::FILE);
+    if let Some(old) = read_environment(dir)? {
+        if old == *environment {
+            return Ok(());
+        }
+        if !old.same_machine(environment) {
+            let machine = |environment: &Environment| {
+                [environment.cpu.as_str(), environment.gpu.as_str()].join(" ").trim().to_owned()
+            };
+            return Err(Error::Machine { path, found: machine(&old), here: machine(environment) });
+        }
+    }
+    let text = serde_json::to_string_pretty(environment)
+        .map_err(|source| Error::Json { path: path.clone(), source })?;
+    write_whole(&path, format!("{text}\n").as_bytes())?;
+    sync_folder(dir)
 }
 
 /// Reads the environment file; `None` if there is none.
@@ -186,7 +195,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Makes new names in a folder durable. Only Unix can open a folder to sync it; elsewhere the file system does.
-fn sync_folder(dir: &Path) -> Result<(), Error> {
+pub(crate) fn sync_folder(dir: &Path) -> Result<(), Error> {
     if cfg!(unix) {
         let synced = File::open(dir).and_then(|folder| folder.sync_all());
         synced.map_err(|source| Error::Folder { path: dir.to_owned(), source })?;

@@ -1,6 +1,8 @@
 //! The format, its description and its code agree.
 
-use results::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Trial};
+use results::{
+    CurvePoint, Environment, FidelityRow, InferenceRow, LedgerRow, OpsRow, Row, SCHEMA, ScalingRow, Trial,
+};
 use std::path::Path;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -34,7 +36,9 @@ fn every_column_is_documented_in_its_place() -> Outcome {
     agrees(&CurvePoint::default())?;
     agrees(&LedgerRow::default())?;
     agrees(&OpsRow::default())?;
-    agrees(&FidelityRow::default())
+    agrees(&FidelityRow::default())?;
+    agrees(&ScalingRow::default())?;
+    agrees(&InferenceRow::default())
 }
 
 #[test]

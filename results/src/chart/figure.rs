@@ -30,6 +30,15 @@ pub enum Body {
         /// The groups.
         groups: Vec<BarGroup>,
     },
+    /// Groups of horizontal bars made of parts, each over an axis of its own that begins at 0.
+    Stacks {
+        /// What the axes show, with its unit.
+        label: String,
+        /// Names of the parts, for the legend.
+        parts: Vec<String>,
+        /// The groups.
+        groups: Vec<StackGroup>,
+    },
 }
 
 /// One panel of points or lines.
@@ -102,6 +111,28 @@ pub struct Bar {
     pub text: String,
 }
 
+/// Stacks that belong together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackGroup {
+    /// Heading.
+    pub title: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The stacks from top to bottom.
+    pub stacks: Vec<Stack>,
+}
+
+/// A horizontal bar made of parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stack {
+    /// The label before the bar.
+    pub name: String,
+    /// Length of each part, in the order of the figure's parts.
+    pub values: Vec<f64>,
+    /// The label behind the bar.
+    pub text: String,
+}
+
 impl Axis {
     /// A linear axis that covers the values, with ticks at 1, 2 or 5 times a power of ten.
     ///
@@ -153,6 +184,22 @@ impl Axis {
             high: last.exp2(),
             ticks: ticks.map(|at| (at, format!("{at}"))).collect(),
         }
+    }
+
+    /// The same axis with a little room before its first tick and behind its last, so that markers there cover no text.
+    pub fn with_margins(self) -> Axis {
+        const SHARE: f64 = 0.06;
+        let (low, high) = match self.scale {
+            Scale::Linear => {
+                let room = (self.high - self.low) * SHARE;
+                (self.low - room, self.high + room)
+            }
+            Scale::Log2 => {
+                let room = (self.high / self.low).powf(SHARE);
+                (self.low / room, self.high * room)
+            }
+        };
+        Axis { low, high, ..self }
     }
 
     /// Where a value lies between the axis' beginning (0) and its end (1).

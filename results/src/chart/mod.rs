@@ -2,10 +2,13 @@
 
 mod accuracy_memory;
 mod figure;
+mod inference_steps;
 mod memory_steps;
+mod scaling_categories;
+mod scaling_lines;
 mod step_time;
 
-pub use figure::{Axis, Bar, BarGroup, Body, Figure, Panel, Scale, Series};
+pub use figure::{Axis, Bar, BarGroup, Body, Figure, Panel, Scale, Series, Stack, StackGroup};
 
 use crate::read::Records;
 
@@ -19,7 +22,15 @@ pub struct Chart {
 }
 
 /// Every chart, in the order in which a report shows them.
-pub static CHARTS: &[Chart] = &[accuracy_memory::CHART, memory_steps::CHART, step_time::CHART];
+pub static CHARTS: &[Chart] = &[
+    accuracy_memory::CHART,
+    memory_steps::CHART,
+    step_time::CHART,
+    scaling_lines::AGAINST_STEPS,
+    scaling_lines::AGAINST_BLOCKS,
+    scaling_categories::CHART,
+    inference_steps::CHART,
+];
 
 /// Place of a method in the name order of the campaign's methods.
 fn method_place(methods: &[&str], method: &str) -> usize {

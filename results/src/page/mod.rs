@@ -1,13 +1,16 @@
 //! The page: one file with everything in it, for people. No scripts and nothing from elsewhere, so that it can be
 //! mailed, archived and opened in ten years.
 
+mod outcome;
+mod settings;
+
 use crate::chart::Figure;
-use crate::contest::verdict;
 use crate::quantity::MIB;
 use crate::read::Records;
-use crate::record::{Status, Trial};
+use crate::record::Status;
 use crate::render::{self, Ink, escape};
 use crate::table::Grid;
+use outcome::outcomes;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -26,7 +29,7 @@ pub(crate) fn page(records: &Records, grids: &[Grid], pictures: &[Picture], comm
     pictures.iter().for_each(|picture| body.push_str(&chart(picture)));
     rest.iter().for_each(|grid| body.push_str(&table(grid)));
     body.push_str(&notes(records));
-    body.push_str(&settings(records));
+    body.push_str(&facts("Settings", &settings::settings(records)));
     body.push_str(&environment(records));
     body.push_str(&columns(grids));
     let command = escape(command);
@@ -47,8 +50,8 @@ pub(crate) fn page(records: &Records, grids: &[Grid], pictures: &[Picture], comm
 }
 
 fn title(records: &Records) -> String {
-    match records.trials.first() {
-        Some(trial) => format!("Training spiking neural networks: suite {}", trial.suite),
+    match outcomes(records).first() {
+        Some(first) => format!("Training spiking neural networks: suite {}", first.suite),
         None => "Training spiking neural networks: no records".to_owned(),
     }
 }
@@ -76,20 +79,23 @@ fn dark() -> String {
 }
 
 fn head(records: &Records) -> String {
-    let trials = &records.trials;
-    let count = |status: Status| trials.iter().filter(|trial| trial.status == status).count();
+    let outcomes = outcomes(records);
+    let count = |status: Status| outcomes.iter().filter(|outcome| outcome.status == status).count();
     let ends: Vec<String> = Status::ALL
         .into_iter()
         .filter(|status| count(*status) > 0)
         .map(|status| format!("{} {status}", count(status)))
         .collect();
-    let mut parts = vec![format!("{} trials: {}", trials.len(), ends.join(", "))];
-    if let Some(first) =
-        trials.iter().map(|trial| trial.started_utc.as_str()).filter(|at| !at.is_empty()).min()
+    let (trials, points) = (records.trials.len(), records.scaling.len() + records.inference.len());
+    let counts = [(trials, "trials"), (points, "points")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| format!("{count} {noun}"));
+    let counts = counts.collect::<Vec<_>>().join(" and ");
+    let mut parts = vec![format!("{counts}: {}", ends.join(", "))];
+    if let Some(first) = outcomes.iter().map(|outcome| outcome.started_utc).filter(|at| !at.is_empty()).min()
     {
         parts.push(format!("begun {first}"));
     }
-    if let Some(campaign) = trials.first().map(|trial| &trial.campaign) {
+    if let Some(campaign) = outcomes.first().map(|outcome| outcome.campaign) {
         parts.push(format!("campaign {campaign}"));
     }
     let (title, lead) = (escape(&title(records)), escape(&parts.join(" · ")));
@@ -112,12 +118,23 @@ fn chart(picture: &Picture) -> String {
 
 /// What a reader must know before believing a number.
 fn notes(records: &Records) -> String {
+    let outcomes = outcomes(records);
     let mut items: Vec<String> = Vec::new();
-    for trial in &records.trials {
-        if trial.status != Status::Ok || !trial.note.trim().is_empty() {
-            items.push(format!("<code>{}</code> {}", escape(&trial.trial), escape(&verdict(trial))));
+    // Points of one line share a key, and mostly a reason.
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for outcome in &outcomes {
+        if outcome.status != Status::Ok || !outcome.note.trim().is_empty() {
+            let line = format!("<code>{}</code> {}", escape(&outcome.key), escape(&outcome.verdict()));
+            match told.iter_mut().find(|(other, _)| *other == line) {
+                Some((_, times)) => *times += 1,
+                None => told.push((line, 1)),
+            }
         }
     }
+    items.extend(told.into_iter().map(|(line, times)| match times {
+        1 => line,
+        _ => format!("{line} ({times} points)"),
+    }));
     let seeds: BTreeSet<u64> = records.trials.iter().map(|trial| trial.seed).collect();
     if seeds.len() == 1 {
         let warning =
@@ -128,7 +145,7 @@ fn notes(records: &Records) -> String {
         let warning = "The best epoch was chosen on the test set, so it flatters every method.";
         items.push(warning.to_owned());
     }
-    if records.trials.iter().any(|trial| trial.dirty) {
+    if outcomes.iter().any(|outcome| outcome.dirty) {
         let warning = "The program was built from a source tree with uncommitted changes: its revision does not say all.";
         items.push(warning.to_owned());
     }
@@ -137,37 +154,6 @@ fn notes(records: &Records) -> String {
         return String::new();
     }
     format!("<section>\n<h2>What to know</h2>\n<ul>\n{list}</ul>\n</section>\n")
-}
-
-/// What the trials share, and where they differ.
-fn settings(records: &Records) -> String {
-    type Read = fn(&Trial) -> String;
-    let settings: [(&str, Read); 13] = [
-        ("datasets", |trial| trial.dataset.clone()),
-        ("dataset manifests", |trial| trial.dataset_manifest.clone()),
-        ("training samples", |trial| trial.train_samples.to_string()),
-        ("test samples", |trial| trial.test_samples.to_string()),
-        ("time steps T", |trial| trial.steps_t.to_string()),
-        ("epochs", |trial| trial.epochs.to_string()),
-        ("batch size", |trial| trial.batch.to_string()),
-        ("seeds", |trial| trial.seed.to_string()),
-        ("recipes", |trial| trial.recipe.clone()),
-        ("weights files", |trial| trial.weights.clone()),
-        ("device", |trial| trial.device.clone()),
-        ("threads", |trial| trial.threads.to_string()),
-        ("source revisions", |trial| trial.git_rev.clone()),
-    ];
-    let mut pairs = Vec::new();
-    for (name, read) in settings {
-        let mut values: Vec<String> = Vec::new();
-        for value in records.trials.iter().map(read).filter(|value| !value.is_empty()) {
-            if !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        pairs.push((name, values.join(", ")));
-    }
-    facts("Settings", &pairs)
 }
 
 fn environment(records: &Records) -> String {

@@ -6,16 +6,20 @@
 mod curve;
 mod environment;
 mod fidelity;
+mod inference;
 mod ledger;
 mod ops;
+mod scaling;
 mod status;
 mod trial;
 
 pub use curve::CurvePoint;
 pub use environment::Environment;
 pub use fidelity::FidelityRow;
+pub use inference::InferenceRow;
 pub use ledger::LedgerRow;
 pub use ops::OpsRow;
+pub use scaling::ScalingRow;
 pub use status::Status;
 pub use trial::Trial;
 
@@ -37,4 +41,16 @@ pub trait Row: serde::Serialize + serde::de::DeserializeOwned + Clone {
     fn attempt(&self) -> u32;
     /// Sets the join key; the store calls it, so a detail row can't be filed under another trial.
     fn set_key(&mut self, trial: &str, attempt: u32);
+}
+
+/// A row that stands by itself: it says what was run and how that ended, and detail rows may be joined to it.
+pub trait Head: Row {
+    /// The version of the record format that it was written in.
+    fn schema(&self) -> u32;
+    /// Hash of the resolved configuration.
+    fn config_hash(&self) -> &str;
+    /// How it ended.
+    fn status(&self) -> Status;
+    /// Sets the version and the folder's name; the store calls it.
+    fn set_origin(&mut self, schema: u32, campaign: &str);
 }

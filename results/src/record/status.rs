@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How a trial ended; anything but `Ok` explains itself in the trial's `note`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// The trial ran to its end.
@@ -17,7 +17,8 @@ pub enum Status {
     TimedOut,
     /// The process died without reporting.
     Crashed,
-    /// The trial reported an error.
+    /// The trial reported an error. The default, so that a forgotten status can never read as a success.
+    #[default]
     Failed,
     /// A person stopped the campaign while the trial ran.
     Interrupted,

@@ -9,6 +9,7 @@ mod markdown;
 mod panels;
 mod png;
 mod scene;
+mod stacks;
 mod svg;
 mod terminal;
 

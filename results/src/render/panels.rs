@@ -28,8 +28,12 @@ const LEADER: f64 = 16.0;
 pub(super) fn draw(shapes: &mut Vec<Shape>, top: f64, y: &Axis, panels: &[Panel]) -> f64 {
     // Four panels fill two rows of two; other numbers fill rows as they come.
     let columns = if panels.len() == 4 { 2 } else { panels.len().clamp(1, IN_A_ROW) };
-    let width = (WIDTH - 2.0 * MARGIN - SIDE - GAP * (columns as f64 - 1.0)) / columns as f64;
+    let width =
+        |columns: usize| (WIDTH - 2.0 * MARGIN - SIDE - GAP * (columns as f64 - 1.0)) / columns as f64;
     let room = label_room(panels);
+    // Long labels would leave less than half of a narrow panel to its lines.
+    let columns = if columns > 2 && room > width(columns) / 2.0 { 2 } else { columns };
+    let width = width(columns);
     let mut bottom = top;
     for (index, panel) in panels.iter().enumerate() {
         let (row, column) = (index / columns, index % columns);

@@ -81,11 +81,13 @@ pub(crate) enum Ink {
     Grid,
     /// A method, by its place in name order.
     Method(usize),
+    /// A part of a stack, by its place in the order of the ledger's categories.
+    Part(usize),
 }
 
-/// Okabe and Ito's colours, which people with any kind of colour vision tell apart, with a grey among them.
-/// Yellow comes last, because it is faint on white.
-const METHODS: [(u8, u8, u8); 9] = [
+/// Okabe and Ito's colours, which people with any kind of colour vision tell apart, with a grey among them. Their
+/// yellow is faint on white: a brown, a violet, a light green and a wine red stand for it in large fields.
+const METHODS: [(u8, u8, u8); 12] = [
     (0xE6, 0x9F, 0x00),
     (0x8A, 0x8A, 0x8A),
     (0x56, 0xB4, 0xE9),
@@ -94,7 +96,24 @@ const METHODS: [(u8, u8, u8); 9] = [
     (0xD5, 0x5E, 0x00),
     (0x00, 0x00, 0x00),
     (0xCC, 0x79, 0xA7),
-    (0xF0, 0xE4, 0x42),
+    (0x88, 0x55, 0x22),
+    (0x6E, 0x3F, 0xA8),
+    (0x99, 0xCC, 0x55),
+    (0x99, 0x22, 0x33),
+];
+
+/// Categories of the ledger: greys and a sand colour for what lives between steps, colours for what the laws are about.
+const PARTS: [(u8, u8, u8); 10] = [
+    (0x5F, 0x68, 0x73),
+    (0x8E, 0x97, 0xA2),
+    (0xB4, 0xBC, 0xC5),
+    (0xD0, 0xD5, 0xDB),
+    (0xE6, 0x9F, 0x01),
+    (0x00, 0x73, 0xB3),
+    (0x00, 0x9E, 0x74),
+    (0xC9, 0xB6, 0x91),
+    (0x56, 0xB4, 0xEA),
+    (0xD5, 0x5E, 0x01),
 ];
 
 impl Ink {
@@ -118,6 +137,7 @@ impl Ink {
             Ink::Axis => (0x7B, 0x83, 0x8C),
             Ink::Grid => (0xE4, 0xE7, 0xEB),
             Ink::Method(place) => METHODS[place % METHODS.len()],
+            Ink::Part(place) => PARTS[place % PARTS.len()],
         }
     }
 

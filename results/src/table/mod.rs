@@ -1,10 +1,16 @@
 //! Tables: records in, a grid out. To add one, write a file beside this one and add its line to [`TABLES`].
 
+mod along;
 mod comparison;
 mod grid;
+mod image_memory;
+mod inference;
 mod memory;
+mod scaling;
+mod sweep_time;
 
 pub use grid::{Align, Cell, Column, Grid, Group};
+pub(crate) use inference::operations;
 
 use crate::read::Records;
 
@@ -13,9 +19,17 @@ use crate::read::Records;
 pub struct Table {
     /// Id, also the name of its files.
     pub id: &'static str,
-    /// Makes the table.
+    /// Makes the table; one without groups has nothing to show.
     pub grid: fn(&Records) -> Grid,
 }
 
 /// Every table, in the order in which a report shows them.
-pub static TABLES: &[Table] = &[comparison::TABLE, memory::TABLE];
+pub static TABLES: &[Table] = &[
+    comparison::TABLE,
+    memory::TABLE,
+    scaling::TABLE,
+    image_memory::AGAINST_STEPS,
+    image_memory::AGAINST_BLOCKS,
+    sweep_time::TABLE,
+    inference::TABLE,
+];
