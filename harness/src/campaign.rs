@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::{Assignment, Event, Measured};
 use crate::interrupt::Interrupt;
 use crate::plan::Planned;
-use crate::progress::{Progress, percent};
+use crate::progress::{Job, Progress, percent};
 use crate::quantity::{duration, mib};
 use crate::utc;
 
@@ -64,7 +64,8 @@ pub fn todo(plan: &[Planned], on_file: impl Fn(&Planned) -> bool, again: bool) -
 pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &Interrupt) -> Result<Tally> {
     let todo = todo(plan, |planned| store.finished(&planned.key, &planned.hash), setup.again);
     let mut tally = Tally { earlier: plan.len() - todo.len(), ..Tally::default() };
-    let mut progress = Progress::new(plan.len(), &todo);
+    let work = todo.iter().map(|planned| planned.work()).sum();
+    let mut progress = Progress::new("trials", plan.len(), todo.len(), work);
     for planned in todo {
         if interrupt.is_asked() {
             tally.interrupted = true;
@@ -81,7 +82,7 @@ pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &In
         let Measured { ledger, fidelity, .. } = verdict.measured.unwrap_or_default();
         let details = Details { curve: &curve, ledger: &ledger, fidelity: &fidelity, ..Details::default() };
         store.append_trial(&trial, &details).map_err(Error::Store)?;
-        progress.finish(planned, &summary(&trial));
+        progress.finish(planned.work(), &summary(&trial));
         match trial.status {
             Status::Ok | Status::Unsupported => tally.settled += 1,
             Status::Interrupted => tally.interrupted = true,
@@ -107,8 +108,15 @@ fn attempt(
         threads: setup.threads,
         memory_limit: setup.memory_limit,
     };
-    progress.start(planned);
-    child::run(&setup.program, &assignment, setup.timeout, interrupt, |event| {
+    let configuration = &planned.configuration;
+    progress.start(Job {
+        key: planned.key.clone(),
+        work: planned.work(),
+        epochs: configuration.budget.epochs,
+        batches: planned.batches,
+    });
+    let started = child::Started { program: &setup.program, memory_limit: setup.memory_limit };
+    child::run(&started, &assignment, setup.timeout, interrupt, |event| {
         progress.hear(event);
         if let Event::Epoch { point, .. } = event {
             curve.push(point.clone());

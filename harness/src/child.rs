@@ -8,10 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use results::Status;
+use serde::Serialize;
 
-use crate::event::{Assignment, Event, Measured};
+use crate::event::{Event, Measured};
 use crate::interrupt::Interrupt;
 use crate::quantity::mib;
+use crate::sweep::PointFound;
 
 /// How often the clock and Ctrl-C are looked at while a trial is silent.
 const TICK: Duration = Duration::from_millis(50);
@@ -19,18 +21,18 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long an ended process's last lines are waited for: a grandchild may hold the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// How a trial's process ended.
+/// How the process of a trial or a point ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct Verdict<M = Measured> {
     /// Which kind of end.
     pub status: Status,
     /// Why, if it is not `ok`.
     pub note: String,
     /// What it measured, if it came to its end.
-    pub measured: Option<Measured>,
+    pub measured: Option<M>,
 }
 
-impl Verdict {
+impl<M> Verdict<M> {
     fn ended(status: Status, note: impl Into<String>) -> Self {
         Self { status, note: note.into(), measured: None }
     }
@@ -39,17 +41,62 @@ impl Verdict {
 /// Lines of standard error that are kept: a process may complain for ever.
 const COMPLAINTS: usize = 50;
 
+/// What a process measures in the end.
+pub trait Finding: Clone {
+    /// The finding, where an event tells it.
+    fn told_by(event: &Event) -> Option<Self>;
+
+    /// Why a cell is empty.
+    fn note(&self) -> String;
+}
+
+impl Finding for Measured {
+    fn told_by(event: &Event) -> Option<Self> {
+        match event {
+            Event::Finished(measured) => Some((**measured).clone()),
+            _ => None,
+        }
+    }
+
+    fn note(&self) -> String {
+        self.note.clone()
+    }
+}
+
+impl Finding for PointFound {
+    fn told_by(event: &Event) -> Option<Self> {
+        match event {
+            Event::Measured(found) => Some((**found).clone()),
+            _ => None,
+        }
+    }
+
+    fn note(&self) -> String {
+        String::new()
+    }
+}
+
+/// What is started, and what it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Started<'s> {
+    /// The program that is started as `program trial`.
+    pub program: &'s OsStr,
+    /// Bytes of heap that its assignment lets it hold.
+    pub memory_limit: Option<usize>,
+}
+
 /// Runs `program trial`, hands it the assignment, and passes its events to `listen`.
 ///
 /// Never fails: whatever happens to the process is its verdict.
-pub fn run(
-    program: &OsStr,
-    assignment: &Assignment,
+pub fn run<M: Finding>(
+    started: &Started<'_>,
+    assignment: &impl Serialize,
     timeout: Option<Duration>,
     interrupt: &Interrupt,
     mut listen: impl FnMut(&Event),
-) -> Verdict {
-    let watch = Watch::begin(assignment);
+) -> Verdict<M> {
+    let &Started { program, memory_limit } = started;
+    let watch = Watch::begin(memory_limit);
     let began = watch.began;
     let spec = match serde_json::to_string(assignment) {
         Ok(spec) => spec,
@@ -63,7 +110,7 @@ pub fn run(
         }
     };
     let lines = lines_of(&mut child, spec);
-    let mut talk = Talk::default();
+    let mut talk = Talk::new();
     let stopped = loop {
         match lines.recv_timeout(TICK) {
             Ok(line) => talk.hear(line, &mut listen),
@@ -122,9 +169,8 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin(assignment: &Assignment) -> Self {
-        let (memory_limit, memory_kills) = (assignment.memory_limit, memory_kills());
-        Self { began: Instant::now(), memory_limit, memory_kills }
+    fn begin(memory_limit: Option<usize>) -> Self {
+        Self { began: Instant::now(), memory_limit, memory_kills: memory_kills() }
     }
 
     /// Whether the system killed any process for memory since then.
@@ -174,15 +220,18 @@ fn collect(pipe: impl Read + Send + 'static, sender: Sender<Line>, line: fn(Stri
 }
 
 /// What the process has told so far.
-#[derive(Default)]
-struct Talk {
-    outcome: Option<Result<Measured, (Status, String)>>,
+struct Talk<M> {
+    outcome: Option<Result<M, (Status, String)>>,
     place: Option<String>,
     complaints: VecDeque<String>,
     garbled: Option<String>,
 }
 
-impl Talk {
+impl<M: Finding> Talk<M> {
+    fn new() -> Self {
+        Self { outcome: None, place: None, complaints: VecDeque::new(), garbled: None }
+    }
+
     fn hear(&mut self, line: Line, listen: &mut impl FnMut(&Event)) {
         let line = match line {
             Line::Err(line) => {
@@ -206,7 +255,12 @@ impl Talk {
             Event::Epoch { point, .. } => self.place = Some(format!("after epoch {}", point.epoch)),
             Event::Probe { steps } => self.place = Some(format!("while memory was probed at T = {steps}")),
             Event::Fidelity => self.place = Some("while gradients were compared".to_owned()),
-            Event::Finished(measured) => self.outcome = Some(Ok((**measured).clone())),
+            Event::Clock { step, of } => self.place = Some(format!("in timed step {step} of {of}")),
+            Event::Finished(_) | Event::Measured(_) => {
+                if let Some(found) = M::told_by(&event) {
+                    self.outcome = Some(Ok(found));
+                }
+            }
             Event::Failed { status, note } => self.outcome = Some(Err((*status, note.clone()))),
         }
         listen(&event);
@@ -216,14 +270,14 @@ impl Talk {
         self.place.as_deref().unwrap_or("before the first step")
     }
 
-    fn verdict(self, ended: ExitStatus, watch: &Watch) -> Verdict {
+    fn verdict(self, ended: ExitStatus, watch: &Watch) -> Verdict<M> {
         let (how, after) = (describe(ended), after(watch.began));
         let last = last_words(&self.complaints).map(|words| format!(": {words}")).unwrap_or_default();
         let place = self.place().to_owned();
         let refused = refused_allocation(&self.complaints).map(str::to_owned);
         match (self.outcome, refused) {
             (Some(Ok(measured)), _) => {
-                Verdict { status: Status::Ok, note: measured.note.clone(), measured: Some(measured) }
+                Verdict { status: Status::Ok, note: measured.note(), measured: Some(measured) }
             }
             (Some(Err((status, note))), _) => Verdict::ended(status, note),
             (None, Some(words)) => {

@@ -6,6 +6,7 @@ use results::{CurvePoint, FidelityRow, LedgerRow, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
+use crate::sweep::{Point, PointFound};
 
 /// What a trial's process reads from standard input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,19 @@ pub struct Assignment {
     pub memory_limit: Option<usize>,
 }
 
-/// What a trial's process writes to standard output.
+/// What a point's process reads from standard input: told from a trial's [`Assignment`] by its key `point`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointAssignment {
+    /// What to measure.
+    pub point: Point,
+    /// Threads to compute on.
+    pub threads: usize,
+    /// Bytes of heap that the process may hold.
+    pub memory_limit: Option<usize>,
+}
+
+/// What a trial's or a point's process writes to standard output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -60,8 +73,17 @@ pub enum Event {
     },
     /// The memory of a step is measured; its gradient is compared with the exact one.
     Fidelity,
-    /// All is done.
+    /// A step of a point is timed; not every step is told.
+    Clock {
+        /// Step, counted from 1.
+        step: usize,
+        /// Steps that are timed.
+        of: usize,
+    },
+    /// All is done: a trial's.
     Finished(Box<Measured>),
+    /// All is done: a point's.
+    Measured(Box<PointFound>),
     /// The trial came to an end of another kind, and knows why.
     Failed {
         /// Which kind.

@@ -18,6 +18,8 @@ pub(crate) struct Forecast {
     held: Bytes,
     /// All values that the forward pass made, as numbers.
     made: usize,
+    /// Largest sum of the categories that the memory laws are stated on.
+    pub(crate) in_laws: usize,
 }
 
 impl Forecast {
@@ -25,7 +27,7 @@ impl Forecast {
     pub(crate) fn of_ledger(ledger: &Ledger) -> Self {
         let mut held = ledger.peak_of_all().held;
         held[Category::Workspace as usize] = ledger.most(Category::Workspace);
-        Self { held, made: ledger.made_forward() }
+        Self { held, made: ledger.made_forward(), in_laws: ledger.peak_in_laws() }
     }
 
     pub(crate) fn of(&self, category: Category) -> usize {
@@ -40,6 +42,11 @@ impl Forecast {
     /// All categories, workspace included.
     pub(crate) fn whole(&self) -> usize {
         self.held.iter().sum()
+    }
+
+    /// All categories but the workspace.
+    pub(crate) fn without_workspace(&self) -> usize {
+        self.whole() - self.of(Category::Workspace)
     }
 }
 

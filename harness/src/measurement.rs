@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::forecast::Forecast;
 use crate::resident::Resident;
 use crate::setup::{Learner, Setup};
-use crate::trial::median;
+use crate::spread::median;
 
 /// What was measured of one method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::Event;
-use crate::plan::Planned;
 use crate::quantity::{duration, mib};
 
 /// The display of a campaign.
 pub(crate) struct Progress {
     bars: Option<Bars>,
-    trials: usize,
+    /// What is counted: trials or points.
+    noun: &'static str,
+    total: usize,
     done: usize,
     began: Instant,
     work: Work,
-    trial: Option<Current>,
+    job: Option<Job>,
 }
 
 struct Bars {
@@ -25,7 +26,7 @@ struct Bars {
     trial: ProgressBar,
 }
 
-/// Work in the unit of [`Planned::work`].
+/// Work in the unit of [`Job::work`].
 #[derive(Default)]
 struct Work {
     total: f64,
@@ -33,23 +34,27 @@ struct Work {
     running: f64,
 }
 
+/// A trial or a point that runs.
 #[derive(Clone)]
-struct Current {
-    key: String,
-    work: f64,
-    epochs: usize,
-    batches: usize,
+pub(crate) struct Job {
+    /// Its key in records.
+    pub(crate) key: String,
+    /// A rough measure of how long it takes.
+    pub(crate) work: f64,
+    /// Passes over the training set; 0 where nothing is learned.
+    pub(crate) epochs: usize,
+    /// Batches of a pass.
+    pub(crate) batches: usize,
 }
 
 impl Progress {
-    /// The display of a campaign of so many trials, of which these still have to run.
+    /// The display of a campaign of so many trials or points, of which some still have to run, with so much work.
     #[must_use]
-    pub(crate) fn new(trials: usize, todo: &[&Planned]) -> Self {
+    pub(crate) fn new(noun: &'static str, total: usize, todo: usize, work: f64) -> Self {
         // A terminal that can't move its cursor (TERM=dumb) gets lines, as a file does.
         let bars = std::io::stderr().is_terminal().then(Bars::new).filter(|bars| !bars.screen.is_hidden());
-        let work = Work { total: todo.iter().map(|planned| planned.work()).sum(), ..Work::default() };
-        let progress =
-            Self { bars, trials, done: trials - todo.len(), began: Instant::now(), work, trial: None };
+        let (done, work) = (total - todo, Work { total: work, ..Work::default() });
+        let progress = Self { bars, noun, total, done, began: Instant::now(), work, job: None };
         progress.draw();
         progress
     }
@@ -63,27 +68,21 @@ impl Progress {
         }
     }
 
-    /// A trial starts.
-    pub(crate) fn start(&mut self, planned: &Planned) {
-        self.trial = Some(Current {
-            key: planned.key.clone(),
-            work: planned.work(),
-            epochs: planned.configuration.budget.epochs,
-            batches: planned.batches,
-        });
+    /// A trial or point starts.
+    pub(crate) fn start(&mut self, job: Job) {
         if let Some(bars) = &self.bars {
-            bars.trial.set_length((planned.configuration.budget.epochs * planned.batches) as u64);
+            bars.trial.set_length((job.epochs * job.batches) as u64);
             bars.trial.set_position(0);
-            bars.trial.set_prefix(planned.key.clone());
+            bars.trial.set_prefix(job.key.clone());
             bars.trial.set_message("starting");
         }
+        self.job = Some(job);
         self.draw();
     }
 
     /// The running trial told something.
     pub(crate) fn hear(&mut self, event: &Event) {
-        let Some(current) = self.trial.clone() else { return };
-        let Current { key, work, epochs, batches } = current;
+        let Some(Job { key, work, epochs, batches }) = self.job.clone() else { return };
         match event {
             Event::Step { epoch, step, loss, samples_per_second, peak_bytes } => {
                 let steps = (epoch - 1) * batches + step;
@@ -122,18 +121,25 @@ impl Progress {
                     bars.trial.set_message("gradient beside the exact one");
                 }
             }
-            Event::Finished(_) | Event::Failed { .. } => {}
+            Event::Clock { step, of } => {
+                if let Some(bars) = &self.bars {
+                    bars.trial.set_length(*of as u64);
+                    bars.trial.set_position(*step as u64);
+                    bars.trial.set_message(format!("timed step {step} of {of}"));
+                }
+            }
+            Event::Finished(_) | Event::Measured(_) | Event::Failed { .. } => {}
         }
         self.draw();
     }
 
-    /// The trial ended; `line` is its result.
-    pub(crate) fn finish(&mut self, planned: &Planned, line: &str) {
+    /// A trial or point with so much work ended; `line` is its result.
+    pub(crate) fn finish(&mut self, work: f64, line: &str) {
         self.done += 1;
         self.work.running = 0.0;
-        self.work.finished += planned.work();
-        self.trial = None;
-        let place = format!("[{:>width$}/{}]", self.done, self.trials, width = self.trials.to_string().len());
+        self.work.finished += work;
+        self.job = None;
+        let place = format!("[{:>width$}/{}]", self.done, self.total, width = self.total.to_string().len());
         self.say(&format!("{place} {line}"));
         self.draw();
     }
@@ -162,9 +168,10 @@ impl Progress {
         bars.overall.set_length((self.work.total.max(1.0)) as u64);
         bars.overall.set_position((self.work.finished + self.work.running) as u64);
         bars.overall.set_message(format!(
-            "{}/{} trials  {} gone{}",
+            "{}/{} {}  {} gone{}",
             self.done,
-            self.trials,
+            self.total,
+            self.noun,
             duration(self.began.elapsed().as_secs_f64()),
             self.eta_suffix()
         ));

@@ -16,6 +16,7 @@ use keys::Key;
 
 use crate::configuration::Configuration;
 use crate::device;
+use crate::noise;
 
 /// All that decides the bytes of a step, but for method, T and batch.
 pub(crate) struct Setup {
@@ -97,17 +98,7 @@ impl Setup {
 
     /// White noise with classes in turn. One image is shown at every step; two channels are event frames, one a step.
     fn batch(&self, session: &Session, steps: usize, samples: usize) -> engine::Result<Batch> {
-        let [c, h, w] = self.network.image;
-        let frames = if c == 2 { steps } else { 1 };
-        let shape = [frames, samples, c, h, w];
-        let numbers = if session.is_planned() {
-            Vec::new()
-        } else {
-            let mut stream = Key::new(1).fork("images").stream();
-            (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect()
-        };
-        let labels: Vec<u32> = (0..samples).map(|index| (index % self.network.classes) as u32).collect();
-        Ok(Batch { images: session.input(&shape, numbers)?, labels: labels.into() })
+        noise::batch(session, &ModelSpec { steps, ..self.network.clone() }, samples)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::suggest::Unknown;
 use crate::suite::Suite;
+use crate::sweep::Sweeps;
 
 /// A file that was built in.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,27 @@ pub static SUITES: &[Shipped] = &[
     Shipped { id: "smoke", text: include_str!("../suites/smoke.toml") },
     Shipped { id: "fashion", text: include_str!("../suites/fashion.toml") },
     Shipped { id: "cifar", text: include_str!("../suites/cifar.toml") },
+    Shipped { id: "scaling", text: include_str!("../suites/scaling.toml") },
 ];
+
+/// The kinds of suite.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnySuite {
+    /// Networks are trained on data.
+    Cases(Suite),
+    /// Steps of networks are measured along T and blocks.
+    Sweeps(Sweeps),
+}
+
+impl AnySuite {
+    fn parse(id: &str, document: Document) -> Result<Self> {
+        if Sweeps::is(&document) {
+            Sweeps::parse(id, document).map(Self::Sweeps)
+        } else {
+            Suite::parse(id, document).map(Self::Cases)
+        }
+    }
+}
 
 /// Every recipe, in the order of `list`.
 pub static RECIPES: &[Shipped] = &[
@@ -62,12 +83,12 @@ pub static RECIPES: &[Shipped] = &[
 ///
 /// # Errors
 /// When there is none, or it can't be understood.
-pub fn suite(name: &str) -> Result<Suite> {
+pub fn suite(name: &str) -> Result<AnySuite> {
     if let Some(path) = as_path(name, None) {
         let id = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        return Suite::parse(&id, read(&path)?);
+        return AnySuite::parse(&id, read(&path)?);
     }
-    Suite::parse(name, shipped("suite", SUITES, name)?)
+    AnySuite::parse(name, shipped("suite", SUITES, name)?)
 }
 
 /// A recipe by its name, or by the path of its file, which may be relative to `beside` (the suite that names it).
@@ -109,15 +130,24 @@ fn read(path: &Path) -> Result<Document> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RECIPES, SUITES, recipe, suite};
+    use super::{AnySuite, RECIPES, SUITES, recipe, suite};
 
     #[test]
     fn all_that_ships_can_be_read_and_written_again() {
         for file in SUITES {
-            let suite = suite(file.id).unwrap_or_else(|error| panic!("{error}"));
-            for case in &suite.cases {
-                for method in &case.methods {
-                    recipe(case.recipe_of(method), None).unwrap_or_else(|error| panic!("{error}"));
+            match suite(file.id).unwrap_or_else(|error| panic!("{error}")) {
+                AnySuite::Cases(suite) => {
+                    for case in &suite.cases {
+                        for method in &case.methods {
+                            recipe(case.recipe_of(method), None).unwrap_or_else(|error| panic!("{error}"));
+                        }
+                    }
+                }
+                AnySuite::Sweeps(suite) => {
+                    let named = suite.sweeps.iter().map(|sweep| &sweep.recipe);
+                    for name in named.chain(suite.inference.iter().map(|sweep| &sweep.recipe)) {
+                        recipe(name, None).unwrap_or_else(|error| panic!("{error}"));
+                    }
                 }
             }
         }

@@ -212,7 +212,7 @@ impl Case {
 }
 
 /// Refuses an id that would break the keys in records: `<suite>/<case>/<method>/t<T>/s<seed>`.
-fn check_id(id: &str, place: impl Fn() -> String) -> Result<()> {
+pub(crate) fn check_id(id: &str, place: impl Fn() -> String) -> Result<()> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !id.is_empty() && id.chars().all(fits) {
         return Ok(());
@@ -220,7 +220,7 @@ fn check_id(id: &str, place: impl Fn() -> String) -> Result<()> {
     Err(Error::value(place(), "one or more of a-z, A-Z, 0-9, '-', '_' and '.'", format!("{id:?}")))
 }
 
-fn repeated<T: Ord>(items: &[T]) -> Option<&T> {
+pub(crate) fn repeated<T: Ord>(items: &[T]) -> Option<&T> {
     let mut seen = BTreeSet::new();
     items.iter().find(|item| !seen.insert(*item))
 }

@@ -6,6 +6,7 @@ mod measure;
 mod plan;
 mod probe;
 mod regress;
+mod sweeps;
 mod weights;
 
 use std::fs;

@@ -179,7 +179,7 @@ impl NetworkSheet {
 }
 
 /// Refuses a list that is too short, not ascending, or out of range.
-fn ascending(
+pub(crate) fn ascending(
     list: &[usize],
     (least, most): (usize, usize),
     fewest: usize,

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use engine::ledger::{Bytes, Category};
 use engine::loss::{Loss, MseTarget};
-use engine::method::{Batch, RunSpec, Trainer};
+use engine::method::RunSpec;
 use engine::model::{ModelSpec, Network};
 use engine::neuron::Neuron;
 use engine::norm::Norm;
@@ -20,6 +20,7 @@ use kernels::heap;
 use keys::Key;
 
 use super::cells::Group;
+use crate::noise;
 
 /// Steps before the measured one: scratch, gradients and the optimiser's state are then in place.
 const WARM_UP: usize = 2;
@@ -53,7 +54,7 @@ pub fn measure(group: &Group, at: At, session: Session) -> Result<Measured> {
     let run = RunSpec::new(steps, loss, Key::new(1).fork("run"));
     method.supports(&network, &run)?;
     let mut trainer = method.trainer(network, run)?;
-    let batch = batch(&*trainer, group)?;
+    let batch = noise::batch_of(trainer.session(), &trainer.network().spec, group.frames, group.batch)?;
     let mut optimizer = OptimSpec::sgd(0.9, 0.0).build(&trainer.network().params)?;
     optimizer.set_learning_rate(0.0);
     for _ in 0..WARM_UP {
@@ -72,18 +73,6 @@ pub fn measure(group: &Group, at: At, session: Session) -> Result<Measured> {
 fn network(group: &Group, (steps, blocks): At, session: Session) -> Result<Network> {
     let spec = ModelSpec { steps, depth: blocks.or(group.spec.depth), ..group.spec.clone() };
     group.model.network(&spec, Params::new(Rc::new(session), Key::new(1).fork("init")))
-}
-
-/// White noise with classes in turn.
-fn batch(trainer: &dyn Trainer, group: &Group) -> Result<Batch> {
-    let spec = &trainer.network().spec;
-    let [c, h, w] = spec.image;
-    let frames = if group.frames { spec.steps } else { 1 };
-    let shape = [frames, group.batch, c, h, w];
-    let mut stream = Key::new(1).fork("images").stream();
-    let numbers = (0..shape.iter().product::<usize>()).map(|_| stream.normal() as f32).collect();
-    let labels: Vec<u32> = (0..group.batch).map(|index| (index % spec.classes) as u32).collect();
-    Ok(Batch { images: trainer.session().input(&shape, numbers)?, labels: labels.into() })
 }
 
 /// Elements of each state that a cell's network carries from step to step, from a forward pass in a plan.

@@ -17,6 +17,7 @@ use crate::device::{self, DeviceKind};
 use crate::error::{Error, Result};
 use crate::trial::STACK_BYTES;
 
+pub(crate) use cells::ascending;
 pub use cells::{Cells, Find, Group};
 pub use compare::{Comparison, against, broken_laws};
 pub use law::Law;

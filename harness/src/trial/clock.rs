@@ -1,6 +1,7 @@
 //! The clock lane: what the time of a step was.
 
 use crate::event::Clock;
+use crate::spread::Spread;
 
 /// Steps that are not timed: they fill caches, pools and lookup tables.
 const WARM_UP: usize = 5;
@@ -8,28 +9,14 @@ const WARM_UP: usize = 5;
 /// Fills in the statistics of a run's steps, the warm-up left out (half of the steps, if there are very few).
 pub(super) fn read(steps: &[f64], train_seconds: f64, eval_seconds: f64) -> Clock {
     let timed = &steps[WARM_UP.min(steps.len() / 2)..];
-    let median = median(timed);
+    let Spread { median, mad, min, count } = Spread::of(timed);
     Clock {
         step_seconds_median: median,
-        step_seconds_mad: median.and_then(|middle| {
-            self::median(&timed.iter().map(|step| (step - middle).abs()).collect::<Vec<_>>())
-        }),
-        step_seconds_min: timed.iter().copied().min_by(f64::total_cmp),
-        timed_steps: timed.len() as u64,
+        step_seconds_mad: mad,
+        step_seconds_min: min,
+        timed_steps: count,
         train_seconds,
         eval_seconds,
-    }
-}
-
-/// The middle one, or the mean of the two in the middle; nothing of nothing.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
     }
 }
 

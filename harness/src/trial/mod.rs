@@ -11,12 +11,13 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use results::Status;
+use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::event::{Assignment, Event, Measured};
 use crate::plan;
-pub(crate) use clock::median;
-use report::Reporter;
+use crate::sweep;
+pub(crate) use report::Reporter;
 
 /// Stack of the threads that compute. Training runs on one of them, so that the work inside a kernel never has to
 /// wait for a thread outside the pool.
@@ -24,13 +25,13 @@ pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 /// Why a trial ended early.
 #[derive(Debug)]
-struct Failure {
+pub(crate) struct Failure {
     status: Status,
     note: String,
 }
 
 impl Failure {
-    fn because(note: impl ToString) -> Self {
+    pub(crate) fn because(note: impl ToString) -> Self {
         Self { status: Status::Failed, note: note.to_string() }
     }
 }
@@ -65,21 +66,32 @@ impl From<datasets::DataError> for Failure {
     }
 }
 
-/// Runs the trial that `input` assigns and writes its events to `output`.
+/// Runs the trial or the point that `input` assigns and writes its events to `output`.
 pub fn run(mut input: impl Read, output: impl Write + Send) -> ExitCode {
     let mut reporter = Reporter::new(output);
     let mut text = String::new();
     let ended = input.read_to_string(&mut text).map_err(Failure::because).and_then(|_| {
-        let assignment = serde_json::from_str(&text)
-            .map_err(|error| Failure::because(format!("the assignment on standard input: {error}")))?;
-        serve(&assignment, &mut reporter)
+        // What a point is asked for stands below a key that no trial has.
+        let is_point = serde_json::from_str::<serde_json::Value>(&text)
+            .is_ok_and(|assignment| assignment.get("point").is_some());
+        if is_point {
+            let found = sweep::serve(&assigned(&text)?, &mut reporter)?;
+            return Ok(Event::Measured(Box::new(found)));
+        }
+        let measured = serve(&assigned(&text)?, &mut reporter)?;
+        Ok(Event::Finished(Box::new(measured)))
     });
     let (event, code) = match ended {
-        Ok(measured) => (Event::Finished(Box::new(measured)), ExitCode::SUCCESS),
+        Ok(event) => (event, ExitCode::SUCCESS),
         Err(Failure { status, note }) => (Event::Failed { status, note }, ExitCode::FAILURE),
     };
     // If nobody listens any more, nobody minds the exit code either.
     reporter.tell(&event).map_or(ExitCode::FAILURE, |()| code)
+}
+
+fn assigned<A: DeserializeOwned>(text: &str) -> Result<A, Failure> {
+    serde_json::from_str(text)
+        .map_err(|error| Failure::because(format!("the assignment on standard input: {error}")))
 }
 
 fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -> Result<Measured, Failure> {

@@ -10,7 +10,7 @@ use crate::event::Event;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Writes events, one a line, each flushed.
-pub(super) struct Reporter<W> {
+pub(crate) struct Reporter<W> {
     output: W,
     told: Option<Instant>,
 }
@@ -21,7 +21,7 @@ impl<W: Write> Reporter<W> {
     }
 
     /// Tells an event. A parent that is gone ends the trial: nobody waits for its row.
-    pub(super) fn tell(&mut self, event: &Event) -> Result<(), Failure> {
+    pub(crate) fn tell(&mut self, event: &Event) -> Result<(), Failure> {
         let mut line = serde_json::to_string(event).map_err(Failure::because)?;
         line.push('\n');
         self.output
@@ -31,7 +31,7 @@ impl<W: Write> Reporter<W> {
     }
 
     /// Tells an event that may as well be left out, at most ten times a second.
-    pub(super) fn tell_sometimes(&mut self, event: impl FnOnce() -> Event) -> Result<(), Failure> {
+    pub(crate) fn tell_sometimes(&mut self, event: impl FnOnce() -> Event) -> Result<(), Failure> {
         if self.told.is_some_and(|told| told.elapsed() < INTERVAL) {
             return Ok(());
         }

@@ -5,7 +5,9 @@ use std::io::Write;
 use clap::ValueEnum;
 
 use crate::error::Result;
-use crate::shelf::{self, RECIPES, SUITES};
+use crate::select::Selection;
+use crate::shelf::{self, AnySuite, RECIPES, SUITES};
+use crate::sweep;
 
 /// A kind of thing that has names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,10 +50,17 @@ fn rows(kind: Kind) -> Result<Vec<(String, String)>> {
         Kind::Suites => SUITES
             .iter()
             .map(|file| {
-                let suite = shelf::suite(file.id)?;
-                let trials: usize =
-                    suite.cases.iter().map(|case| case.methods.len() * case.seeds.len()).sum();
-                Ok((suite.id, format!("{} ({trials} trials)", suite.title)))
+                Ok(match shelf::suite(file.id)? {
+                    AnySuite::Cases(suite) => {
+                        let cases = suite.cases.iter();
+                        let trials: usize = cases.map(|case| case.methods.len() * case.seeds.len()).sum();
+                        (suite.id, format!("{} ({trials} trials)", suite.title))
+                    }
+                    AnySuite::Sweeps(suite) => {
+                        let points = sweep::plan(&suite, &Selection::default())?.len();
+                        (suite.id, format!("{} ({points} points)", suite.title))
+                    }
+                })
             })
             .collect::<Result<_>>()?,
         Kind::Recipes => RECIPES

@@ -11,3 +11,4 @@ pub(crate) mod regress;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod step;
+mod sweep;

@@ -12,7 +12,10 @@ pub(crate) fn report(dir: &Path, to: Option<&Path>, output: &mut dyn Write) -> R
     let command = format!("harness report {} --to {}", shown(dir), shown(&to));
     let paths = results::report(dir, &to, &command).map_err(Error::Report)?;
     for table in results::table::TABLES {
-        writeln!(output, "{}", results::render::terminal(&(table.grid)(&records)))?;
+        let grid = (table.grid)(&records);
+        if !grid.groups.is_empty() {
+            writeln!(output, "{}", results::render::terminal(&grid))?;
+        }
     }
     writeln!(output, "records  {}", dir.display())?;
     for path in &paths.charts {

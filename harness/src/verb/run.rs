@@ -13,7 +13,8 @@ use crate::environment::{cores, environment};
 use crate::error::{Error, Result};
 use crate::interrupt::{self, Interrupt};
 use crate::plan::{Planned, plan};
-use crate::shelf;
+use crate::select::Selection;
+use crate::shelf::{self, AnySuite};
 use crate::trial;
 use crate::weights;
 
@@ -37,10 +38,12 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
             return Err(Error::value(flag, "a path in UTF-8", path.display()));
         }
     }
-    let suite = shelf::suite(name)?;
-    let threads = arguments.threads.unwrap_or_else(cores);
+    let suite = match shelf::suite(name)? {
+        AnySuite::Cases(suite) => suite,
+        AnySuite::Sweeps(suite) => return super::sweep::run(arguments, &suite, &selection, program, output),
+    };
     // What a step holds depends on the threads, by its workspace.
-    let pool = kernels::threads::pool(threads, trial::STACK_BYTES)
+    let pool = kernels::threads::pool(arguments.threads.unwrap_or_else(cores), trial::STACK_BYTES)
         .map_err(|error| Error::value("--threads", "a number that the system can start", error))?;
     let plan = pool.install(|| plan(&suite, &selection))?;
     drop(pool);
@@ -51,17 +54,7 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
     if let Some(folder) = &arguments.save_weights {
         weights::open_folder(folder)?;
     }
-    let setup = Setup {
-        program: arguments.trial_program.clone().map_or(program, PathBuf::into_os_string),
-        threads,
-        timeout: arguments.timeout,
-        memory_limit: arguments.memory_limit,
-        data: selection.data.clone(),
-        weights: selection.weights.clone(),
-        save_weights: arguments.save_weights.clone(),
-        again: arguments.again,
-        environment: environment(threads),
-    };
+    let setup = setup(arguments, &selection, program);
     let mut store = Campaign::open(&out).map_err(Error::Out)?;
     store.set_environment(&setup.environment).map_err(Error::Out)?;
     let interrupt = Interrupt::listen()?;
@@ -74,41 +67,63 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
     });
     let tally = campaign::run(&plan, &mut store, &setup, &interrupt)?;
     drop(store);
+    ended(&tally, "trials", plan.len(), &out, output)
+}
+
+/// How trials or points are run.
+pub(super) fn setup(arguments: &RunArguments, selection: &Selection, program: OsString) -> Setup {
+    let threads = arguments.threads.unwrap_or_else(cores);
+    Setup {
+        program: arguments.trial_program.clone().map_or(program, PathBuf::into_os_string),
+        threads,
+        timeout: arguments.timeout,
+        memory_limit: arguments.memory_limit,
+        data: selection.data.clone(),
+        weights: selection.weights.clone(),
+        save_weights: arguments.save_weights.clone(),
+        again: arguments.again,
+        environment: environment(threads),
+    }
+}
+
+/// Says what is left, or reports; `noun` is what there are `total` of.
+pub(super) fn ended(
+    tally: &Tally,
+    noun: &str,
+    total: usize,
+    out: &Path,
+    output: &mut dyn Write,
+) -> Result<ExitCode> {
     if tally.interrupted {
         let kept = tally.earlier + tally.settled;
-        let total = plan.len();
-        tell(&format!("Stopped: {kept} of {total} trials are done and kept in {}.", out.display()));
+        tell(&format!("Stopped: {kept} of {total} {noun} are done and kept in {}.", out.display()));
         tell("The same command runs what is missing.");
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    match report(&out, None, output) {
+    match report(out, None, output) {
         // The reader has seen enough; whether a trial failed is told all the same.
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         Err(Error::Report(source)) => return Err(Error::ReportAfterRun(source)),
         reported => reported?,
     }
-    Ok(verdict(&tally, plan.len()))
-}
-
-fn verdict(tally: &Tally, trials: usize) -> ExitCode {
     if tally.failed == 0 {
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
     tell(&format!(
-        "{} of {trials} trials did not come to their end; the status column says why",
+        "{} of {total} {noun} did not come to their end; the status column says why",
         tally.failed
     ));
-    ExitCode::FAILURE
+    Ok(ExitCode::FAILURE)
 }
 
 /// A line on standard error; if nobody reads it, the records still say all.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The folder of a suite's records: in the checkout's `results/records` when run inside one, else below the
 /// working folder. It does not change from run to run, so that a campaign can be taken up again.
-fn default_out(suite: &str) -> PathBuf {
+pub(super) fn default_out(suite: &str) -> PathBuf {
     let records = Path::new("results").join("records");
     let here = std::env::current_dir().unwrap_or_default();
     let checkout =
