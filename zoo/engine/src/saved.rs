@@ -1,6 +1,6 @@
 //! What is kept for backward: a value, or how to compute it again.
 //!
-//! A value may know its [`Origin`]: the op that made it, and its inputs. Whoever saves such a value keeps its origin in
+//! A value may know its origin: the op that made it, and its inputs. Whoever saves such a value keeps its origin in
 //! its place, so that the value itself is dropped as soon as forward has read it. Backward computes it again, by the
 //! same kernel from the same numbers and therefore to the bit, when the first op that saved it is reached, and drops it
 //! with the last. Inputs may have origins themselves; what they are computed from in the end was kept.
