@@ -23,6 +23,9 @@ const FEW_PIXELS: usize = 256;
 /// Tasks that the input and weight gradients are cut into, at least, where the shape has them.
 const TASKS: usize = 16;
 
+/// Channels of a tile of the input gradient where a tile of all of them would be narrow.
+const FEW_CHANNELS: usize = 32;
+
 /// Weights of at most this many values are summed over parts of the images.
 const FEW_WEIGHTS: usize = 1 << 16;
 
@@ -104,15 +107,28 @@ fn block_of_channels(s: &ConvShape, others: usize) -> usize {
     ci.div_ceil(blocks)
 }
 
+/// The tiles of the input gradient, and the channels of each.
+fn cut_of_input_gradient(s: &ConvShape) -> (Cut, usize) {
+    let whole = Cut::new(s, s.c_in / s.groups);
+    let block = block_of_channels(s, s.n.div_ceil(whole.images) * s.groups);
+    // Where maps are small and channels many, a tile of all channels has so few pixels that its product spends its time
+    // on packing the weights: fewer channels make wider tiles.
+    let narrow = whole.pixels(s).max(s.out_h() * s.out_w()) < FEW_PIXELS;
+    if narrow && block > FEW_CHANNELS { (Cut::new(s, FEW_CHANNELS), FEW_CHANNELS) } else { (whole, block) }
+}
+
 /// See [`super::workspace_bytes`].
 pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
     let (ci, area) = (s.c_in / s.groups, s.kernel.0 * s.kernel.1);
-    let cut = Cut::new(s, ci);
-    let columns = if is_pointwise(s) && cut.images == 1 { 0 } else { ci * area * cut.pixels(s) };
+    let scratch = |cut: &Cut, channels: usize| {
+        let columns = if is_pointwise(s) && cut.images == 1 { 0 } else { channels * area * cut.pixels(s) };
+        let gathered = if cut.images > 1 { s.c_out / s.groups * cut.pixels(s) } else { 0 };
+        columns + gathered
+    };
+    let (back, block) = cut_of_input_gradient(s);
     // Spikes are expanded a plane at a time.
     let values = s.h * s.w;
-    let gathered = if cut.images > 1 { s.c_out / s.groups * cut.pixels(s) } else { 0 };
-    (columns + values + gathered) * size_of::<f32>()
+    (scratch(&Cut::new(s, ci), ci).max(scratch(&back, block)) + values) * size_of::<f32>()
 }
 
 /// See [`super::forward`].
@@ -172,10 +188,8 @@ fn copy_plus(from: &[f32], b: f32, to: &mut [MaybeUninit<f32>]) {
 /// See [`super::backward_input`].
 pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let (ci, co, k, area) = (s.c_in / s.groups, s.c_out / s.groups, s.patch(), s.kernel.0 * s.kernel.1);
-    let probe = Cut::new(s, ci);
-    let packs = s.n.div_ceil(probe.images);
-    let block = block_of_channels(s, packs * s.groups);
-    let (cut, blocks) = (Cut { ..probe }, ci.div_ceil(block));
+    let (cut, block) = cut_of_input_gradient(s);
+    let (packs, blocks) = (s.n.div_ceil(cut.images), ci.div_ceil(block));
     let plane = s.h * s.w;
     let mut dx = vec![0.0; s.input_len()];
     let out = Disjoint::new(&mut dx);
