@@ -92,7 +92,12 @@ fn spikes_as_bits_give_the_bits_of_spikes_as_numbers() {
         let x = spikes(9, &[s.n, s.c_in, s.h, s.w], rate);
         let packed = packed(&x, s.n * s.c_in);
         let y = |x: Operand| forward(&s, x, &c.w, None).unwrap();
-        assert_eq!(bits(&y(Operand::Spikes(&packed))), bits(&y(Operand::Dense(&x))), "y of {s:?} at {rate}");
+        let (from_bits, from_numbers) = (y(Operand::Spikes(&packed)), y(Operand::Dense(&x)));
+        if is_event_driven(&s) && s.h * s.w >= 16 {
+            close(&from_bits, &from_numbers, 1e-5, &format!("y of {s:?} at {rate}"));
+        } else {
+            assert_eq!(bits(&from_bits), bits(&from_numbers), "y of {s:?} at {rate}");
+        }
         let dw = |x: Operand| {
             let into = c.w.zeros_like().unwrap();
             backward_weight(&s, x, &c.dy, &into, false).unwrap();
@@ -108,7 +113,7 @@ fn spikes_as_bits_give_the_bits_of_spikes_as_numbers() {
     }
 }
 
-/// Whether the weight gradient from spikes goes event by event.
+/// Whether the convolution of spikes goes event by event; forward, maps of a few pixels do not.
 fn is_event_driven(s: &ConvShape) -> bool {
     s.kernel == (3, 3) && s.stride == 1 && s.pad == 1 && s.groups == 1 && s.c_out >= 16
 }
@@ -141,6 +146,17 @@ fn events_give_the_bits_of_the_plain_loop_over_pixels() {
             let x = spikes(9, &[n, c_in, h, w], rate);
             let into = Tensor::zeros((c_out, c_in, 3, 3), DType::F32, dy.device()).unwrap();
             backward_weight(&s, Operand::Spikes(&packed(&x, n * c_in)), &dy, &into, false).unwrap();
+            let w = tensor(4, &[c_out, c_in, 3, 3], DType::F32);
+            let b = tensor(5, &[c_out], DType::F32);
+            let packed_x = packed(&x, n * c_in);
+            let y = forward(&s, Operand::Spikes(&packed_x), &w, Some(&b)).unwrap();
+            let exact = forward(
+                &s,
+                Operand::Dense(&x.to_dtype(DType::F64).unwrap()),
+                &w.to_dtype(DType::F64).unwrap(),
+                Some(&b.to_dtype(DType::F64).unwrap()),
+            );
+            close(&y, &exact.unwrap(), 1e-5, &format!("y of {s:?} at {rate}"));
             let expected = over_pixels(&s, &list(&x), &list(&dy));
             let found: Vec<f32> = list(&into).into_iter().map(|value| value as f32).collect();
             if n == 1 {

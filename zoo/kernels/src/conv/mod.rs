@@ -6,8 +6,9 @@
 //! ```
 //!
 //! `f32` unfolds patches tile by tile into the thread's scratch, expanding spikes on the way, and multiplies
-//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`). `f64` runs the plain loops
-//! (`plain`), which are the oracle of the tests.
+//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`), and 3x3 convolutions of spikes go event
+//! by event where no input gradient is asked for (`events`). `f64` runs the plain loops (`plain`), which are the oracle
+//! of the tests.
 
 mod depthwise;
 mod events;
@@ -159,7 +160,13 @@ impl Arm for f64 {
 
 impl Arm for f32 {
     fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
-        if s.is_depthwise() { depthwise::forward(s, x, w, b) } else { unfolded::forward(s, x, w, b) }
+        match x {
+            _ if s.is_depthwise() => depthwise::forward(s, x, w, b),
+            Source::Spikes(bits, plane) if plane == s.h * s.w && events::serves_forward(s) => {
+                events::forward(s, bits, w, b)
+            }
+            _ => unfolded::forward(s, x, w, b),
+        }
     }
 
     fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
@@ -171,14 +178,12 @@ impl Arm for f32 {
     }
 
     fn backward_weight(s: &ConvShape, x: Source<f32>, dy: &[f32], dw: &mut [f32], accumulate: bool) {
-        if s.is_depthwise() {
-            depthwise::backward_weight(s, x, dy, dw, accumulate);
-        } else if let (Source::Spikes(bytes, plane), true) = (x, events::serves(s))
-            && plane == s.h * s.w
-        {
-            events::backward_weight(s, bytes, dy, dw, accumulate);
-        } else {
-            unfolded::backward_weight(s, x, dy, dw, accumulate);
+        match x {
+            _ if s.is_depthwise() => depthwise::backward_weight(s, x, dy, dw, accumulate),
+            Source::Spikes(bits, plane) if plane == s.h * s.w && events::serves(s) => {
+                events::backward_weight(s, bits, dy, dw, accumulate);
+            }
+            _ => unfolded::backward_weight(s, x, dy, dw, accumulate),
         }
     }
 }
