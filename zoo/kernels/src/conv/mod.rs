@@ -6,9 +6,9 @@
 //! ```
 //!
 //! `f32` unfolds patches tile by tile into the thread's scratch, expanding spikes on the way, and multiplies
-//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`), and 3x3 convolutions of spikes go event
-//! by event where no input gradient is asked for (`events`). `f64` runs the plain loops (`plain`), which are the oracle
-//! of the tests.
+//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`); 3x3 convolutions of spikes, forward and
+//! for the weights' gradient, go event by event (`events`). `f64` runs the plain loops (`plain`), which are the oracle of
+//! the tests.
 
 mod depthwise;
 mod events;
