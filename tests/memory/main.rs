@@ -339,7 +339,8 @@ static SEEN: LazyLock<Vec<(String, Seen)>> = LazyLock::new(|| {
         ("preact-resnet18", 0.5, 8),
         ("vgg11-bn", 0.5, 16),
         ("rev-resnet21", 0.5, 4),
-        ("trevsnn-tiny", 1.0, 4),
+        // Hundreds of ops, whose entries on the tape weigh some 0.4 MiB in all, beside tensors of 50.
+        ("trevsnn-tiny", 0.25, 640),
     ] {
         let published = (models::find(model).unwrap().published)();
         let spec = ModelSpec {
@@ -371,14 +372,7 @@ fn on_several_mebibytes(holds: impl Fn(&Seen) -> bool) {
 /// A step of at least so many bytes is large beside one product's panels.
 const SEVERAL: usize = 8 << 20;
 
-/// What the entries of the tape weigh in a network of hundreds of ops, whatever the sizes of its tensors: closures and
-/// shapes, which the ledger does not book.
-const ENTRIES: usize = 512 << 10;
-
 fn the_ledger_adds_up_to_the_heap_and_a_plan_foretells_it() {
-    on_several_mebibytes(|seen| {
-        seen.heap >= seen.ledger && (seen.unattributed() <= 0.01 || seen.heap - seen.ledger <= ENTRIES)
-    });
-    assert!(SEEN.iter().filter(|(_, seen)| seen.unattributed() <= 0.01).count() > 20, "{:?}", *SEEN);
+    on_several_mebibytes(|seen| seen.heap >= seen.ledger && seen.unattributed() <= 0.01);
     on_several_mebibytes(|seen| seen.heap.abs_diff(seen.planned) <= seen.heap / 20);
 }

@@ -1,6 +1,6 @@
 //! One row a point of an inference sweep: what one image costs a network at one T.
 
-use super::{Head, Row, Status};
+use super::{Row, Status};
 use serde::{Deserialize, Serialize};
 
 /// One row of `inference.csv`: an evaluation of one network, whose widths depend on T in one way, at one T.
@@ -142,24 +142,5 @@ impl Row for InferenceRow {
     fn set_key(&mut self, point: &str, attempt: u32) {
         self.point = point.to_owned();
         self.attempt = attempt;
-    }
-}
-
-impl Head for InferenceRow {
-    fn schema(&self) -> u32 {
-        self.schema
-    }
-
-    fn config_hash(&self) -> &str {
-        &self.config_hash
-    }
-
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn set_origin(&mut self, schema: u32, campaign: &str) {
-        self.schema = schema;
-        self.campaign = campaign.to_owned();
     }
 }

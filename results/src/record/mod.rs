@@ -54,3 +54,28 @@ pub trait Head: Row {
     /// Sets the version and the folder's name; the store calls it.
     fn set_origin(&mut self, schema: u32, campaign: &str);
 }
+
+/// The same columns in every table of such rows.
+macro_rules! head {
+    ($($row:ty),+) => {$(
+        impl Head for $row {
+            fn schema(&self) -> u32 {
+                self.schema
+            }
+
+            fn config_hash(&self) -> &str {
+                &self.config_hash
+            }
+
+            fn status(&self) -> Status {
+                self.status
+            }
+
+            fn set_origin(&mut self, schema: u32, campaign: &str) {
+                self.schema = schema;
+                self.campaign = campaign.to_owned();
+            }
+        }
+    )+};
+}
+head!(Trial, ScalingRow, InferenceRow);

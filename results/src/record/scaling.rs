@@ -1,6 +1,6 @@
 //! One row a point of a sweep: what one training step held and how long it took, at one T and one depth.
 
-use super::{Head, Row, Status};
+use super::{Row, Status};
 use serde::{Deserialize, Serialize};
 
 /// One row of `scaling.csv`: a training step of one method on one network at one T and number of blocks.
@@ -199,25 +199,6 @@ impl Row for ScalingRow {
     fn set_key(&mut self, point: &str, attempt: u32) {
         self.point = point.to_owned();
         self.attempt = attempt;
-    }
-}
-
-impl Head for ScalingRow {
-    fn schema(&self) -> u32 {
-        self.schema
-    }
-
-    fn config_hash(&self) -> &str {
-        &self.config_hash
-    }
-
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn set_origin(&mut self, schema: u32, campaign: &str) {
-        self.schema = schema;
-        self.campaign = campaign.to_owned();
     }
 }
 

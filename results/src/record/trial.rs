@@ -1,6 +1,6 @@
 //! One row a trial: what was run, how it ended, what was measured.
 
-use super::{Head, Row, SCHEMA, Status};
+use super::{Row, SCHEMA, Status};
 use serde::{Deserialize, Serialize};
 
 /// One row of `trials.csv`: a case trained by one method with one seed.
@@ -231,24 +231,5 @@ impl Row for Trial {
     fn set_key(&mut self, trial: &str, attempt: u32) {
         self.trial = trial.to_owned();
         self.attempt = attempt;
-    }
-}
-
-impl Head for Trial {
-    fn schema(&self) -> u32 {
-        self.schema
-    }
-
-    fn config_hash(&self) -> &str {
-        &self.config_hash
-    }
-
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn set_origin(&mut self, schema: u32, campaign: &str) {
-        self.schema = schema;
-        self.campaign = campaign.to_owned();
     }
 }

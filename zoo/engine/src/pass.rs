@@ -57,7 +57,6 @@ pub struct Session {
     journal: RefCell<Option<Journal>>,
     watching: Cell<Watch>,
     spared: RefCell<BTreeMap<String, Spared>>,
-    again: Cell<u64>,
 }
 
 /// Values of one place that are computed again in place of being kept.
@@ -82,7 +81,6 @@ impl Session {
             journal: RefCell::default(),
             watching: Cell::new(Watch::Nothing),
             spared: RefCell::default(),
-            again: Cell::new(0),
         }
     }
 
@@ -116,17 +114,16 @@ impl Session {
         &self.ledger
     }
 
-    /// What is computed again since the last call, by the place that made it, and the multiply-accumulates that this
-    /// has cost so far.
-    pub fn take_spared(&self) -> (BTreeMap<String, Spared>, u64) {
-        (self.spared.take(), self.again.take())
+    /// What a plan has spared since the last call, by the place that made it.
+    pub fn take_spared(&self) -> BTreeMap<String, Spared> {
+        self.spared.take()
     }
 
-    pub(crate) fn note_again(&self, macs: u64) {
-        self.again.set(self.again.get() + macs);
-    }
-
+    /// Only a plan asks what was spared.
     fn note_spared(&self, place: &str, bytes: usize, macs: u64) {
+        if !self.planned {
+            return;
+        }
         let mut spared = self.spared.borrow_mut();
         let entry = match spared.get_mut(place) {
             Some(entry) => entry,

@@ -30,8 +30,6 @@ pub struct Foreseen {
     pub bytes: usize,
     /// The most that is saved at any moment.
     pub saved: usize,
-    /// Multiply-accumulates of what single values are computed again.
-    pub macs_again: u64,
     /// What is computed again, by the place that made it.
     pub spared: BTreeMap<String, Spared>,
 }
@@ -86,13 +84,13 @@ impl Rehearsal {
         session.take_spared();
         ledger.restart();
         self.run.through_time(&self.batch, &mut Hold, regions, unroll)?;
-        let (spared, macs_again) = session.take_spared();
+        let spared = session.take_spared();
         // Running statistics are there from the first step on, and the twin has taken one.
         let standing = [Category::Gradients, Category::Optimiser, Category::Average, Category::Input];
         let standing = standing.map(|category| self.standing[category as usize]).iter().sum::<usize>();
         let most = |category| ledger.most(category);
         let bytes = standing + most(Category::Parameters) + most(Category::Workspace) + ledger.peak_in_laws();
-        Ok(Foreseen { bytes, saved: most(Category::Saved), macs_again, spared })
+        Ok(Foreseen { bytes, saved: most(Category::Saved), spared })
     }
 
     /// The segments of a sequence, each recorded on its own.

@@ -78,8 +78,20 @@ impl Origin {
         let off = Tape::off();
         let pass = pass.on(&off).rebuilding();
         let inputs = self.inputs.iter().map(|input| input.get(&pass)).collect::<Result<Vec<_>>>()?;
-        pass.session().note_again(self.macs);
         (self.again)(&pass, &inputs)
+    }
+
+    fn enter(&self, reader: Reader) {
+        self.readers.set(self.readers.get() + usize::from(reader == Reader::Op));
+    }
+
+    fn leave(&self, reader: Reader) {
+        if reader == Reader::Op {
+            self.readers.set(self.readers.get() - 1);
+            if self.readers.get() == 0 {
+                self.value.borrow_mut().take();
+            }
+        }
     }
 }
 
@@ -124,11 +136,13 @@ impl Saved {
     }
 
     fn by(value: &Value, reader: Reader) -> Self {
-        let inner = value.folded().and_then(|folded| folded.x.origin.clone());
-        let kept = match (&value.origin, inner, value.unfolded()) {
-            (Some(origin), ..) => Kept::Origin(Rc::clone(origin)),
-            (None, Some(origin), Some(norm)) => Kept::Norm(norm, origin),
-            _ => Kept::Value(value.detached()),
+        let inner = || value.folded().and_then(|folded| folded.x.origin.clone());
+        let kept = match &value.origin {
+            Some(origin) => Kept::Origin(Rc::clone(origin)),
+            None => match inner().zip(value.unfolded()) {
+                Some((origin, norm)) => Kept::Norm(norm, origin),
+                None => Kept::Value(value.detached()),
+            },
         };
         match &kept {
             Kept::Value(value) => value.save(),
@@ -161,21 +175,6 @@ impl Saved {
         match &self.kept {
             Kept::Value(_) => 0,
             Kept::Origin(origin) | Kept::Norm(_, origin) => origin.macs(),
-        }
-    }
-}
-
-impl Origin {
-    fn enter(&self, reader: Reader) {
-        self.readers.set(self.readers.get() + usize::from(reader == Reader::Op));
-    }
-
-    fn leave(&self, reader: Reader) {
-        if reader == Reader::Op {
-            self.readers.set(self.readers.get() - 1);
-            if self.readers.get() == 0 {
-                self.value.borrow_mut().take();
-            }
         }
     }
 }
