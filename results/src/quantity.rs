@@ -17,7 +17,9 @@ pub(crate) fn points(difference: f64) -> String {
 
 /// A number of bytes in MiB.
 pub(crate) fn mib(bytes: f64) -> String {
-    format!("{:.2}", bytes / MIB)
+    // A fit may miss 0 from below by less than is shown.
+    let mib = bytes / MIB;
+    format!("{:.2}", if mib.abs() < 0.005 { 0.0 } else { mib })
 }
 
 /// A number of bytes in KiB.
