@@ -25,9 +25,10 @@ pub mod update;
 
 mod dispatch;
 mod error;
+mod lanes;
 mod product;
 mod real;
-mod simd;
+pub mod simd;
 
 pub use bits::{Bits, Operand};
 pub use error::{Error, Result};

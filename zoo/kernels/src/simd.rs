@@ -5,6 +5,9 @@
 //! `a * b + c`, and every reduction has a fixed number of lanes. The wide versions are never inlined into each
 //! other: at a function's border the compiler knows that the slices do not overlap, and vectorises.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 /// Makes `fn name(args)` a dispatcher over an `#[inline(always)]` body compiled for AVX-512, AVX2 and baseline.
 ///
 /// `fn name[K](args)` takes a constant `K: usize`, such as the width of a filter.
@@ -67,37 +70,69 @@ macro_rules! multiversion {
 pub(crate) use multiversion;
 
 /// The instruction sets that hot loops are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg(target_arch = "x86_64")]
-pub(crate) enum Level {
-    Avx512,
-    Avx2,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What every processor has.
     Portable,
+    /// 256-bit vectors, and a product and a sum as one.
+    Avx2,
+    /// 512-bit vectors.
+    Avx512,
 }
 
-/// The widest instruction set of this machine (the standard library caches the answer).
-#[cfg(target_arch = "x86_64")]
+/// All of them.
+pub const ALL: [Level; 3] = [Level::Portable, Level::Avx2, Level::Avx512];
+
+/// The most that [`level`] may answer.
+static LIMIT: AtomicU8 = AtomicU8::new(Level::Avx512 as u8);
+
+/// The widest instruction set of this machine (the standard library caches the answer), within [`within`]'s limit.
 #[inline]
 pub(crate) fn level() -> Level {
-    use std::arch::is_x86_feature_detected as has;
-    let middle = has!("avx2") && has!("fma") && has!("bmi1") && has!("bmi2") && has!("popcnt");
-    let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
-    match (wide, middle) {
-        (true, true) => Level::Avx512,
-        (false, true) => Level::Avx2,
+    let has = machine();
+    match LIMIT.load(Ordering::Relaxed) {
+        2 => has,
+        1 => has.min(Level::Avx2),
         _ => Level::Portable,
     }
 }
 
-/// The instruction set that hot loops run with on this machine: `avx512`, `avx2` or `portable`. It changes no number,
-/// but the size of some scratch.
+#[inline]
+fn machine() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        let middle = has!("avx2") && has!("fma") && has!("bmi1") && has!("bmi2") && has!("popcnt");
+        let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+        match (wide, middle) {
+            (true, true) => return Level::Avx512,
+            (false, true) => return Level::Avx2,
+            _ => {}
+        }
+    }
+    Level::Portable
+}
+
+/// Runs `f` with hot loops that use at most `limit`, in every thread: so that tests meet each of them on one machine.
+pub fn within<R>(limit: Level, f: impl FnOnce() -> R) -> R {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    struct Restore(u8);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            LIMIT.store(self.0, Ordering::Relaxed);
+        }
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _restore = Restore(LIMIT.swap(limit as u8, Ordering::Relaxed));
+    f()
+}
+
+/// The instruction set that hot loops run with on this machine: `avx512`, `avx2` or `portable`.
 #[must_use]
 pub fn instruction_set() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
     match level() {
-        Level::Avx512 => return "avx512",
-        Level::Avx2 => return "avx2",
-        Level::Portable => {}
+        Level::Avx512 => "avx512",
+        Level::Avx2 => "avx2",
+        Level::Portable => "portable",
     }
-    "portable"
 }

@@ -14,6 +14,7 @@ mod depthwise;
 mod events;
 mod plain;
 mod unfolded;
+mod winograd;
 
 use candle_core::{DType, Tensor};
 
@@ -165,6 +166,7 @@ impl Arm for f32 {
             Source::Spikes(bits, plane) if plane == s.h * s.w && events::serves_forward(s) => {
                 events::forward(s, bits, w, b)
             }
+            Source::Dense(x) if winograd::serves(s) => winograd::forward(s, x, w, b),
             _ => unfolded::forward(s, x, w, b),
         }
     }
@@ -172,6 +174,8 @@ impl Arm for f32 {
     fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
         if s.is_depthwise() {
             depthwise::backward_input(s, dy, w)
+        } else if winograd::serves(s) {
+            winograd::backward_input(s, dy, w)
         } else {
             unfolded::backward_input(s, dy, w)
         }
@@ -190,10 +194,13 @@ impl Arm for f32 {
 
 /// Bytes of scratch that each thread keeps for these ops.
 pub fn workspace_bytes(s: &ConvShape, dtype: DType) -> usize {
-    match dtype {
-        DType::F32 if s.is_depthwise() => depthwise::workspace_bytes(s),
-        DType::F32 if events::serves(s) => unfolded::workspace_bytes(s).max(events::workspace_bytes(s)),
-        DType::F32 => unfolded::workspace_bytes(s),
-        _ => 0,
+    if dtype != DType::F32 {
+        return 0;
     }
+    if s.is_depthwise() {
+        return depthwise::workspace_bytes(s);
+    }
+    let events = if events::serves(s) { events::workspace_bytes(s) } else { 0 };
+    let winograd = if winograd::serves(s) { winograd::workspace_bytes(s) } else { 0 };
+    unfolded::workspace_bytes(s).max(events).max(winograd)
 }
