@@ -21,6 +21,9 @@ const STEPS: usize = 4;
 /// Samples of the one batch.
 const BATCH: usize = 4;
 
+/// Steps that parameters get to move in, after those that lower the loss.
+const MORE: usize = 80;
+
 /// Pairs that cannot learn, with the reason: untrained, the linear layer in front of tdBN's read-out never fires, as no
 /// norm stands behind it, so a read-out alone has nothing to read.
 const LEARN_NOTHING: [(&str, &str); 1] = [("resnet19-tdbn", "frozen")];
@@ -135,10 +138,20 @@ fn learns(pair: &Pair) -> Result<(), String> {
             .collect();
         return if strayed.is_empty() { Ok(()) } else { Err(format!("{strayed:?} moved")) };
     }
-    let still: Vec<&str> = all()
-        .filter(|(param, before)| !moved(param, before) && !may_stand_still(method, param))
-        .map(|(param, _)| param.name())
-        .collect();
+    let still = |trainer: &dyn Trainer| -> Vec<String> {
+        let all = trainer.network().params.iter().zip(&before);
+        all.filter(|(param, before)| !moved(param, before) && !may_stand_still(method, param))
+            .map(|(param, _)| param.name().to_owned())
+            .collect()
+    };
+    // Weights that read silence have no gradient until the neurons before them fire, in a step that is drawn.
+    for _ in 0..MORE {
+        if still(&*trainer).is_empty() {
+            break;
+        }
+        trainer.step(&batch, &mut *optimizer).map_err(|error| error.to_string())?;
+    }
+    let still = still(&*trainer);
     if still.is_empty() { Ok(()) } else { Err(format!("{still:?} stood still")) }
 }
 

@@ -187,6 +187,9 @@ impl Arm for f32 {
             Source::Spikes(bits, plane) if plane == s.h * s.w && events::serves(s) => {
                 events::backward_weight(s, bits, dy, dw, accumulate);
             }
+            Source::Dense(x) if winograd::serves(s) && s.n > 0 => {
+                winograd::backward_weight(s, x, dy, dw, accumulate);
+            }
             _ => unfolded::backward_weight(s, x, dy, dw, accumulate),
         }
     }

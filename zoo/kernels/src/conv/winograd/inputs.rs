@@ -1,20 +1,53 @@
 //! Inputs on their way in: planes turned to `[pixel, channel]` and `v = B' d B` of each tile, as `[place, tile, channel]`.
 
-use super::{Batch, Cut, Job, PLACES};
+use std::ops::Range;
+
+use super::{Batch, PLACES, Strides};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 
-/// Transforms all channels of a batch; `pixels` is room for the frame of an image.
+/// Planes that are read: `[images, channels, h, w]`.
+#[derive(Clone, Copy)]
+pub(super) struct Planes<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) channels: usize,
+    pub(super) h: usize,
+    pub(super) w: usize,
+}
+
+impl Planes<'_> {
+    /// Turns sixteen channels of some rows of an image to vectors; lanes that have no channel become 0.
+    ///
+    /// Rows begin `line` values apart in `to`.
+    pub(super) fn turn(
+        &self,
+        image: usize,
+        channels: &Range<usize>,
+        rows: &Range<usize>,
+        line: usize,
+        to: &mut [f32],
+    ) {
+        let (plane, many) = (self.h * self.w, rows.len() * self.w);
+        let lanes = channels.len().min(LANES);
+        let from = &self.values[(image * self.channels + channels.start) * plane + rows.start * self.w..];
+        assert!(many > 0 && from.len() >= (lanes - 1) * plane + many);
+        assert!(to.len() >= (rows.len() - 1) * line + self.w * LANES);
+        // SAFETY: `lanes` rows of `many` pixels lie in `from`, and as many vectors in `to`.
+        unsafe { turn(from, plane, lanes, many, self.w, line, to) };
+    }
+}
+
+/// Transforms some channels of a batch; `pixels` is room for the frame of an image.
 pub(super) fn transform(
-    job: &Job,
-    cut: &Cut,
-    x: &[f32],
+    x: &Planes<'_>,
+    cut: &Strides,
     batch: &Batch,
+    channels: &Range<usize>,
     pixels: &mut [f32],
     inputs: &mut [f32],
 ) {
-    let (plane, wide) = (job.h * job.w, job.tiles().1);
+    let wide = x.w.div_ceil(2);
     // The rows that the tiles see, without those outside the image.
-    let seen = (2 * batch.rows.start).saturating_sub(1)..job.h.min(2 * batch.rows.end + 1);
+    let seen = (2 * batch.rows.start).saturating_sub(1)..x.h.min(2 * batch.rows.end + 1);
     let line = (2 * wide + 2) * LANES;
     // Row 0 of the frame is the one above the first tile.
     let skip = (seen.start + 1 - 2 * batch.rows.start) * line + LANES;
@@ -23,16 +56,9 @@ pub(super) fn transform(
     pixels.fill(0.0);
     let tiles = batch.rows.len() * wide;
     for (index, image) in batch.images.clone().enumerate() {
-        for first in (0..job.padded_channels()).step_by(LANES) {
-            let channels = LANES.min(job.channels - first);
-            let x = &x[(image * job.channels + first) * plane..][..channels * plane];
-            let rows = &x[seen.start * job.w..];
-            let many = seen.len() * job.w;
-            assert!(many > 0 && rows.len() >= (channels - 1) * plane + many);
-            assert!(pixels.len() >= skip + (seen.len() - 1) * line + job.w * LANES);
-            // SAFETY: `channels` rows of `many` pixels lie in `rows`, and as many vectors in the frame.
-            unsafe { turn(rows, plane, channels, many, job.w, line, &mut pixels[skip..]) };
-            let to = &mut inputs[index * tiles * cut.tile + first..];
+        for first in channels.clone().step_by(LANES) {
+            x.turn(image, &(first..channels.end), &seen, line, &mut pixels[skip..]);
+            let to = &mut inputs[index * tiles * cut.tile + first - channels.start..];
             assert!(to.len() >= (PLACES - 1) * cut.place + (tiles - 1) * cut.tile + LANES);
             // SAFETY: the frame has two rows for each row of tiles and two more, and so for columns; `to` has room for
             // the last vector of the last place.

@@ -11,20 +11,22 @@
 //!
 //! (Lavin & Gray, CVPR 2016.) Sixteen products where the direct sum has 36; the last row of `B'` and the last column of
 //! `A'` have the sign of Winograd's original turned, which changes no result. The input gradient is the same convolution
-//! of the output gradient with channels swapped and filters turned around. Sums over channels are as long as the direct
-//! ones are wide, so the error is no larger than theirs.
+//! of the output gradient with channels swapped and filters turned around. Errors are one to three times those of matrix
+//! products (the test below measures both).
 //!
 //! Work goes in batches of tiles: some rows of tiles of an image, or several small images. Channels are the vectors:
 //! planes are turned to `[pixel, channel]` on the way in and back on the way out. A task has some outputs and some
 //! images; each value is one sum over the channels in order, whatever the tasks.
 
 mod filters;
+mod gradient;
 mod inputs;
 mod outputs;
 mod product;
 
 use std::ops::Range;
 
+use self::inputs::Planes;
 use super::ConvShape;
 use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
@@ -60,6 +62,8 @@ struct Job {
     turned: bool,
 }
 
+pub(super) use gradient::backward_weight;
+
 /// Whether this kernel serves the shape: fewer products than the direct sum by a quarter, and vectors that are full.
 pub(super) fn serves(s: &ConvShape) -> bool {
     let plain = s.kernel == (3, 3) && s.stride == 1 && s.pad == 1 && s.groups == 1;
@@ -69,8 +73,8 @@ pub(super) fn serves(s: &ConvShape) -> bool {
 
 /// See [`super::workspace_bytes`].
 pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
-    [Job::forward(s), Job::backward(s)].iter().map(|job| Cut::of(job).scratch_len(job)).max().unwrap_or(0)
-        * size_of::<f32>()
+    let jobs = [Job::forward(s), Job::backward(s)].map(|job| Cut::of(&job).scratch_len(&job));
+    jobs[0].max(jobs[1]).max(gradient::scratch_len(s)) * size_of::<f32>()
 }
 
 /// See [`super::forward`].
@@ -115,11 +119,25 @@ struct Cut {
     images: usize,
     /// Rows of tiles of a batch; all of them when there are several images.
     rows: usize,
-    /// Values from one tile's transformed inputs to the next: an odd number of cache lines, as are the strides below,
-    /// so that what is used together does not meet in one set of the cache.
+    inputs: Strides,
+}
+
+/// Distances between transformed values: odd numbers of cache lines, so that what is used together does not meet in one
+/// set of the cache.
+#[derive(Clone, Copy)]
+struct Strides {
+    /// From one tile to the next.
     tile: usize,
-    /// Values from one place's transformed inputs to the next.
+    /// From one place to the next.
     place: usize,
+}
+
+impl Strides {
+    /// For batches of `tiles` with `values` each.
+    fn of(tiles: usize, values: usize) -> Self {
+        let tile = odd_lines(values);
+        Self { tile, place: odd_lines(tiles * tile) }
+    }
 }
 
 impl Cut {
@@ -127,23 +145,15 @@ impl Cut {
         let (high, wide) = job.tiles();
         let channels = job.padded_channels();
         let most = (INPUTS / (PLACES * channels) / product::ROWS * product::ROWS).clamp(product::ROWS, TILES);
-        let (images, rows) = if high * wide <= most {
-            (most / (high * wide), high)
-        } else {
-            let rows = (most / wide).clamp(1, high);
-            // Equal parts: a last row alone would leave most rows of a product empty.
-            (1, high.div_ceil(high.div_ceil(rows)))
-        };
-        let images = images.min(job.images.max(1));
+        let (images, rows) = batch_of(high, wide, most, job.images);
         let outputs = job.outputs.next_multiple_of(BLOCK);
         let group = (FILTERS / (PLACES * channels) / BLOCK * BLOCK).clamp(BLOCK, outputs);
         let groups = job.outputs.div_ceil(group);
         let wanted = TASKS.div_ceil(groups).min(job.images.div_ceil(images)).max(1);
         let images_per_part = job.images.div_ceil(wanted).next_multiple_of(images).max(1);
-        let tile = odd_lines(channels);
-        let place = odd_lines(images * rows * wide * tile);
         let parts = job.images.div_ceil(images_per_part).max(1);
-        Self { group, groups, images_per_part, parts, images, rows, tile, place }
+        let inputs = Strides::of(images * rows * wide, channels);
+        Self { group, groups, images_per_part, parts, images, rows, inputs }
     }
 
     /// Tiles of a batch.
@@ -173,7 +183,7 @@ impl Cut {
     fn scratch_len(&self, job: &Job) -> usize {
         let pixels = self.frame_len(job).max(Self::lines_len(job));
         let sums = PLACES * self.sums_place(job);
-        self.filters_len(job) + PLACES * self.place + sums + pixels + 4 * ALIGNED
+        self.filters_len(job) + PLACES * self.inputs.place + sums + pixels + 4 * ALIGNED
     }
 }
 
@@ -192,6 +202,7 @@ struct Batch {
 
 fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
     let cut = Cut::of(job);
+    let x = Planes { values: x, channels: job.channels, h: job.h, w: job.w };
     let (len, work) =
         (job.images * job.outputs * job.h * job.w, job.images * job.outputs * job.h * job.w * 9);
     // SAFETY: the tiles of all images and groups cover the output; each task writes its own images and outputs.
@@ -204,12 +215,19 @@ fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
                 let outputs = group * cut.group..job.outputs.min((group + 1) * cut.group);
                 aligned(Slot::Filters, cut.filters_len(job), |filters| {
                     filters::transform(job, w, &outputs, filters);
-                    aligned(Slot::Columns, PLACES * cut.place, |inputs| {
+                    aligned(Slot::Columns, PLACES * cut.inputs.place, |inputs| {
                         aligned(Slot::Gathered, PLACES * cut.sums_place(job), |sums| {
                             let pixels = cut.frame_len(job).max(Cut::lines_len(job));
                             aligned(Slot::Values, pixels, |pixels| {
-                                each_batch(job, &cut, images, |batch| {
-                                    inputs::transform(job, &cut, x, batch, pixels, inputs);
+                                each_batch(job.tiles().0, (cut.images, cut.rows), images, |batch| {
+                                    inputs::transform(
+                                        &x,
+                                        &cut.inputs,
+                                        batch,
+                                        &(0..job.channels),
+                                        pixels,
+                                        inputs,
+                                    );
                                     for block in (0..outputs.len()).step_by(BLOCK) {
                                         product::of_block(
                                             job,
@@ -235,12 +253,101 @@ fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
     }
 }
 
-/// Runs `f` on the batches of some images, in order.
-fn each_batch(job: &Job, cut: &Cut, images: Range<usize>, mut f: impl FnMut(&Batch)) {
-    for first in images.clone().step_by(cut.images) {
-        for row in (0..job.tiles().0).step_by(cut.rows) {
-            let rows = row..job.tiles().0.min(row + cut.rows);
-            f(&Batch { images: first..images.end.min(first + cut.images), rows });
+/// Images, and rows of tiles, of batches of `most` tiles, or of one row of them.
+fn batch_of(high: usize, wide: usize, most: usize, images: usize) -> (usize, usize) {
+    if high * wide <= most {
+        return ((most / (high * wide)).min(images.max(1)), high);
+    }
+    let rows = (most / wide).clamp(1, high);
+    // Equal parts: a last row alone would leave most rows of a product empty.
+    (1, high.div_ceil(high.div_ceil(rows)))
+}
+
+/// Runs `f` on batches of `images` and `rows` of the `high` rows of tiles of some images, in order.
+fn each_batch(high: usize, (images, rows): (usize, usize), of: Range<usize>, mut f: impl FnMut(&Batch)) {
+    for first in of.clone().step_by(images) {
+        for row in (0..high).step_by(rows) {
+            f(&Batch { images: first..of.end.min(first + images), rows: row..high.min(row + rows) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{plain, unfolded};
+    use super::*;
+    use crate::bits::Source;
+
+    /// Number `i` of stream `seed`, in [-1, 1).
+    fn value(seed: u64, i: u64) -> f32 {
+        let z = i.wrapping_add(seed << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let z = (z ^ (z >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        ((z >> 40) as f32 / (1 << 23) as f32) - 1.0
+    }
+
+    /// The largest error, in units of the root mean square of what is exact.
+    fn error(found: &[f32], exact: &[f64]) -> f64 {
+        let square = exact.iter().map(|x| x * x).sum::<f64>() / exact.len() as f64;
+        let most = found.iter().zip(exact).map(|(f, e)| (f64::from(*f) - e).abs()).fold(0.0, f64::max);
+        most / square.sqrt()
+    }
+
+    /// Against sums in double precision, beside the matrix products that serve other shapes.
+    #[test]
+    fn errors_are_those_of_direct_sums() {
+        for (n, c, side) in [(1, 64, 32), (1, 128, 16), (1, 256, 8), (2, 512, 4)] {
+            let s = ConvShape {
+                n,
+                c_in: c,
+                h: side,
+                w: side,
+                c_out: c,
+                kernel: (3, 3),
+                stride: 1,
+                pad: 1,
+                groups: 1,
+            };
+            let list = |seed, len: usize| (0..len as u64).map(|i| value(seed, i)).collect::<Vec<_>>();
+            let (x, w, dy) = (list(1, s.input_len()), list(2, s.weight_len()), list(3, s.output_len()));
+            let double = |list: &[f32]| list.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+            let (dx, dw, ddy) = (double(&x), double(&w), double(&dy));
+            let gradient = |f: fn(&ConvShape, &[f32], &[f32], &mut [f32])| {
+                let mut into = vec![0.0; s.weight_len()];
+                f(&s, &x, &dy, &mut into);
+                into
+            };
+            let mut exact_gradient = vec![0.0; s.weight_len()];
+            plain::backward_weight(&s, &dx, &ddy, &mut exact_gradient, false);
+            let pairs = [
+                (
+                    "y",
+                    forward(&s, &x, &w, None),
+                    unfolded::forward(&s, Source::Dense(&x), &w, None),
+                    plain::forward(&s, &dx, &dw, None),
+                ),
+                (
+                    "dx",
+                    backward_input(&s, &dy, &w),
+                    unfolded::backward_input(&s, &dy, &w),
+                    plain::backward_input(&s, &ddy, &dw),
+                ),
+                (
+                    "dw",
+                    gradient(|s, x, dy, into| backward_weight(s, x, dy, into, false)),
+                    gradient(|s, x, dy, into| {
+                        unfolded::backward_weight(s, Source::Dense(x), dy, into, false)
+                    }),
+                    exact_gradient,
+                ),
+            ];
+            for (what, winograd, direct, exact) in pairs {
+                let (winograd, direct) = (error(&winograd, &exact), error(&direct, &exact));
+                println!(
+                    "{c:3} channels, {side:2}x{side:<2} {what:2}: {winograd:.1e}, matrix product {direct:.1e}"
+                );
+                assert!(winograd < 8e-6, "{what} of {s:?}: {winograd:e}");
+                assert!(winograd < 4.0 * direct, "{what} of {s:?}: {winograd:e} against {direct:e}");
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The products at each place: `m[tile, output] = sum over channels of v[tile, channel] * u[channel, output]`.
+//! The products at each place: `m[tile, output] = sum over channels of v[tile, channel] * u[channel, output]`, and for
+//! the weights' gradient `m[channel, output] = sum over tiles of v[tile, channel] * z[tile, output]`.
 //!
 //! A product and a sum are one rounding with AVX-512 and AVX2, two without.
 
@@ -24,86 +25,139 @@ pub(super) fn of_block(
     let vectors = (outputs - block).min(BLOCK).div_ceil(LANES);
     let sums_place = cut.sums_place(job);
     let filters = &filters[block * PLACES * channels..][..BLOCK * PLACES * channels];
-    assert!(inputs.len() >= (PLACES - 1) * cut.place + (tiles - 1) * cut.tile + channels);
+    assert!(inputs.len() >= (PLACES - 1) * cut.inputs.place + (tiles - 1) * cut.inputs.tile + channels);
     assert!(sums.len() >= (PLACES - 1) * sums_place + tiles * BLOCK);
+    let strides = Strides { row: cut.inputs.tile, step: 1, filter: BLOCK, out: BLOCK };
     for place in 0..PLACES {
-        let (inputs, filters) = (&inputs[place * cut.place..], &filters[place * channels * BLOCK..]);
+        let (inputs, filters) = (&inputs[place * cut.inputs.place..], &filters[place * channels * BLOCK..]);
         let sums = &mut sums[place * sums_place..];
         // SAFETY: all tiles' inputs, all channels' filters and all sums lie in their slices, by the assertions.
-        unsafe { multiply(inputs, cut.tile, tiles, filters, channels, vectors, sums) };
+        unsafe { multiply(inputs, filters, sums, tiles, channels, vectors, strides) };
+    }
+}
+
+/// Distances in the operands of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    /// From one row of the left operand to the next.
+    pub(super) row: usize,
+    /// From one summand of the left operand to the next.
+    pub(super) step: usize,
+    /// From one summand of the right operand to the next.
+    pub(super) filter: usize,
+    /// From one row of the sums to the next.
+    pub(super) out: usize,
+}
+
+on_lanes! {
+    /// `out[i, j] = sum over k of a[i, k] * b[k, j]` for `rows` rows and `vectors` vectors of `j`, one or two.
+    ///
+    /// # Safety
+    /// `a` has `rows * terms` values, `b` `terms` rows and `out` `rows` rows of `vectors` vectors, by `strides`.
+    unsafe fn multiply[L](
+        a: &[f32],
+        b: &[f32],
+        out: &mut [f32],
+        rows: usize,
+        terms: usize,
+        vectors: usize,
+        strides: Strides,
+    ) {
+        // SAFETY: by the contract.
+        unsafe { product::<L, false>(a.as_ptr(), b.as_ptr(), out.as_mut_ptr(), rows, terms, vectors, strides) }
     }
 }
 
 on_lanes! {
+    /// As [`multiply`], on top of what `out` holds.
+    ///
     /// # Safety
-    /// `inputs` has `tiles` rows of `channels` values, `row` apart; `filters` has `channels` rows and `sums` `tiles` rows of
-    /// `BLOCK` values; `vectors` is 1 or 2.
-    unsafe fn multiply[L](
-        inputs: &[f32],
-        row: usize,
-        tiles: usize,
-        filters: &[f32],
-        channels: usize,
+    /// As [`multiply`].
+    pub(super) unsafe fn multiply_onto[L](
+        a: &[f32],
+        b: &[f32],
+        out: &mut [f32],
+        rows: usize,
+        terms: usize,
         vectors: usize,
-        sums: &mut [f32],
+        strides: Strides,
     ) {
-        let (a, b, out) = (inputs.as_ptr(), filters.as_ptr(), sums.as_mut_ptr());
-        let mut tile = 0;
-        // SAFETY: by the contract; each strip has the tiles that are left.
-        unsafe {
-            if L::WIDE && vectors == 2 {
-                tile = strips::<L, 12, 2>(tile, tiles, a, row, b, channels, out);
-                tile = strips::<L, 6, 2>(tile, tiles, a, row, b, channels, out);
-                tile = strips::<L, 3, 2>(tile, tiles, a, row, b, channels, out);
-                strips::<L, 1, 2>(tile, tiles, a, row, b, channels, out);
-                return;
+        // SAFETY: by the contract.
+        unsafe { product::<L, true>(a.as_ptr(), b.as_ptr(), out.as_mut_ptr(), rows, terms, vectors, strides) }
+    }
+}
+
+/// See [`multiply`].
+#[inline(always)]
+unsafe fn product<L: Lanes, const ONTO: bool>(
+    a: *const f32,
+    b: *const f32,
+    out: *mut f32,
+    rows: usize,
+    terms: usize,
+    vectors: usize,
+    s: Strides,
+) {
+    let mut row = 0;
+    // SAFETY: by the caller's contract; each call has the rows that are left.
+    unsafe {
+        if L::WIDE && vectors == 2 {
+            row = strips::<L, 12, 2, ONTO>(row, rows, a, b, terms, out, s);
+            row = strips::<L, 8, 2, ONTO>(row, rows, a, b, terms, out, s);
+            row = strips::<L, 4, 2, ONTO>(row, rows, a, b, terms, out, s);
+            strips::<L, 1, 2, ONTO>(row, rows, a, b, terms, out, s);
+            return;
+        }
+        for vector in 0..vectors {
+            let (b, out) = (b.add(vector * LANES), out.add(vector * LANES));
+            let mut row = row;
+            if L::WIDE {
+                row = strips::<L, 12, 1, ONTO>(row, rows, a, b, terms, out, s);
             }
-            for vector in 0..vectors {
-                let (b, out) = (b.add(vector * LANES), out.add(vector * LANES));
-                let mut tile = tile;
-                if L::WIDE {
-                    tile = strips::<L, 12, 1>(tile, tiles, a, row, b, channels, out);
-                }
-                tile = strips::<L, 6, 1>(tile, tiles, a, row, b, channels, out);
-                tile = strips::<L, 3, 1>(tile, tiles, a, row, b, channels, out);
-                strips::<L, 1, 1>(tile, tiles, a, row, b, channels, out);
-            }
+            row = strips::<L, 6, 1, ONTO>(row, rows, a, b, terms, out, s);
+            row = strips::<L, 3, 1, ONTO>(row, rows, a, b, terms, out, s);
+            strips::<L, 1, 1, ONTO>(row, rows, a, b, terms, out, s);
         }
     }
 }
 
-/// Multiplies strips of `R` tiles as long as there are so many, from `tile` on; returns the first tile that is left.
+/// Multiplies strips of `R` rows as long as there are so many, from `row` on; returns the first row that is left.
 #[inline(always)]
-unsafe fn strips<L: Lanes, const R: usize, const V: usize>(
-    mut tile: usize,
-    tiles: usize,
+unsafe fn strips<L: Lanes, const R: usize, const V: usize, const ONTO: bool>(
+    mut row: usize,
+    rows: usize,
     a: *const f32,
-    row: usize,
     b: *const f32,
-    channels: usize,
+    terms: usize,
     out: *mut f32,
+    s: Strides,
 ) -> usize {
-    while tile + R <= tiles {
+    while row + R <= rows {
         // SAFETY: by the caller's contract.
         unsafe {
-            let (a, out) = (a.add(tile * row), out.add(tile * BLOCK));
+            let (a, out) = (a.add(row * s.row), out.add(row * s.out));
             let mut sums = [[L::splat(0.0); V]; R];
-            for channel in 0..channels {
-                let filters = load::<L, V>(b.add(channel * BLOCK), LANES);
+            if ONTO {
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    let input = L::splat(*a.add(i * row + channel));
-                    for (sum, filter) in sums.iter_mut().zip(filters) {
-                        *sum = input.mul_add(filter, *sum);
+                    *sums = load::<L, V>(out.add(i * s.out), LANES);
+                }
+            }
+            for term in 0..terms {
+                let right = load::<L, V>(b.add(term * s.filter), LANES);
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let left = L::splat(*a.add(i * s.row + term * s.step));
+                    for (sum, right) in sums.iter_mut().zip(right) {
+                        *sum = left.mul_add(right, *sum);
                     }
                 }
             }
             for (i, sums) in sums.into_iter().enumerate() {
                 for (v, sum) in sums.into_iter().enumerate() {
-                    sum.store(out.add(i * BLOCK + v * LANES));
+                    sum.store(out.add(i * s.out + v * LANES));
                 }
             }
         }
-        tile += R;
+        row += R;
     }
-    tile
+    row
 }

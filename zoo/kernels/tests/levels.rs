@@ -1,0 +1,76 @@
+//! Convolutions on every instruction set of this machine, on sizes that fill no vector: against the plain loops, and the
+//! same bits for any number of threads.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where something is wrong")]
+
+mod values;
+
+use candle_core::{DType, Tensor};
+use kernels::Operand;
+use kernels::conv::{ConvShape, backward_input, backward_weight, forward};
+use kernels::simd::{ALL, within};
+use values::*;
+
+fn shape(n: usize, c: (usize, usize), hw: (usize, usize)) -> ConvShape {
+    ConvShape { n, c_in: c.0, h: hw.0, w: hw.1, c_out: c.1, kernel: (3, 3), stride: 1, pad: 1, groups: 1 }
+}
+
+/// Single images and many, maps of one tile and of ragged ones, channels that fill no vector and more than a block.
+fn shapes() -> Vec<ConvShape> {
+    vec![
+        shape(1, (16, 16), (1, 1)),
+        shape(1, (16, 16), (2, 2)),
+        shape(1, (17, 33), (3, 5)),
+        shape(53, (16, 40), (2, 3)),
+        shape(9, (37, 18), (4, 4)),
+        shape(31, (70, 65), (7, 7)),
+        shape(2, (33, 100), (8, 8)),
+        shape(3, (16, 31), (9, 16)),
+        shape(1, (20, 48), (17, 33)),
+        shape(1, (16, 16), (5, 215)),
+    ]
+}
+
+/// Output, input gradient and weight gradient.
+fn all(s: &ConvShape, x: Operand, w: &Tensor, b: &Tensor, dy: &Tensor, onto: &Tensor) -> Vec<Tensor> {
+    let dw = onto.copy().unwrap();
+    backward_weight(s, x, dy, &dw, true).unwrap();
+    vec![forward(s, x, w, Some(b)).unwrap(), backward_input(s, dy, w).unwrap(), dw]
+}
+
+#[test]
+fn every_instruction_set_agrees_with_the_plain_loops() {
+    for s in shapes() {
+        let x = tensor(1, &[s.n, s.c_in, s.h, s.w], DType::F32);
+        let fires = [0.0, 0.2, 1.0].map(|rate| spikes(9, &[s.n, s.c_in, s.h, s.w], rate));
+        let w = tensor(2, &[s.c_out, s.c_in, 3, 3], DType::F32);
+        let (b, onto) = (tensor(3, &[s.c_out], DType::F32), tensor(5, w.dims(), DType::F32));
+        let dy = tensor(4, &[s.n, s.c_out, s.h, s.w], DType::F32);
+        for (i, x) in std::iter::once(&x).chain(&fires).enumerate() {
+            let bits = packed(x, s.n * s.c_in);
+            let seen = if i == 0 { Operand::Dense(x) } else { Operand::Spikes(&bits) };
+            let plain = all(&s, Operand::Dense(&wide(x)), &wide(&w), &wide(&b), &wide(&dy), &wide(&onto));
+            for level in ALL {
+                let fast = within(level, || {
+                    same_for_any_threads(&format!("{s:?} on {level:?}"), || all(&s, seen, &w, &b, &dy, &onto))
+                });
+                for (what, (fast, plain)) in ["y", "dx", "dw"].iter().zip(fast.iter().zip(&plain)) {
+                    // f32 sums of some hundred products, weighed by the spread of what they add up to.
+                    let spread = (dot(plain, plain) / plain.elem_count() as f64).sqrt();
+                    close(
+                        fast,
+                        plain,
+                        4e-6 * (1.0 + spread),
+                        &format!("{what} of {s:?}, input {i}, {level:?}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// `|a - b| <= tolerance` everywhere.
+fn close(a: &Tensor, b: &Tensor, tolerance: f64, what: &str) {
+    for (i, (a, b)) in list(a).iter().zip(list(b)).enumerate() {
+        assert!((a - b).abs() <= tolerance, "{what}: element {i}: {a} against {b}, more than {tolerance:e}");
+    }
+}
