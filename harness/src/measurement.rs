@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::forecast::Forecast;
 use crate::resident::Resident;
 use crate::setup::{Learner, Setup};
-use crate::spread::median;
+use crate::spread::Spread;
 
 /// What was measured of one method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub(crate) struct Measurement {
     pub(crate) resident_growth: Option<usize>,
     /// Median of the steps after the first one.
     pub(crate) step_seconds: Option<f64>,
+    /// The fastest of them: other work on the machine only adds to it.
+    pub(crate) fastest_step_seconds: Option<f64>,
     /// Spikes per neuron and step, in training mode, on the measured batch; `None` where nothing spikes.
     pub(crate) firing_rate: Option<f64>,
     /// Why a number is missing, or what is to be said about it.
@@ -83,6 +85,7 @@ impl Setup {
             Ok((bytes, caveat)) => (Some(bytes), caveat.unwrap_or_default()),
             Err(reason) => (None, reason),
         };
+        let timed = Spread::of(&seconds[1..]);
         // A method without time has no spikes.
         let spikes = method.steps(1) != method.steps(2);
         Ok(Measurement {
@@ -92,7 +95,8 @@ impl Setup {
             heap_peak,
             heap_growth: heap_peak.map(|peak| peak.saturating_sub(before)),
             resident_growth,
-            step_seconds: median(&seconds[1..]),
+            step_seconds: timed.median,
+            fastest_step_seconds: timed.min,
             firing_rate: if spikes { firing_rate(&learner, steps)? } else { None },
             note,
         })

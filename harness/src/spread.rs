@@ -31,7 +31,7 @@ impl Spread {
 }
 
 /// The middle one, or the mean of the two in the middle; nothing of nothing.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
+fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

@@ -40,7 +40,8 @@ fn a_step_holds_what_the_plan_says_by_every_method() {
             assert!(number(row, "heap_growth_bytes") < number(row, "heap_peak_bytes"), "{row:?}");
             assert!(number(row, "saved_after_forward_bytes") > 0.0, "{row:?}");
             assert!(number(row, "saved_after_forward_bytes") <= number(row, "most_saved_bytes"), "{row:?}");
-            assert!(number(row, "step_seconds") > 0.0, "{row:?}");
+            let fastest = number(row, "fastest_step_seconds");
+            assert!(fastest > 0.0 && fastest <= number(row, "step_seconds"), "{row:?}");
             if row["steps_t"] == "1" {
                 assert_eq!(row["firing_rate"], "", "a method without time has no spikes: {row:?}");
             } else {

@@ -147,6 +147,7 @@ fn cells(step: &Step, train_steps: usize, line: &Line) -> Vec<(String, String)> 
         ("heap_growth_bytes", number(measured.and_then(|measured| measured.heap_growth))),
         ("resident_growth_bytes", number(measured.and_then(|measured| measured.resident_growth))),
         ("step_seconds", real(measured.and_then(|measured| measured.step_seconds))),
+        ("fastest_step_seconds", real(measured.and_then(|measured| measured.fastest_step_seconds))),
         ("firing_rate", real(measured.and_then(|measured| measured.firing_rate))),
     ]
     .into_iter()
