@@ -1,7 +1,7 @@
 """Writes the measured tables of docs/PERFORMANCE.md; nothing in them is typed by hand.
 
     python benches/performance.py ceilings distance steps       runs these benchmarks
-    python benches/performance.py --report results/report       tables of `--suite scaling` and `--suite claims`
+    python benches/performance.py --report SCALING CLAIMS       reports of `--suite scaling` and `--suite claims`
     python benches/performance.py --peers benches/peers/results/latest.csv
 
 A table stands between `<!-- begin NAME -->` and `<!-- end NAME -->` and takes the place of the one before it. On a machine
@@ -71,8 +71,8 @@ def reported(folder: Path, name: str) -> str | None:
     path = folder / f"{name}.md"
     if not path.exists():
         return None
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("## ")]
-    return "\n".join("#" + line if line.startswith("### ") else line for line in lines).strip()
+    text = re.sub(r"^## .*\n+", "", path.read_text(), flags=re.MULTILINE)
+    return re.sub(r"^### ", "#### ", text, flags=re.MULTILINE).strip()
 
 
 def peers(files: list[Path]) -> str:
@@ -96,15 +96,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=", ".join(BENCHES))
     parser.add_argument("--profile", default="bench", help="cargo's; `dev` needs no second build")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="a folder that `harness report --to` wrote")
+    parser.add_argument("--report", type=Path, nargs="+", metavar="DIR", help="folders that `harness report` wrote")
     parser.add_argument("--peers", type=Path, nargs="+", metavar="CSV", help="files of benches/peers/compare.py")
     asked = parser.parse_args()
     if unknown := [name for name in asked.benches if name not in BENCHES]:
         parser.error(f"BENCH must be of {', '.join(BENCHES)}, got {unknown[0]}")
     tables = {name: bench(name, asked.profile) for name in asked.benches}
     if asked.report:
-        found = {name: reported(asked.report, name) for name in REPORTED}
-        tables |= {name: table for name, table in found.items() if table}
+        for name in REPORTED:
+            if found := [table for folder in asked.report if (table := reported(folder, name))]:
+                tables[name] = "\n\n".join(found)
     if asked.peers:
         tables["peers"] = peers(asked.peers)
     if not tables:
