@@ -23,6 +23,7 @@ pub static SUITES: &[Shipped] = &[
     Shipped { id: "fashion", text: include_str!("../suites/fashion.toml") },
     Shipped { id: "cifar", text: include_str!("../suites/cifar.toml") },
     Shipped { id: "scaling", text: include_str!("../suites/scaling.toml") },
+    Shipped { id: "claims", text: include_str!("../suites/claims.toml") },
 ];
 
 /// The kinds of suite.
@@ -30,7 +31,7 @@ pub static SUITES: &[Shipped] = &[
 pub enum AnySuite {
     /// Networks are trained on data.
     Cases(Suite),
-    /// Steps of networks are measured along T and blocks.
+    /// Steps of networks are measured along T, blocks and batches.
     Sweeps(Sweeps),
 }
 

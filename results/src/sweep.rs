@@ -1,4 +1,4 @@
-//! Points of sweeps put in lines: one method along T at one depth, or along blocks at one T.
+//! Points of sweeps put in lines: one method along T at one depth, along blocks at one T, or along batches at both.
 
 use crate::contest::noted;
 use crate::read::Records;
@@ -18,7 +18,12 @@ pub(crate) enum Along {
     Steps,
     /// The number of blocks in every stage.
     Blocks,
+    /// The number of samples in the batch.
+    Batch,
 }
+
+/// A point's T and blocks, 0 where lines run along them.
+type Elsewhere = (u32, u32);
 
 /// The points of one method along one axis, by rising place, whatever became of them; there is at least one.
 #[derive(Clone, Debug)]
@@ -27,12 +32,14 @@ pub(crate) struct Line<'a> {
     pub(crate) points: Vec<&'a ScalingRow>,
 }
 
-/// The sweeps of a campaign in the order of the records; points of another batch, image or width are of another sweep.
-pub(crate) fn sweeps(records: &Records) -> Vec<Sweep<'_>> {
+/// The sweeps of a campaign in the order of the records; points of another image or width are of another sweep, and so are
+/// those of another batch, unless batches are what lines run along.
+pub(crate) fn sweeps(records: &Records, along: Along) -> Vec<Sweep<'_>> {
     // The width by its bits, because it is a name here.
     let told = |row: &ScalingRow| {
         let name = (row.suite.clone(), row.sweep.clone(), row.sweep_rev);
-        (name, row.batch, row.image.clone(), row.width.to_bits())
+        let batch = (along != Along::Batch).then_some(row.batch);
+        (name, batch, row.image.clone(), row.width.to_bits())
     };
     let mut sweeps: Vec<Sweep<'_>> = Vec::new();
     for row in &records.scaling {
@@ -49,15 +56,17 @@ impl<'a> Sweep<'a> {
     pub(crate) fn title(&self) -> String {
         let Some(first) = self.points.first() else { return String::new() };
         let image = first.image.replace('x', "×");
-        format!("{}, {image}, batch {}", first.sweep, first.batch)
+        let one = self.points.iter().all(|row| row.batch == first.batch);
+        let batch = if one { format!(", batch {}", first.batch) } else { String::new() };
+        format!("{}, {image}{batch}", first.sweep)
     }
 
     /// A line for each method, in the order of the records; none where no method has two places along the axis.
     ///
-    /// Of a method that was measured along the axis at several places of the other one, the line with most points
+    /// Of a method that was measured along the axis at several places of the others, the line with most points
     /// counts, and of equally long ones that at the place with most points of all methods.
     pub(crate) fn lines(&self, along: Along) -> Vec<Line<'a>> {
-        let mut by_method: Vec<(&str, BTreeMap<u32, Vec<&'a ScalingRow>>)> = Vec::new();
+        let mut by_method: Vec<(&str, BTreeMap<Elsewhere, Vec<&'a ScalingRow>>)> = Vec::new();
         for &row in self.points.iter().filter(|row| along.place(row).is_some()) {
             let place = by_method.iter().position(|(method, _)| *method == row.method).unwrap_or_else(|| {
                 by_method.push((&row.method, BTreeMap::new()));
@@ -65,7 +74,7 @@ impl<'a> Sweep<'a> {
             });
             by_method[place].1.entry(along.other(row)).or_default().push(row);
         }
-        let mut of_all: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut of_all: BTreeMap<Elsewhere, usize> = BTreeMap::new();
         for (other, points) in by_method.iter().flat_map(|(_, lines)| lines) {
             *of_all.entry(*other).or_default() += points.len();
         }
@@ -89,24 +98,40 @@ impl Along {
         match self {
             Along::Steps => Some(row.steps_t),
             Along::Blocks => row.blocks,
+            Along::Batch => Some(row.batch),
         }
     }
 
-    fn other(self, row: &ScalingRow) -> u32 {
+    /// Where it stands along the other axes.
+    fn other(self, row: &ScalingRow) -> Elsewhere {
+        let blocks = row.blocks.unwrap_or(0);
         match self {
-            Along::Steps => row.blocks.unwrap_or(0),
-            Along::Blocks => row.steps_t,
+            Along::Steps => (0, blocks),
+            Along::Blocks => (row.steps_t, 0),
+            Along::Batch => (row.steps_t, blocks),
         }
     }
 
     /// What does not change along the axis, in a few words; nothing where the model's own number of blocks stands.
     fn fixed(self, row: &ScalingRow) -> Option<String> {
+        let blocks = row.blocks.map(|blocks| {
+            let noun = if blocks == 1 { "block" } else { "blocks" };
+            format!("{blocks} {noun} a stage")
+        });
+        let steps = format!("T = {}", row.steps_t);
         match self {
-            Along::Steps => row.blocks.map(|blocks| {
-                let noun = if blocks == 1 { "block" } else { "blocks" };
-                format!("{blocks} {noun} a stage")
-            }),
-            Along::Blocks => Some(format!("T = {}", row.steps_t)),
+            Along::Steps => blocks,
+            Along::Blocks => Some(steps),
+            Along::Batch => Some(blocks.map_or(steps.clone(), |blocks| format!("{steps}, {blocks}"))),
+        }
+    }
+
+    /// The axis, for a chart.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Along::Steps => "time steps T",
+            Along::Blocks => "blocks of a stage",
+            Along::Batch => "samples in the batch",
         }
     }
 }

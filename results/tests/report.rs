@@ -75,6 +75,10 @@ fn charts_are_drawn_and_the_same_on_every_run() -> Outcome {
         let (records, words): (_, &[&str]) = match (chart.figure)(&sample()?) {
             Some(_) => (sample()?, &["stbp", "tiny-trev on fashion-mnist-6k", "temporal-rev"]),
             None if chart.id.starts_with("inference") => (sweeps()?, &["per-step", "divided", "operations"]),
+            None if chart.id == "scaling-time-batch" => (
+                sweeps()?,
+                &["stbp", "rev-resnet21, 3×32×32", "spatial-rev", "T = 4, 1 block a stage", "linear"],
+            ),
             None => (sweeps()?, &["stbp", "rev-resnet21, 3×32×32, batch 8", "spatial-rev"]),
         };
         let figure = (chart.figure)(&records).ok_or(chart.id)?;
@@ -200,7 +204,15 @@ fn a_report_of_sweeps_holds_tables_charts_reasons_and_the_command() -> Outcome {
     let paths = results::report(&here("sweeps"), folder.path(), COMMAND)?;
     let (tables, charts) = filled(&sweeps()?);
     assert_eq!((paths.tables.len(), paths.charts.len()), (2 * tables.len(), 2 * charts.len()));
-    assert_eq!(charts, ["scaling-steps", "scaling-blocks", "scaling-categories", "inference-steps"]);
+    let expected = [
+        "scaling-steps",
+        "scaling-blocks",
+        "scaling-time-steps",
+        "scaling-time-batch",
+        "scaling-categories",
+        "inference-steps",
+    ];
+    assert_eq!(charts, expected);
     for gone in ["comparison.md", "memory.csv", "step-time.png"] {
         assert!(!folder.path().join(gone).exists(), "{gone}");
     }

@@ -69,8 +69,8 @@ fn points_are_measured_once_and_hold_the_same_bytes_on_one_and_two_threads() {
     let first = bench.run(&["--threads", "1"]);
     assert_eq!(first.status.code(), Some(0), "{}", said(&first));
     let records = bench.records();
-    // 2 T and 2 more blocks for three methods; the one without time has T = 1 alone. Two widths at two T.
-    assert_eq!((records.scaling.len(), records.inference.len()), (3 * 4 + 3, 4), "{}", said(&first));
+    // 2 T, 2 more blocks and another batch for three methods; the one without time has T = 1 alone. Two widths at two T.
+    assert_eq!((records.scaling.len(), records.inference.len()), (3 * 5 + 4, 4), "{}", said(&first));
     for row in &records.scaling {
         if row.method == "temporal-rev" {
             assert_eq!(row.status, Status::Unsupported);
@@ -90,6 +90,8 @@ fn points_are_measured_once_and_hold_the_same_bytes_on_one_and_two_threads() {
     // What its paper promises: flat in blocks, and not in T.
     assert_eq!(law("spatial-rev/t2/b1"), law("spatial-rev/t2/b3"));
     assert!(law("spatial-rev/t3/b1") > law("spatial-rev/t2/b1"));
+    assert_eq!((bench.point("stbp/t2/b1").batch, bench.point("stbp/t2/b1/n2").batch), (4, 2));
+    assert!(law("stbp/t2/b1/n2") < law("stbp/t2/b1"));
     assert!(law("stbp/t2/b3") > law("stbp/t2/b2") && law("stbp/t3/b1") > law("stbp/t2/b1"));
     let cost = |width: &str, steps: u32| {
         let mut rows = records.inference.iter();
@@ -104,17 +106,22 @@ fn points_are_measured_once_and_hold_the_same_bytes_on_one_and_two_threads() {
     assert!(few.0 < 0.7 * all.0 && cost("divided", 2).0 > 0.9 * all.0);
 
     let printed = String::from_utf8_lossy(&first.stdout).into_owned();
-    for words in
-        ["an extra time step", "an extra block", "(4, f32)", "divided widths", "scaling-categories.png"]
-    {
+    for words in [
+        "an extra time step",
+        "an extra block",
+        "against the batch",
+        "(4, f32)",
+        "divided widths",
+        "time-batch.png",
+    ] {
         assert!(printed.contains(words), "{words}: {printed}");
     }
     assert!(!printed.contains("Training methods side by side"), "{printed}");
 
     let again = bench.run(&["--threads", "1"]);
-    assert!(said(&again).contains("19 of 19 done already"), "{}", said(&again));
+    assert!(said(&again).contains("23 of 23 done already"), "{}", said(&again));
     assert!(bench.records().scaling.iter().all(|row| row.attempt == 1));
-    let forced = bench.run(&["--again", "--method", "ann", "--filter", "b1"]);
+    let forced = bench.run(&["--again", "--method", "ann", "--filter", "*/b1"]);
     assert_eq!(forced.status.code(), Some(0), "{}", said(&forced));
     assert_eq!((bench.point("ann/t1/b1").attempt, bench.point("ann/t1/b2").attempt), (2, 1));
 
@@ -133,7 +140,7 @@ fn a_point_that_goes_wrong_is_a_row_and_the_same_command_mends_it() {
          printf '%s' \"$spec\" | exec '{PROGRAM}' trial\n"
     );
     write_program(&program, &script);
-    let only = ["--method", "spatial-rev", "--filter", "/b1"];
+    let only = ["--method", "spatial-rev", "--filter", "*/b1"];
     let output = bench.run(&[&only[..], &["--trial-program", program.to_str().unwrap()]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("1 of 2 points did not come to their end"), "{}", said(&output));

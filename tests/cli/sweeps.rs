@@ -40,6 +40,12 @@ fn a_suite_of_sweeps_is_refused_with_file_and_line() {
         ("crossing = { steps = 2, blocks = 1 }", "", "crossing must be given with blocks"),
         ("blocks = [1, 2, 3]\n", "", "crossing must be left out without blocks"),
         ("crossing = { steps = 2,", "crossing = { stepz = 2,", "unknown key 'stepz'; did you mean 'steps'?"),
+        (
+            "batches = { steps = 2, samples = [2, 4] }",
+            "batches = { steps = 2, samples = [4, 2] }",
+            "sweep stages: batches.samples must be",
+        ),
+        ("batches = { steps = 2,", "batches = { steps = 0,", "batches.steps (T) must be at least 1"),
         ("width = 0.5", "width = -0.5", "sweep stages: width must be above 0"),
         ("batch = 4", "batch = 0", "sweep stages: batch must be at least 1, got 0"),
         ("id = \"levels\"", "id = \"stages\"", "sweep id must be one that no other sweep has, got stages"),
@@ -94,6 +100,12 @@ fn a_dry_run_of_sweeps_leaves_no_trace_and_tries_every_method() {
     // T in place of the suite's own, along both lines; a chosen method has no inference.
     let few = dry(&["--model", "rev-resnet21", "--method", "stbp", "--steps-t", "2"]);
     assert!(few.contains("4 of 4 points to run") && few.contains("scaling/rev-resnet21/stbp/t2/b8"), "{few}");
+    // Six batches, one of which is the sweep's own; a chosen batch is the only one.
+    let batches = dry(&["--model", "preact-resnet18", "--method", "stbp", "--filter", "*/t4/b1*"]);
+    assert!(batches.contains("6 of 6 points") && batches.contains("stbp/t4/b1/n32"), "{batches}");
+    let one =
+        dry(&["--model", "preact-resnet18", "--method", "stbp", "--filter", "*/t4/b1*", "--batch", "8"]);
+    assert!(one.contains("1 of 1 points"), "{one}");
     assert!(dry(&["--method", "ann", "--model", "tiny-conv"]).contains("1 of 1 points"));
     assert!(dry(&["--filter", "*/divided/t?"]).contains("4 of 4 points"));
     assert!(printed(&["list", "suites"]).contains("points)"));

@@ -1,4 +1,4 @@
-//! Sweeps: one network measured along T and along its blocks, method by method, and one image's cost along T.
+//! Sweeps: one network measured along T, its blocks and batches, method by method, and one image's cost along T.
 //!
 //! A sweep's point takes a few training steps on noise in a process of its own: nothing is learned, so neither data nor
 //! budget is asked for. What a point holds is read on one thread, what it takes is timed on all of them, each with a
@@ -16,7 +16,7 @@ mod suite;
 pub(crate) use plan::{PlannedPoint, no_use, plan};
 pub use point::{InferenceFound, Point, PointFound, StepFound, Task};
 pub(crate) use run::{is_on_file, run};
-pub use suite::{InferenceSweep, Sweep, Sweeps};
+pub use suite::{Batches, InferenceSweep, Sweep, Sweeps};
 
 use std::io::Write;
 

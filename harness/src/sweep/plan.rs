@@ -120,35 +120,48 @@ fn training(suite: &Sweeps, sweep: &Sweep, selection: &Selection) -> Result<Vec<
             average: recipe.average,
         };
         let built = training.method(&format!("{}/{}/{method}", suite.id, sweep.id))?;
-        for (steps, depth) in places(sweep, selection) {
+        for Place { steps, depth, batch } in places(sweep, selection) {
             let network = ModelSpec {
                 width: sweep.width,
                 depth,
                 ..recipe.model.spec(sweep.image, sweep.classes, built.steps(steps))
             };
             let task = Task::Train(training.clone());
-            let batch = selection.batch.unwrap_or(sweep.batch);
             let name = (sweep.id.as_str(), sweep.rev, sweep.model.as_str());
+            let own = selection.batch.unwrap_or(sweep.batch);
             let point = point(suite, name, network, &recipe, batch, selection, task);
-            points.push((point, sweep.recipe.clone()));
+            points.push((Point { batch_in_key: batch != own, ..point }, sweep.recipe.clone()));
         }
     }
     Ok(points)
 }
 
-/// T and blocks of each point: the line along T, then the line along blocks.
-fn places(sweep: &Sweep, selection: &Selection) -> Vec<(usize, Option<usize>)> {
-    let chosen = &selection.steps;
-    let steps = if chosen.is_empty() { &sweep.steps } else { chosen };
-    let Some((blocks, crossing)) = sweep.blocks.as_ref().zip(sweep.crossing) else {
-        return steps.iter().map(|&steps| (steps, None)).collect();
-    };
-    let crossed = [crossing.steps];
-    let along_blocks = if chosen.is_empty() { crossed.as_slice() } else { chosen };
-    let first = steps.iter().map(|&steps| (steps, Some(crossing.blocks)));
-    let second =
-        along_blocks.iter().flat_map(|&steps| blocks.iter().map(move |&blocks| (steps, Some(blocks))));
-    first.chain(second).collect()
+/// Where a point stands.
+struct Place {
+    steps: usize,
+    depth: Option<usize>,
+    batch: usize,
+}
+
+/// The line along T, then the line along blocks, then the line along batches, unless a batch is chosen.
+fn places(sweep: &Sweep, selection: &Selection) -> Vec<Place> {
+    let batch = selection.batch.unwrap_or(sweep.batch);
+    let along =
+        |own: &[usize]| if selection.steps.is_empty() { own.to_vec() } else { selection.steps.clone() };
+    let depth = sweep.crossing.map(|crossing| crossing.blocks);
+    let mut places: Vec<Place> =
+        along(&sweep.steps).into_iter().map(|steps| Place { steps, depth, batch }).collect();
+    if let Some((blocks, crossing)) = sweep.blocks.as_ref().zip(sweep.crossing) {
+        for steps in along(&[crossing.steps]) {
+            places.extend(blocks.iter().map(|&blocks| Place { steps, depth: Some(blocks), batch }));
+        }
+    }
+    if let Some(batches) = sweep.batches.as_ref().filter(|_| selection.batch.is_none()) {
+        for steps in along(&[batches.steps]) {
+            places.extend(batches.samples.iter().map(|&batch| Place { steps, depth, batch }));
+        }
+    }
+    places
 }
 
 fn evaluation(suite: &Sweeps, sweep: &InferenceSweep, selection: &Selection) -> Result<Vec<(Point, String)>> {
@@ -191,6 +204,7 @@ fn point(
         network,
         loss: recipe.loss,
         batch,
+        batch_in_key: false,
         warm_up: suite.warm_up,
         timed: suite.timed,
         device: selection.device.id().to_owned(),

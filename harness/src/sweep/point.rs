@@ -39,6 +39,9 @@ pub struct Point {
     pub loss: Loss,
     /// Samples in the batch.
     pub batch: usize,
+    /// Whether the batch is part of the key: a point of a line along batches, away from the sweep's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batch_in_key: bool,
     /// Steps or evaluations before the timed ones.
     pub warm_up: usize,
     /// Timed steps or evaluations.
@@ -143,12 +146,13 @@ pub struct InferenceFound {
 }
 
 impl Point {
-    /// The point's key in records: `<suite>/<sweep>/<method or kind of width>/t<T>`, and `/b<blocks>` where they are
-    /// chosen.
+    /// The point's key in records: `<suite>/<sweep>/<method or kind of width>/t<T>`, `/b<blocks>` where they are chosen,
+    /// and `/n<samples>` on a line along batches.
     #[must_use]
     pub fn key(&self) -> String {
         let blocks = self.network.depth.map(|blocks| format!("/b{blocks}")).unwrap_or_default();
-        format!("{}/{}/{}/t{}{blocks}", self.suite, self.sweep, self.line(), self.network.steps)
+        let batch = if self.batch_in_key { format!("/n{}", self.batch) } else { String::new() };
+        format!("{}/{}/{}/t{}{blocks}{batch}", self.suite, self.sweep, self.line(), self.network.steps)
     }
 
     /// The method that trains it, or the kind of width it is evaluated with.

@@ -67,6 +67,9 @@ pub struct Sweep {
     /// Where the two lines meet; given with `blocks`.
     #[serde(default)]
     pub crossing: Option<Crossing>,
+    /// The line along batches, if there is one.
+    #[serde(default)]
+    pub batches: Option<Batches>,
 }
 
 /// Where the line along T and the line along blocks meet.
@@ -77,6 +80,16 @@ pub struct Crossing {
     pub steps: usize,
     /// Blocks a stage of the line along T.
     pub blocks: usize,
+}
+
+/// The line along batches; its blocks a stage are those of the line along T.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Batches {
+    /// T of the line.
+    pub steps: usize,
+    /// Every number of samples, ascending.
+    pub samples: Vec<usize>,
 }
 
 /// One network with the kinds of width and the T at which one image's cost is measured.
@@ -230,6 +243,10 @@ impl Sweep {
             if let Some(twice) = repeated(listed) {
                 return Err(Error::value(place("methods"), "listed once each", format!("{twice} twice")));
             }
+        }
+        if let Some(batches) = &self.batches {
+            counted(batches.steps, MOST_STEPS, || place("batches.steps (T)"))?;
+            ascending(&batches.samples, (1, MOST_COUNTED), 1, || place("batches.samples"))?;
         }
         match (&self.blocks, self.crossing) {
             (None, None) => Ok(()),

@@ -40,5 +40,5 @@ fn panel(contest: &Contest<'_>, methods: &[&str]) -> Option<Panel> {
     }
     let widths = series.iter().flat_map(|series| &series.points).map(|(x, _)| *x);
     let x = Axis::linear("peak memory of a step (MiB)", widths, true);
-    (!series.is_empty()).then(|| Panel { title: contest.title(), x, series })
+    (!series.is_empty()).then(|| Panel { title: contest.title(), x, series, guide: None })
 }

@@ -50,6 +50,17 @@ pub struct Panel {
     pub x: Axis,
     /// What is drawn.
     pub series: Vec<Series>,
+    /// What it is compared with, if anything.
+    pub guide: Option<Guide>,
+}
+
+/// A dashed line that nothing was measured on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guide {
+    /// The label at its end.
+    pub name: String,
+    /// Its two ends, by rising x.
+    pub ends: [(f64, f64); 2],
 }
 
 /// An axis: a range, a scale and its ticks.

@@ -25,7 +25,12 @@ fn figure(records: &Records) -> Option<Figure> {
         .iter()
         .filter_map(|(title, read)| {
             let series: Vec<Series> = lines.iter().filter_map(|line| series(records, line, *read)).collect();
-            (!series.is_empty()).then(|| Panel { title: (*title).to_owned(), x: x.clone(), series })
+            (!series.is_empty()).then(|| Panel {
+                title: (*title).to_owned(),
+                x: x.clone(),
+                series,
+                guide: None,
+            })
         })
         .collect();
     if panels.is_empty() {

@@ -39,5 +39,5 @@ fn panel(contest: &Contest<'_>, records: &Records, methods: &[&str], x: &Axis) -
             series.push(Series { name: contest.label(entry), method, points });
         }
     }
-    (!series.is_empty()).then(|| Panel { title: contest.title(), x: x.clone(), series })
+    (!series.is_empty()).then(|| Panel { title: contest.title(), x: x.clone(), series, guide: None })
 }

@@ -8,7 +8,7 @@ mod scaling_categories;
 mod scaling_lines;
 mod step_time;
 
-pub use figure::{Axis, Bar, BarGroup, Body, Figure, Panel, Scale, Series, Stack, StackGroup};
+pub use figure::{Axis, Bar, BarGroup, Body, Figure, Guide, Panel, Scale, Series, Stack, StackGroup};
 
 use crate::read::Records;
 
@@ -28,6 +28,8 @@ pub static CHARTS: &[Chart] = &[
     step_time::CHART,
     scaling_lines::AGAINST_STEPS,
     scaling_lines::AGAINST_BLOCKS,
+    scaling_lines::TIME_AGAINST_STEPS,
+    scaling_lines::TIME_AGAINST_BATCH,
     scaling_categories::CHART,
     inference_steps::CHART,
 ];

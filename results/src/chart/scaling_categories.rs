@@ -11,7 +11,7 @@ const LABEL: &str = "bytes at the peak of a training step (MiB)";
 pub(super) const CHART: Chart = Chart { id: "scaling-categories", figure };
 
 fn figure(records: &Records) -> Option<Figure> {
-    let groups: Vec<StackGroup> = sweeps(records).iter().filter_map(group).collect();
+    let groups: Vec<StackGroup> = sweeps(records, Along::Steps).iter().filter_map(group).collect();
     if groups.is_empty() {
         return None;
     }

@@ -14,7 +14,8 @@ pub struct ScalingRow {
     pub schema: u32,
     /// Name of the campaign folder; the store writes it.
     pub campaign: String,
-    /// Key of the point: `<suite>/<sweep>/<method>/t<T>`, and `/b<blocks>` where the network has stages.
+    /// Key of the point: `<suite>/<sweep>/<method>/t<T>`, `/b<blocks>` where the network has stages, and `/n<samples>` on
+    /// a line along batches, away from the sweep's own batch.
     pub point: String,
     /// Which attempt at this point the row is, counted from 1; the store writes it.
     pub attempt: u32,

@@ -3,7 +3,7 @@
 use super::labels::{self, Frame};
 use super::layout::{LABEL, MARGIN, TICK, WIDTH, line};
 use super::scene::{Anchor, Ink, Place, Shape, Text, marker, text_width};
-use crate::chart::{Axis, Panel, Series};
+use crate::chart::{Axis, Guide, Panel, Series};
 
 /// Panels in a row.
 const IN_A_ROW: usize = 3;
@@ -49,7 +49,9 @@ pub(super) fn draw(shapes: &mut Vec<Shape>, top: f64, y: &Axis, panels: &[Panel]
 /// Space right of the plots for the labels at the lines' ends; points carry their labels with them.
 fn label_room(panels: &[Panel]) -> f64 {
     let lines = panels.iter().flat_map(|panel| &panel.series).filter(|series| series.points.len() > 1);
-    let widest = lines.map(|series| text_width(&series.name, LABEL)).fold(0.0, f64::max);
+    let names = lines.map(|series| &series.name);
+    let names = names.chain(panels.iter().flat_map(|panel| &panel.guide).map(|guide| &guide.name));
+    let widest = names.map(|name| text_width(name, LABEL)).fold(0.0, f64::max);
     if widest > 0.0 { widest + LEADER + RADIUS } else { 0.0 }
 }
 
@@ -64,6 +66,9 @@ fn draw_panel(shapes: &mut Vec<Shape>, plot: Frame, y: &Axis, panel: &Panel, out
 
     let (lines, points): (Vec<&Series>, Vec<&Series>) =
         panel.series.iter().partition(|series| series.points.len() > 1);
+    if let Some(guide) = &panel.guide {
+        dashes(shapes, guide, at);
+    }
     for (index, series) in panel.series.iter().enumerate().filter(|(_, series)| series.points.len() > 1) {
         let points = series.points.iter().copied().map(at).collect();
         let width = if is_hidden(panel, index, at) { 5.0 } else { 2.0 };
@@ -77,7 +82,25 @@ fn draw_panel(shapes: &mut Vec<Shape>, plot: Frame, y: &Axis, panel: &Panel, out
         }
     }
     shapes.extend(named);
-    label_lines(shapes, plot, &lines, at);
+    let ends = lines.iter().filter_map(|series| Some((series.name.as_str(), at(*series.points.last()?))));
+    let guide = panel.guide.iter().map(|guide| (guide.name.as_str(), at(guide.ends[1])));
+    label_ends(shapes, plot, &ends.chain(guide).collect::<Vec<_>>());
+}
+
+/// Draws a guide: short strokes along the straight line between its ends.
+fn dashes(shapes: &mut Vec<Shape>, guide: &Guide, at: impl Fn((f64, f64)) -> Place) {
+    const STROKE: f64 = 6.0;
+    const BREAK: f64 = 4.0;
+    let [from, to] = guide.ends.map(at);
+    let length = (to.0 - from.0).hypot(to.1 - from.1);
+    let point = |distance: f64| {
+        let share = distance.min(length) / length;
+        (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share)
+    };
+    let strokes = (length / (STROKE + BREAK)).ceil() as u32;
+    for start in (0..strokes).map(|stroke| f64::from(stroke) * (STROKE + BREAK)) {
+        shapes.push(line(point(start), point(start + STROKE), Ink::Axis, 1.5));
+    }
 }
 
 /// Places along lines, a few pixels apart.
@@ -135,15 +158,13 @@ fn draw_axes(shapes: &mut Vec<Shape>, plot: Frame, y: &Axis, panel: &Panel, oute
 }
 
 /// Labels lines at their right ends, with leaders to where they were moved apart.
-fn label_lines(shapes: &mut Vec<Shape>, plot: Frame, lines: &[&Series], at: impl Fn((f64, f64)) -> Place) {
-    let ends: Vec<Place> = lines.iter().filter_map(|series| series.points.last().copied().map(&at)).collect();
-    let wanted: Vec<f64> = ends.iter().map(|(_, height)| *height).collect();
-    for ((series, end), height) in lines.iter().zip(ends).zip(labels::spread(&wanted, plot.top, plot.bottom))
-    {
+fn label_ends(shapes: &mut Vec<Shape>, plot: Frame, ends: &[(&str, Place)]) {
+    let wanted: Vec<f64> = ends.iter().map(|(_, (_, height))| *height).collect();
+    for ((name, end), height) in ends.iter().zip(labels::spread(&wanted, plot.top, plot.bottom)) {
         let start = (plot.right + LEADER, height);
         let from = (end.0 + RADIUS + 2.0, end.1);
         shapes.push(line(from, (start.0 - 3.0, height), Ink::Axis, 0.8));
-        shapes.push(Text::new(start, &series.name, LABEL, Ink::Letter).into());
+        shapes.push(Text::new(start, name, LABEL, Ink::Letter).into());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tables with a column for each place along T or along blocks, and a row for each method.
+//! Tables with a column for each place along T, blocks or batches, and a row for each method.
 
 use super::{Cell, Column, Grid, Group};
 use crate::read::Records;
@@ -23,7 +23,7 @@ pub(super) struct Shown {
 impl Shown {
     /// The table; without groups where nothing was swept.
     pub(super) fn grid(&self, records: &Records) -> Grid {
-        let sweeps = sweeps(records);
+        let sweeps = sweeps(records, self.along);
         let lines: Vec<(String, Vec<Line<'_>>)> =
             sweeps.iter().map(|sweep| (sweep.title(), sweep.lines(self.along))).collect();
         let points = lines.iter().flat_map(|(_, lines)| lines).flat_map(|line| &line.points);
@@ -36,6 +36,7 @@ impl Shown {
             let (key, title) = match self.along {
                 Along::Steps => (format!("{}_t{place}", self.key), format!("T = {place}")),
                 Along::Blocks => (format!("{}_b{place}", self.key), format!("{place} a stage")),
+                Along::Batch => (format!("{}_n{place}", self.key), format!("batch {place}")),
             };
             Column::numbers(&key, &title, &format!("{} at {title}.", self.about))
         }));

@@ -6,8 +6,11 @@ mod grid;
 mod image_memory;
 mod inference;
 mod memory;
+mod published;
+mod relative_time;
 mod scaling;
 mod sweep_time;
+mod time_rise;
 
 pub use grid::{Align, Cell, Column, Grid, Group};
 pub(crate) use inference::operations;
@@ -30,6 +33,10 @@ pub static TABLES: &[Table] = &[
     scaling::TABLE,
     image_memory::AGAINST_STEPS,
     image_memory::AGAINST_BLOCKS,
-    sweep_time::TABLE,
+    sweep_time::AGAINST_STEPS,
+    sweep_time::AGAINST_BATCH,
+    relative_time::TABLE,
+    time_rise::TABLE,
+    published::TABLE,
     inference::TABLE,
 ];

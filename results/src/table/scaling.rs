@@ -11,7 +11,7 @@ pub(super) const TABLE: Table = Table { id: "scaling", grid };
 
 fn grid(records: &Records) -> Grid {
     let mut groups = Vec::new();
-    for sweep in sweeps(records) {
+    for sweep in sweeps(records, Along::Steps) {
         for (along, words) in
             [(Along::Steps, "an extra time step"), (Along::Blocks, "an extra block a stage")]
         {
@@ -75,7 +75,7 @@ fn row(line: &Line<'_>) -> Vec<Cell> {
     let reason = match (count, line.along) {
         (0 | 1, _) if status != "ok" => status.as_str(),
         (0 | 1, Along::Steps) => "a line needs two points with T of at least 2",
-        (0 | 1, Along::Blocks) => "a line needs two points",
+        (0 | 1, _) => "a line needs two points",
         _ => "any line meets two points",
     };
     let mut cells = vec![

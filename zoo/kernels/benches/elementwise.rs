@@ -1,15 +1,10 @@
-//! Elementwise ops, bits and pooling on 16 MiB, on one thread.
+//! Elementwise ops on 16 MiB, on one thread.
 
 mod inputs;
 
-use candle_core::DType;
 use criterion::Criterion;
 use kernels::norm::NormShape;
-use kernels::pool::{
-    AdaptiveShape, PoolShape, adaptive_avg_backward, adaptive_avg_forward, avg_backward, avg_forward,
-    max_backward, max_bits, max_forward,
-};
-use kernels::{Bits, Operand, elementwise};
+use kernels::{Operand, elementwise};
 
 fn benches(c: &mut Criterion) {
     let (rows, plane) = (1 << 12, 1 << 10);
@@ -31,40 +26,6 @@ fn benches(c: &mut Criterion) {
             b.iter(|| elementwise::add_affine(&s, &x, &scale, &shift, other));
         });
     }
-    group.finish();
-
-    let mut group = c.benchmark_group("bits");
-    group.bench_function("pack", |b| b.iter(|| Bits::pack(&x, rows, plane)));
-    group.bench_function("unpack", |b| b.iter(|| spikes.unpack(DType::F32)));
-    group.bench_function("count_ones", |b| b.iter(|| spikes.count_ones()));
-    group.finish();
-
-    let s = PoolShape { n_c: rows, h: 32, w: 32, kernel: 2, stride: 2, pad: 0 };
-    let dy = inputs::tensor(&[rows, plane / 4]);
-    let mut group = c.benchmark_group("pool");
-    for (kind, x) in [("dense", Operand::Dense(&x)), ("spikes", Operand::Spikes(&spikes))] {
-        group.bench_function(format!("avg_forward-{kind}"), |b| {
-            b.iter(|| avg_forward(&s, x, DType::F32, true))
-        });
-        group.bench_function(format!("max_forward-{kind}"), |b| b.iter(|| max_forward(&s, x, DType::F32)));
-        group.bench_function(format!("max_backward-{kind}"), |b| b.iter(|| max_backward(&s, x, &dy)));
-    }
-    group.bench_function("avg_backward", |b| b.iter(|| avg_backward(&s, &dy, true)));
-    for (name, s) in [
-        // The same bins as the average above, by the general way; and SLTT's read-out.
-        ("halved", AdaptiveShape { rows, plane: [32, 32], out: [16, 16] }),
-        ("1x1-to-7x7", AdaptiveShape { rows: 64 * 512, plane: [1, 1], out: [7, 7] }),
-        ("4x4-to-7x7", AdaptiveShape { rows: 64 * 512, plane: [4, 4], out: [7, 7] }),
-    ] {
-        let [x, dy] = [s.plane, s.out].map(|side| inputs::tensor(&[s.rows, side[0] * side[1]]));
-        group.bench_function(format!("adaptive_avg_forward-{name}"), |b| {
-            b.iter(|| adaptive_avg_forward(&s, Operand::Dense(&x), DType::F32));
-        });
-        group.bench_function(format!("adaptive_avg_backward-{name}"), |b| {
-            b.iter(|| adaptive_avg_backward(&s, &dy))
-        });
-    }
-    group.bench_function("max_bits", |b| b.iter(|| max_bits(&s, &spikes)));
     group.finish();
 }
 

@@ -1,17 +1,17 @@
-//! Linear maps and bias gradients, on one thread.
+//! Linear maps and their gradients, on one thread.
 
 mod inputs;
 
 use criterion::{BenchmarkId, Criterion};
+use kernels::Operand;
 use kernels::linear::{backward_input, backward_weight, forward};
-use kernels::{Operand, bias};
 
 fn benches(c: &mut Criterion) {
     let mut group = c.benchmark_group("linear");
     for (rows, inputs, outputs) in [(512, 2048, 512), (4096, 256, 1024), (128, 512, 1000)] {
         let (x, spikes) = (inputs::tensor(&[rows, inputs]), inputs::spikes(rows, inputs));
         let (w, dy) = (inputs::tensor(&[outputs, inputs]), inputs::tensor(&[rows, outputs]));
-        let (dw, db) = (inputs::tensor(&[outputs, inputs]), inputs::tensor(&[outputs]));
+        let dw = inputs::tensor(&[outputs, inputs]);
         let size = format!("{rows}x{inputs}-{outputs}");
         for (kind, x) in [("dense", Operand::Dense(&x)), ("spikes", Operand::Spikes(&spikes))] {
             group.bench_function(BenchmarkId::new(format!("forward-{kind}"), &size), |b| {
@@ -23,9 +23,6 @@ fn benches(c: &mut Criterion) {
         }
         group.bench_function(BenchmarkId::new("backward-input", &size), |b| {
             b.iter(|| backward_input(&dy, &w))
-        });
-        group.bench_function(BenchmarkId::new("bias-gradient", &size), |b| {
-            b.iter(|| bias::gradient(&dy, rows, outputs, 1, &db, true));
         });
     }
     group.finish();

@@ -1,11 +1,10 @@
-//! Norms of activations and of weights, on one thread.
+//! Norms of activations, on one thread.
 #![allow(clippy::expect_used, reason = "a benchmark stops where something is wrong")]
 
 mod inputs;
 
 use criterion::{BatchSize, BenchmarkId, Criterion};
 use kernels::norm::{NormShape, affine, backward, fold, moments};
-use kernels::standardise::{self, Epsilon, Standardisation, Variance};
 
 fn benches(c: &mut Criterion) {
     let mut group = c.benchmark_group("norm");
@@ -26,13 +25,6 @@ fn benches(c: &mut Criterion) {
             );
         });
     }
-    let (w, g) = (inputs::tensor(&[512, 256, 3, 3]), inputs::tensor(&[512, 256, 3, 3]));
-    let into = inputs::tensor(&[512, 256, 3, 3]);
-    let how = Standardisation { variance: Variance::Unbiased, eps: Epsilon::ToProduct(1e-4) };
-    group.bench_function("standardise-forward/512x2304", |b| b.iter(|| standardise::forward(&w, None, how)));
-    group.bench_function("standardise-backward/512x2304", |b| {
-        b.iter(|| standardise::backward(&w, None, how, &g, &into, false, None));
-    });
     group.finish();
 }
 

@@ -1,11 +1,10 @@
-//! Losses and parameter updates of four million parameters, on one thread.
+//! Parameter updates of four million parameters, on one thread.
 #![allow(clippy::expect_used, reason = "a benchmark stops where something is wrong")]
 
 mod inputs;
 
 use criterion::Criterion;
-use kernels::update::{Averages, Trust};
-use kernels::{loss, update};
+use kernels::update::{self, Averages, Trust};
 
 fn benches(c: &mut Criterion) {
     let [p, g, m, v] = [0; 4].map(|_| inputs::tensor(&[1 << 22]));
@@ -23,11 +22,6 @@ fn benches(c: &mut Criterion) {
     group.bench_function("clip_units-2048", |b| b.iter(|| update::clip_units(&p, &g, 2048, 1.0, 1e-3)));
     group.bench_function("average", |b| b.iter(|| update::average(&m, &p, 0.9992)));
     group.finish();
-
-    let (logits, labels) = (inputs::tensor(&[256, 1000]), vec![7; 256]);
-    c.bench_function("loss/softmax_cross_entropy-256x1000", |b| {
-        b.iter(|| loss::softmax_cross_entropy(&logits, &labels, 0.1));
-    });
 }
 
 fn main() {

@@ -22,6 +22,8 @@ pub(crate) fn spikes(rows: usize, plane: usize) -> Bits {
 
 /// Runs `benches` on one thread, which is what kernels are compared on.
 pub(crate) fn on_one_thread(benches: impl FnOnce(&mut Criterion) + Send) {
+    // As trials do: else the time of an op is mostly that of its output's fresh pages.
+    kernels::heap::keep_pages();
     let pool = kernels::threads::pool(1, 0).expect("a pool of one thread");
     pool.install(|| {
         let mut criterion = Criterion::default().sample_size(10).configure_from_args();
