@@ -13,7 +13,9 @@
 mod depthwise;
 mod events;
 mod plain;
+mod pointwise;
 mod unfolded;
+mod vectors;
 mod winograd;
 
 use candle_core::{DType, Tensor};
@@ -176,6 +178,8 @@ impl Arm for f32 {
             depthwise::backward_input(s, dy, w)
         } else if winograd::serves(s) {
             winograd::backward_input(s, dy, w)
+        } else if pointwise::serves(s) {
+            pointwise::backward_input(s, dy, w)
         } else {
             unfolded::backward_input(s, dy, w)
         }
@@ -205,5 +209,6 @@ pub fn workspace_bytes(s: &ConvShape, dtype: DType) -> usize {
     }
     let events = if events::serves(s) { events::workspace_bytes(s) } else { 0 };
     let winograd = if winograd::serves(s) { winograd::workspace_bytes(s) } else { 0 };
-    unfolded::workspace_bytes(s).max(events).max(winograd)
+    let pointwise = if pointwise::serves(s) { pointwise::workspace_bytes(s) } else { 0 };
+    unfolded::workspace_bytes(s).max(events).max(winograd).max(pointwise)
 }

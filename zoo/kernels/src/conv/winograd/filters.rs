@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{BLOCK, Job, PLACES};
+use super::{Job, PLACES};
+use crate::conv::vectors::BLOCK;
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 
 /// The nine taps of a block of outputs.

@@ -9,9 +9,8 @@
 
 use std::ops::Range;
 
-use super::inputs::{self, Planes};
-use super::product::{self, multiply_onto};
-use super::{BLOCK, Batch, ConvShape, PLACES, Strides, TILES, each_batch};
+use super::{Batch, ConvShape, PLACES, Strides, TILES, each_batch, inputs};
+use crate::conv::vectors::{self, BLOCK, Planes, Rows, multiply_onto};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 use crate::scratch::{ALIGNED, Slot, aligned, with};
 use crate::storage::{Disjoint, each_task};
@@ -145,7 +144,8 @@ fn transform(
     let tiles = batch.rows.len() * wide;
     for (index, image) in batch.images.clone().enumerate() {
         for first in outputs.clone().step_by(LANES) {
-            dy.turn(image, &(first..outputs.end), &seen, line, pixels);
+            let rows = Rows { first: seen.start, many: seen.len(), line, apart: LANES };
+            dy.turn(image, &(first..outputs.end), &rows, pixels);
             let to = &mut gradients[index * tiles * strides.tile + first - outputs.start..];
             assert!(to.len() >= (PLACES - 1) * strides.place + (tiles - 1) * strides.tile + LANES);
             // SAFETY: there are two rows of pixels for each row of tiles, and so for columns; `to` has room for the last
@@ -203,7 +203,7 @@ fn add(
     sums: &mut [f32],
 ) {
     let tile = cut.strides.tile;
-    let strides = product::Strides { row: 1, step: tile, filter: tile, out: SIDE };
+    let strides = vectors::Strides { row: 1, step: tile, filter: tile, out: SIDE };
     let padded = channels.next_multiple_of(LANES);
     for place in 0..PLACES {
         let (inputs, gradients) =

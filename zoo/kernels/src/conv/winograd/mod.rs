@@ -26,17 +26,14 @@ mod product;
 
 use std::ops::Range;
 
-use self::inputs::Planes;
 use super::ConvShape;
+use super::vectors::{BLOCK, Planes, ROWS, odd_lines};
 use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::{Disjoint, each_task, filled};
 
 /// Places of a transformed tile.
 const PLACES: usize = 16;
-
-/// Outputs of a block: two vectors.
-const BLOCK: usize = 2 * LANES;
 
 /// Tiles of a batch at most, where a row of tiles has no more.
 const TILES: usize = 96;
@@ -144,7 +141,7 @@ impl Cut {
     fn of(job: &Job) -> Self {
         let (high, wide) = job.tiles();
         let channels = job.padded_channels();
-        let most = (INPUTS / (PLACES * channels) / product::ROWS * product::ROWS).clamp(product::ROWS, TILES);
+        let most = (INPUTS / (PLACES * channels) / ROWS * ROWS).clamp(ROWS, TILES);
         let (images, rows) = batch_of(high, wide, most, job.images);
         let outputs = job.outputs.next_multiple_of(BLOCK);
         let group = (FILTERS / (PLACES * channels) / BLOCK * BLOCK).clamp(BLOCK, outputs);
@@ -185,12 +182,6 @@ impl Cut {
         let sums = PLACES * self.sums_place(job);
         self.filters_len(job) + PLACES * self.inputs.place + sums + pixels + 4 * ALIGNED
     }
-}
-
-/// The next length that is an odd number of cache lines.
-fn odd_lines(len: usize) -> usize {
-    let lines = len.div_ceil(LANES);
-    (lines + 1 - lines % 2) * LANES
 }
 
 /// Tiles that are transformed together.

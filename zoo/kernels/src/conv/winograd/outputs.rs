@@ -3,7 +3,8 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::{BLOCK, Batch, Cut, Job, PLACES};
+use super::{Batch, Cut, Job, PLACES};
+use crate::conv::vectors::{BLOCK, turn_back};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 use crate::storage::Disjoint;
 
@@ -40,9 +41,7 @@ pub(super) fn leave(
                     let at = (image * job.outputs + outputs.start + first) * plane + (2 * row + i) * job.w;
                     assert!(from.len() >= (job.w - 1) * BLOCK + LANES);
                     // SAFETY: these rows of these outputs belong to the calling task alone, and `from` has `w` pixels.
-                    unsafe {
-                        turn_back(from, job.w, lanes, y.part(at..at + (lanes - 1) * plane + job.w), plane)
-                    };
+                    unsafe { turn_back(from, job.w, lanes, y.pointer().cast::<f32>().add(at), plane) };
                 }
             }
             tile += wide;
@@ -97,33 +96,4 @@ on_lanes! {
 unsafe fn totals<L: Lanes>([a, b, c, d]: [L; 4]) -> [L; 2] {
     // SAFETY: by the caller's contract.
     unsafe { [a.add(b).add(c), b.sub(c).sub(d)] }
-}
-
-on_lanes! {
-    /// `to[lane, pixel] = from[pixel, lane]`, rows of `to` being `plane` apart.
-    ///
-    /// # Safety
-    /// `from` has `many` pixels of `BLOCK` values, the last without what is behind a vector; `to` has `lanes` rows of
-    /// `many` values.
-    unsafe fn turn_back[L](from: &[f32], many: usize, lanes: usize, to: &mut [MaybeUninit<f32>], plane: usize) {
-        for first in (0..many).step_by(LANES) {
-            let now = LANES.min(many - first);
-            // SAFETY: by the contract.
-            unsafe {
-                let mut rows = [L::splat(0.0); LANES];
-                let from = from.as_ptr().add(first * BLOCK);
-                if now == LANES {
-                    rows = load::<L, LANES>(from, BLOCK);
-                } else {
-                    for (i, row) in rows.iter_mut().enumerate().take(now) {
-                        *row = L::load(from.add(i * BLOCK));
-                    }
-                }
-                let to = to.as_mut_ptr().cast::<f32>().add(first);
-                for (lane, row) in L::turn(rows).into_iter().enumerate().take(lanes) {
-                    row.store_some(to.add(lane * plane), now);
-                }
-            }
-        }
-    }
 }
