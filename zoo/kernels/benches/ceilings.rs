@@ -1,6 +1,6 @@
 //! What the measuring machine can do at most, on one thread and on two, as a table in Markdown.
 //!
-//! `cargo bench -p kernels --bench ceilings`; half a minute, and 1 GiB of memory on two threads.
+//! `cargo bench -p kernels --bench ceilings`; half a minute, and 1 GiB of memory.
 #![allow(clippy::print_stdout, reason = "a table is what it is for")]
 
 mod ceiling;
@@ -25,6 +25,7 @@ fn main() {
         ("load", (|all| all.load) as fn(&Ceilings) -> [f64; SIZES.len()]),
         ("store", |all| all.store),
         ("copy, read and written", |all| all.copy),
+        ("change in place, read and written", |all| all.change),
     ] {
         for (at, (size, _)) in SIZES.iter().enumerate() {
             giga(&format!("{name}, {size} a thread"), "GB/s", of(&one)[at], of(&two)[at]);

@@ -32,8 +32,10 @@ enum Work {
     Load(usize),
     /// Bytes, most of which are written.
     Store(usize),
-    /// Bytes that are read and written.
+    /// Bytes that are read and written to another place.
     Copy(usize),
+    /// Bytes that are read and written, where they stand.
+    Change(usize),
 }
 
 /// A kernel with its operands.
@@ -77,6 +79,7 @@ fn print(rows: &[Row<'_>], ceilings: &Ceilings) {
             Work::Load(bytes) => (bytes as f64, ceilings.load[ACTIVATIONS], "GB/s"),
             Work::Store(bytes) => (bytes as f64, ceilings.store[ACTIVATIONS], "GB/s"),
             Work::Copy(bytes) => (bytes as f64, ceilings.copy[ACTIVATIONS], "GB/s"),
+            Work::Change(bytes) => (bytes as f64, ceilings.change[ACTIVATIONS], "GB/s"),
         };
         println!(
             "| {} | {} | {:.3} | {:.1} {unit} | {:.1} | {:.0} % | {:.2}x |",
@@ -225,7 +228,7 @@ fn between(print: &dyn Fn(&[Row<'_>])) {
         row(("bits, pack", size), Work::Load(numbers(count)), || Bits::pack(&x, rows, plane)),
         row(("bits, unpack", size), Work::Store(numbers(count)), || spikes.unpack(DType::F32)),
         row(("elementwise, add", size), Work::Copy(numbers(3 * count)), || elementwise::add(&x, &y)),
-        row(("elementwise, add_assign", size), Work::Copy(numbers(3 * count)), || {
+        row(("elementwise, add_assign", size), Work::Change(numbers(3 * count)), || {
             elementwise::add_assign(&dst, &y, 1e-3)
         }),
         row(("elementwise, add_rounded", size), Work::Copy(numbers(3 * count)), || {
@@ -263,10 +266,10 @@ fn parameters(print: &dyn Fn(&[Row<'_>])) {
     let v = v.sqr().expect("squares");
     let at = Averages { step: 10, betas: [0.9, 0.999], eps: 1e-8 };
     print(&[
-        row(("update, SGD with momentum", size), Work::Copy(numbers(5 * count)), || {
+        row(("update, SGD with momentum", size), Work::Change(numbers(5 * count)), || {
             update::sgd(&p, &g, Some(&m), 1e-6, 0.9, 1e-4, false)
         }),
-        row(("update, AdamW", size), Work::Copy(numbers(7 * count)), || {
+        row(("update, AdamW", size), Work::Change(numbers(7 * count)), || {
             update::adam(&p, &g, &m, &v, at, 1e-6, 0.05, true)
         }),
         row(("update, l2_norm", size), Work::Load(numbers(count)), || update::l2_norm(&g)),

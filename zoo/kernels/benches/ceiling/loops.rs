@@ -148,6 +148,33 @@ impl Loop for Copy<'_> {
     }
 }
 
+/// Reads all lines and writes them where they stand, `rounds` times: no line is fetched only to be overwritten.
+pub(super) struct Change<'a> {
+    pub(super) lines: &'a mut [Line],
+    pub(super) rounds: usize,
+}
+
+impl Loop for Change<'_> {
+    type Found = f32;
+
+    #[inline(always)]
+    unsafe fn run<L: Lane>(self) -> f32 {
+        for _ in 0..self.rounds {
+            // SAFETY: by the contract of this method.
+            unsafe {
+                let term = L::load(&black_box([1e-3; 16]));
+                for line in self.lines.iter_mut() {
+                    line.0
+                        .chunks_exact_mut(L::WIDTH)
+                        .for_each(|numbers| L::load(numbers).add(term).store(numbers));
+                }
+            }
+            black_box(&mut *self.lines);
+        }
+        self.lines[0].0[0]
+    }
+}
+
 /// One number that depends on every chain.
 #[inline(always)]
 unsafe fn fold<L: Lane>(chains: [L; CHAINS]) -> f32 {

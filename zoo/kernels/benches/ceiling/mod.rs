@@ -1,6 +1,7 @@
 //! What this machine can do at most, on a number of threads: sums and products a second, bytes a second.
 //!
-//! Each number is the best of several repetitions, because other work on the machine can only slow one down.
+//! Each number is the best of many repetitions, because other work on the machine can only slow one down; and each
+//! repetition is a millisecond or two, so that some fit between two turns of that work.
 #![allow(
     unsafe_code,
     reason = "a ceiling is reached by instructions, not by what a compiler makes of a loop"
@@ -16,14 +17,14 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 use lane::Line;
-use loops::{CHAINS, Copy, Load, Registers, Store, widest};
+use loops::{CHAINS, Change, Copy, Load, Registers, Store, widest};
 
 /// Repetitions, of which the best counts.
-const REPETITIONS: usize = 40;
+const REPETITIONS: usize = 256;
 /// Instructions on each chain in a repetition.
-const ROUNDS: usize = 1 << 20;
-/// Bytes that a repetition moves, on buffers that are smaller.
-const BYTES: usize = 1 << 27;
+const ROUNDS: usize = 1 << 19;
+/// Bytes of a buffer that a repetition passes over: a smaller one several times, of a larger one the next part.
+const BYTES: usize = 1 << 24;
 /// What the system gives at once.
 const PAGE: usize = 4096;
 
@@ -47,6 +48,8 @@ pub(crate) struct Ceilings {
     pub(crate) store: [f64; SIZES.len()],
     /// Bytes read and bytes written a second; the two buffers have the size together.
     pub(crate) copy: [f64; SIZES.len()],
+    /// Bytes read and bytes written a second where they are written to where they were read.
+    pub(crate) change: [f64; SIZES.len()],
     /// Seconds to write to a page for the first time.
     pub(crate) page: f64,
 }
@@ -55,30 +58,34 @@ impl Ceilings {
     /// Measures them all, in some seconds.
     pub(crate) fn measure(threads: usize) -> Self {
         let registers = |fma: bool| {
-            let work = |(): &mut ()| widest(Registers { rounds: ROUNDS, fma }).0;
+            let work = |(): &mut (), _| widest(Registers { rounds: ROUNDS, fma }).0;
             let (_, width) = widest(Registers { rounds: 1, fma });
             let each = ROUNDS * CHAINS * width * if fma { 2 } else { 1 };
             (threads * each) as f64 / best(threads, || (), work)
         };
-        let moved = |work: &(dyn Fn(usize, usize) -> f64 + Sync)| {
+        let rates = |times: usize, work: &(dyn Fn(&mut [Line], usize) -> f32 + Sync)| {
             SIZES.map(|(_, size)| {
-                let rounds = (BYTES / size).max(1);
-                (threads * size * rounds) as f64 / work(size, rounds)
+                let (part, rounds) = (BYTES.min(size), (BYTES / size).max(1));
+                let each = part / size_of::<Line>();
+                let pass = |lines: &mut Vec<Line>, repetition: usize| {
+                    let first = repetition % (size / part) * each;
+                    work(&mut lines[first..first + each], rounds)
+                };
+                (times * threads * part * rounds) as f64 / best(threads, || lines(size), pass)
             })
         };
         Self {
             fma: registers(true),
             add: registers(false),
-            load: moved(&|size, rounds| {
-                best(threads, || lines(size), |lines| widest(Load { lines, rounds }).0)
+            load: rates(1, &|lines, rounds| widest(Load { lines, rounds }).0),
+            store: rates(1, &|lines, rounds| widest(Store { lines, rounds }).0),
+            // One half to the other.
+            copy: rates(1, &|lines, rounds| {
+                let (from, to) = lines.split_at_mut(lines.len() / 2);
+                widest(Copy { from, to, rounds }).0
             }),
-            store: moved(&|size, rounds| {
-                best(threads, || lines(size), |lines| widest(Store { lines, rounds }).0)
-            }),
-            copy: moved(&|size, rounds| {
-                let halves = || (lines(size / 2), lines(size / 2));
-                best(threads, halves, |(from, to)| widest(Copy { from, to, rounds }).0)
-            }),
+            // Every byte is read and written.
+            change: rates(2, &|lines, rounds| widest(Change { lines, rounds }).0),
             page: pages(threads),
         }
     }
@@ -89,29 +96,29 @@ fn lines(bytes: usize) -> Vec<Line> {
     vec![Line([1.0; 16]); bytes / size_of::<Line>()]
 }
 
-/// What a page costs all threads together that is new to the process.
+/// What a page costs all threads together that is new to the process, and given back afterwards.
 fn pages(threads: usize) -> f64 {
-    const BYTES: usize = 64 << 20;
-    let fresh = |(): &mut ()| {
-        // Zeros of this size are a mapping of their own, of which no page is there yet.
-        let mut bytes = black_box(vec![0_u8; BYTES]);
-        bytes.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    // Zeros of this size are always a mapping of their own, of which no page is there yet. A few of them are asked for.
+    const MAPPING: usize = 64 << 20;
+    const PAGES: usize = 1 << 10;
+    let fresh = |(): &mut (), _| {
+        let mut bytes = black_box(vec![0_u8; MAPPING]);
+        bytes.iter_mut().step_by(PAGE).take(PAGES).for_each(|byte| *byte = 1);
         f32::from(black_box(bytes)[0])
     };
-    best(threads, || (), fresh) / (threads * (BYTES / PAGE)) as f64
+    best(threads, || (), fresh) / (threads * PAGES) as f64
 }
 
 /// Seconds of the best repetition on so many threads, each with a buffer of its own; a repetition is as long as its
 /// slowest thread.
-fn best<B>(threads: usize, make: impl Fn() -> B + Sync, work: impl Fn(&mut B) -> f32 + Sync) -> f64 {
+fn best<B>(threads: usize, make: impl Fn() -> B + Sync, work: impl Fn(&mut B, usize) -> f32 + Sync) -> f64 {
     let barrier = Barrier::new(threads);
     let one = || -> Vec<f64> {
         let mut buffer = make();
-        black_box(work(&mut buffer));
-        let repetition = |_| {
+        let repetition = |number| {
             barrier.wait();
             let began = Instant::now();
-            black_box(work(&mut buffer));
+            black_box(work(&mut buffer, number));
             began.elapsed().as_secs_f64()
         };
         (0..REPETITIONS).map(repetition).collect()
