@@ -28,6 +28,8 @@ mod error;
 mod product;
 mod real;
 mod simd;
+mod turn;
+mod vector;
 
 pub use bits::{Bits, Operand};
 pub use error::{Error, Result};

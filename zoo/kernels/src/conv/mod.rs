@@ -6,9 +6,8 @@
 //! ```
 //!
 //! `f32` unfolds patches tile by tile into the thread's scratch, expanding spikes on the way, and multiplies
-//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`); 3x3 convolutions of spikes, forward and
-//! for the weights' gradient, go event by event (`events`). `f64` runs the plain loops (`plain`), which are the oracle of
-//! the tests.
+//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`); 3x3 and 1x1 convolutions of spikes have
+//! kernels of their own (`events`). `f64` runs the plain loops (`plain`), which are the oracle of the tests.
 
 mod depthwise;
 mod events;
@@ -192,8 +191,7 @@ impl Arm for f32 {
 pub fn workspace_bytes(s: &ConvShape, dtype: DType) -> usize {
     match dtype {
         DType::F32 if s.is_depthwise() => depthwise::workspace_bytes(s),
-        DType::F32 if events::serves(s) => unfolded::workspace_bytes(s).max(events::workspace_bytes(s)),
-        DType::F32 => unfolded::workspace_bytes(s),
+        DType::F32 => unfolded::workspace_bytes(s).max(events::workspace_bytes(s)),
         _ => 0,
     }
 }
