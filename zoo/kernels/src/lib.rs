@@ -29,6 +29,8 @@ mod lanes;
 mod product;
 mod real;
 pub mod simd;
+mod turn;
+mod vector;
 
 pub use bits::{Bits, Operand};
 pub use error::{Error, Result};

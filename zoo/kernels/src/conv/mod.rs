@@ -6,9 +6,8 @@
 //! ```
 //!
 //! `f32` unfolds patches tile by tile into the thread's scratch, expanding spikes on the way, and multiplies
-//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`); 3x3 convolutions of spikes, forward and
-//! for the weights' gradient, go event by event (`events`). `f64` runs the plain loops (`plain`), which are the oracle of
-//! the tests.
+//! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`); 3x3 and 1x1 convolutions of spikes have
+//! kernels of their own (`events`). `f64` runs the plain loops (`plain`), which are the oracle of the tests.
 
 mod depthwise;
 mod events;
@@ -207,8 +206,7 @@ pub fn workspace_bytes(s: &ConvShape, dtype: DType) -> usize {
     if s.is_depthwise() {
         return depthwise::workspace_bytes(s);
     }
-    let events = if events::serves(s) { events::workspace_bytes(s) } else { 0 };
     let winograd = if winograd::serves(s) { winograd::workspace_bytes(s) } else { 0 };
     let pointwise = if pointwise::serves(s) { pointwise::workspace_bytes(s) } else { 0 };
-    unfolded::workspace_bytes(s).max(events).max(winograd).max(pointwise)
+    unfolded::workspace_bytes(s).max(events::workspace_bytes(s)).max(winograd).max(pointwise)
 }

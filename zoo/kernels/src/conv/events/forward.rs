@@ -1,193 +1,186 @@
-//! The forward pass of a 3x3 convolution of spikes, event by event.
+//! The forward pass of 3x3 and 1x1 convolutions of spikes, by tables of sums.
 //!
 //! ```text
-//! every spike (n, c, i, j):   y[n, o, i + 1 - p, j + 1 - q] += w[o, c, p, q]
+//! y[n, o, i, j] = b[o] + sum over (five channels, tap) of table[which of the five spike at the tap's place][o]
 //! ```
 //!
-//! While the spikes of one channel pass, its nine vectors of weights stay in registers and are added to the window of
-//! outputs. The frame of the window takes what falls outside, and is left behind; where a window ends inside an image,
-//! its last two lines, which the next rows add to, go on to the next window.
+//! A 3x3 filter reads nine places, each in the table of its tap; a 1x1 filter reads one place, and the nine tables are
+//! those of its next 45 channels. Passes over the channels follow each other, and in a pass the tables, so every sum
+//! has one order whatever the rate, the threads and the instruction set.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::{ALIGNED, ConvShape, LANES, SUMS, Spikes, TAPS, Windows, aligned, parts, reach_inside};
-use crate::scratch::Slot;
+use super::places::{self, Layout};
+use super::tables::{self, BITS, Pass, QUAD, Reach, TABLE, TABLES, VECTORS};
+use super::{ConvShape, LANES, TASKS, blocks_of, with_places};
+use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::{Disjoint, each_task, filled};
+use crate::turn::{Extent, turn, turn_into};
+
+/// Sums of a task, at most: they should stay in the second-level cache.
+const SUMS: usize = 1 << 17;
+
+/// Pixels of a part, at least: making the tables costs as much as 50 pixels.
+const PIXELS: usize = 512;
+
+/// Blocks of outputs of a task, at most: they share the work on the spikes.
+const BLOCKS: usize = 4;
+
+/// How the output is cut into tasks.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// Blocks of outputs.
+    blocks: usize,
+    /// Images.
+    images: usize,
+    /// Output rows of each; all of them when there are several images.
+    rows: usize,
+}
+
+impl Cut {
+    fn of(s: &ConvShape) -> Self {
+        let all = s.c_out.div_ceil(LANES);
+        let (blocks, whole) = (BLOCKS.min(all), pixels(s, s.out_h()));
+        let most = SUMS / LANES / blocks;
+        if whole > most {
+            let rows = (most / s.out_w().next_multiple_of(QUAD)).max(1);
+            return Self { blocks, images: 1, rows: s.out_h().div_ceil(s.out_h().div_ceil(rows)) };
+        }
+        let parts = TASKS.div_ceil(all.div_ceil(blocks));
+        let images = s.n.div_ceil(parts).max(PIXELS.div_ceil(whole)).min(most / whole).clamp(1, s.n.max(1));
+        // Few pixels and many channels: tasks of fewer blocks.
+        let blocks = (all * s.n.div_ceil(images) / TASKS).clamp(1, blocks);
+        Self { blocks, images, rows: s.out_h() }
+    }
+
+    /// Parts of the images, parts of an image's rows, and parts of the outputs.
+    fn parts(&self, s: &ConvShape) -> (usize, usize, usize) {
+        let blocks = s.c_out.div_ceil(LANES);
+        (s.n.div_ceil(self.images), s.out_h().div_ceil(self.rows), blocks.div_ceil(self.blocks))
+    }
+}
+
+/// Whether the filter is 1x1.
+fn is_point(s: &ConvShape) -> bool {
+    s.kernel == (1, 1)
+}
+
+/// Pixels of some output rows of an image with those that fill the last quads up: of each row, or of a 1x1 filter, which
+/// knows no rows, of all.
+fn pixels(s: &ConvShape, rows: usize) -> usize {
+    if is_point(s) {
+        (rows * s.out_w()).next_multiple_of(QUAD)
+    } else {
+        rows * s.out_w().next_multiple_of(QUAD)
+    }
+}
 
 /// Bytes of scratch that each thread keeps.
 pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
-    (Windows::of(s).len(s) + s.c_in * SUMS + 2 * ALIGNED) * size_of::<f32>()
+    let cut = Cut::of(s);
+    let pixels = pixels(s, cut.rows);
+    let places = Layout::of(s, cut.rows, pixels).len(cut.images).div_ceil(2);
+    (MADE + places + cut.blocks * cut.images * pixels * LANES + 2 * ALIGNED) * size_of::<f32>()
 }
+
+/// Values of the tables of a pass, the weights that they are made of, and the bias.
+const MADE: usize = TABLES * TABLE + VECTORS * LANES + LANES;
 
 /// See [`crate::conv::forward`]; `spikes` are rows of `h * w` bits, one an image and channel.
 pub(in crate::conv) fn forward(s: &ConvShape, spikes: &[u8], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
-    let windows = Windows::of(s);
-    let blocks = s.c_out.div_ceil(LANES);
-    let (parts, images_per_part) = parts(s, &windows, blocks);
-    let spikes = Spikes::new(s, spikes);
-    // SAFETY: the windows of all images and blocks cover the output; each writes its own pixels of its own channels.
+    let cut = Cut::of(s);
+    let (packs, strips, chunks) = cut.parts(s);
+    // SAFETY: the parts cover the output; each writes its own pixels of its own channels.
     unsafe {
         filled(s.output_len(), |y| {
             let y = Disjoint::new(y);
-            each_task(parts * blocks, s.output_len() * s.patch(), |task| {
-                let (part, block) = (task / blocks, task % blocks);
-                let images = part * images_per_part..s.n.min((part + 1) * images_per_part);
-                let outputs = block * LANES..s.c_out.min((block + 1) * LANES);
-                aligned(Slot::Columns, s.c_in * SUMS, |weights| {
-                    pack(s, w, &outputs, weights);
-                    aligned(Slot::Values, windows.len(s), |window| {
-                        windows.each(s, images, |images, rows| {
-                            let line = (s.w + 2) * LANES;
-                            let carried = if rows.start > 0 { 2 * line } else { 0 };
-                            window.copy_within(windows.rows * line..windows.rows * line + carried, 0);
-                            window[carried..].fill(0.0);
-                            for (channel, weights) in weights.chunks_exact(SUMS).enumerate() {
-                                spikes.each(&windows, channel, &images, &rows, |events| {
-                                    scatter(events, weights, line, window);
-                                });
-                            }
-                            // The last row waits for the spikes below it.
-                            let done = if rows.end == s.h { s.h } else { rows.end - 1 };
-                            let (first, rows) = (rows.start, rows.start.saturating_sub(1)..done);
-                            let place = Place { images, rows, first, outputs: outputs.clone() };
-                            leave(s, &windows, window, &place, b, &y);
-                        });
-                    });
+            each_task(packs * strips * chunks, s.output_len() * s.patch(), |task| {
+                let (part, chunk) = (task / chunks, task % chunks);
+                let (pack, strip) = (part / strips, part % strips);
+                let part = Part {
+                    images: pack * cut.images..s.n.min((pack + 1) * cut.images),
+                    rows: strip * cut.rows..s.out_h().min((strip + 1) * cut.rows),
+                    outputs: chunk * cut.blocks * LANES..s.c_out.min((chunk + 1) * cut.blocks * LANES),
+                };
+                let blocks = part.outputs.len().div_ceil(LANES);
+                let len = part.images.len() * pixels(s, part.rows.len()) * LANES;
+                aligned(Slot::Gathered, blocks * len, |sums| {
+                    add_up(s, spikes, w, b, &part, sums);
+                    for (outputs, sums) in blocks_of(&part.outputs).zip(sums.chunks_exact(len)) {
+                        leave(s, sums, &part, &outputs, &y);
+                    }
                 });
             });
         })
     }
 }
 
-/// Weights of a block as `[c_in, 8 - tap, LANES]`: in the order of the places that a spike touches.
-fn pack(s: &ConvShape, w: &[f32], outputs: &Range<usize>, weights: &mut [f32]) {
-    for lane in 0..LANES {
-        let row = outputs.clone().nth(lane).map(|output| &w[output * s.patch()..][..s.patch()]);
-        for (channel, weights) in weights.chunks_exact_mut(SUMS).enumerate() {
-            for (tap, to) in weights.iter_mut().skip(lane).step_by(LANES).enumerate() {
-                *to = row.map_or(0.0, |row| row[channel * TAPS + TAPS - 1 - tap]);
-            }
-        }
-    }
-}
-
-/// Where a window's pixels go.
-struct Place {
+/// What a task computes.
+struct Part {
     images: Range<usize>,
     rows: Range<usize>,
-    /// The row whose upper neighbour is line 0.
-    first: usize,
     outputs: Range<usize>,
 }
 
-/// Writes a window's own rows to the output, with the bias.
-fn leave(
-    s: &ConvShape,
-    windows: &Windows,
-    window: &[f32],
-    place: &Place,
-    b: Option<&[f32]>,
-    y: &Disjoint<MaybeUninit<f32>>,
-) {
-    let (plane, line) = (s.h * s.w, (s.w + 2) * LANES);
-    for (image, window) in place.images.clone().zip(window.chunks_exact(windows.image_len(s))) {
-        for row in place.rows.clone() {
-            let from = &window[(row + 1 - place.first) * line + LANES..][..s.w * LANES];
-            let at = (image * s.c_out + place.outputs.start) * plane + row * s.w;
-            turn_back(from, b.map(|b| &b[place.outputs.clone()]), place.outputs.len(), plane, at, y);
-        }
-    }
-}
-
-crate::simd::multiversion! {
-    /// `to[at + lane * plane + pixel] = from[pixel, lane] + bias[lane]`.
-    fn turn_back(
-        from: &[f32],
-        bias: Option<&[f32]>,
-        lanes: usize,
-        plane: usize,
-        at: usize,
-        to: &Disjoint<MaybeUninit<f32>>,
-    ) {
-        let pixels = from.len() / LANES;
-        for first in (0..pixels).step_by(16) {
-            let many = 16.min(pixels - first);
-            let from = &from[first * LANES..(first + many) * LANES];
-            for lane in 0..lanes {
-                let bias = bias.map_or(0.0, |bias| bias[lane]);
-                let start = at + lane * plane + first;
-                // SAFETY: these pixels of this channel belong to the calling task alone.
-                let to = unsafe { to.part(start..start + many) };
-                for (to, from) in to.iter_mut().zip(from.iter().skip(lane).step_by(LANES)) {
-                    to.write(*from + bias);
+/// Computes the outputs of a part into `sums`, `[blocks, images, pixels, LANES]`.
+fn add_up(s: &ConvShape, spikes: &[u8], w: &[f32], b: Option<&[f32]>, part: &Part, sums: &mut [f32]) {
+    let (point, patch, pixels) = (is_point(s), s.patch(), pixels(s, part.rows.len()));
+    let layout = Layout::of(s, part.rows.len(), pixels);
+    let (image, images) = (layout.image, part.images.len());
+    let rows = if point { 1 } else { part.rows.len() };
+    // Which of a pass's weights the tables and their bits choose: `[tap, channel]` of a pass lies as `[channel, tap]`.
+    let (table_apart, bit_apart) = if point { (BITS, 1) } else { (1, TABLES) };
+    aligned(Slot::Columns, MADE, |made| {
+        let (tables, rest) = made.split_at_mut(TABLES * TABLE);
+        let (weights, bias) = rest.split_at_mut(VECTORS * LANES);
+        with_places(layout.len(images), |places| {
+            for (pass, first) in (0..patch).step_by(VECTORS).enumerate() {
+                places::fill(s, spikes, &layout, &part.images, &part.rows, pass, places);
+                let many = VECTORS.min(patch - first);
+                let used = if point { many.div_ceil(BITS) } else { TABLES };
+                let reach = match point {
+                    true => Reach::Own { line: layout.line, used },
+                    false => Reach::Around { line: layout.line, step: s.stride },
+                };
+                for (outputs, sums) in
+                    blocks_of(&part.outputs).zip(sums.chunks_exact_mut(images * pixels * LANES))
+                {
+                    let extent = Extent { rows: outputs.len(), columns: many, row: patch };
+                    turn(&w[outputs.start * patch + first..], extent, weights, LANES, LANES);
+                    weights[many * LANES..].fill(0.0);
+                    tables::make(weights, table_apart, bit_apart, &mut tables[..used * TABLE]);
+                    if pass == 0 {
+                        bias.fill(0.0);
+                        let given = b.iter().flat_map(|b| &b[outputs.clone()]);
+                        bias.iter_mut().zip(given).for_each(|(to, b)| *to = *b);
+                    }
+                    let (start, columns) = ((pass == 0).then_some(&*bias), pixels / rows);
+                    Pass { tables, places, reach, image, images, rows, columns, start, sums }.run();
                 }
             }
-        }
-    }
+        });
+    });
 }
 
-/// Adds the nine vectors of weights at each event: `window[event + a * line + b] += weights[3 a + b]`.
-fn scatter(events: &[u32], weights: &[f32], line: usize, window: &mut [f32]) {
-    assert!(weights.len() == SUMS && reach_inside(events, line, window.len()));
-    #[cfg(target_arch = "x86_64")]
-    match crate::simd::level() {
-        // SAFETY: `level` has asked the processor; every event reaches inside the window, and there are `SUMS` weights.
-        crate::simd::Level::Avx512 => return unsafe { scatter_wide(events, weights, line, window) },
-        // SAFETY: as above.
-        crate::simd::Level::Avx2 => return unsafe { scatter_middle(events, weights, line, window) },
-        crate::simd::Level::Portable => {}
-    }
-    for &event in events {
-        for (tap, weights) in weights.chunks_exact(LANES).enumerate() {
-            let at = event as usize + tap / 3 * line + tap % 3 * LANES;
-            window[at..at + LANES].iter_mut().zip(weights).for_each(|(sum, weight)| *sum += *weight);
-        }
-    }
-}
-
-/// All 18 vectors of weights in registers.
-///
-/// # Safety
-/// The processor has AVX-512F, the nine vectors of every event lie in the window, and there are `SUMS` weights.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn scatter_wide(events: &[u32], weights: &[f32], line: usize, window: &mut [f32]) {
-    use std::arch::x86_64::{_mm512_add_ps, _mm512_loadu_ps, _mm512_storeu_ps};
-    // SAFETY: all addresses are inside the slices, by the caller's contract.
-    unsafe {
-        let kept: [_; 2 * TAPS] = std::array::from_fn(|i| _mm512_loadu_ps(weights.as_ptr().add(16 * i)));
-        for &event in events {
-            let first = window.as_mut_ptr().add(event as usize);
-            for tap in 0..TAPS {
-                let at = first.add(tap / 3 * line + tap % 3 * LANES);
-                _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), kept[2 * tap]));
-                let at = at.add(16);
-                _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), kept[2 * tap + 1]));
-            }
-        }
-    }
-}
-
-/// A quarter of the lanes at a time: nine vectors of weights in registers.
-///
-/// # Safety
-/// As [`scatter_wide`], with AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn scatter_middle(events: &[u32], weights: &[f32], line: usize, window: &mut [f32]) {
-    use std::arch::x86_64::{_mm256_add_ps, _mm256_loadu_ps, _mm256_storeu_ps};
-    for quarter in (0..LANES).step_by(8) {
-        // SAFETY: all addresses are inside the slices, by the caller's contract.
-        unsafe {
-            let kept: [_; TAPS] =
-                std::array::from_fn(|tap| _mm256_loadu_ps(weights.as_ptr().add(tap * LANES + quarter)));
-            for &event in events {
-                let first = window.as_mut_ptr().add(event as usize + quarter);
-                for (tap, kept) in kept.iter().enumerate() {
-                    let at = first.add(tap / 3 * line + tap % 3 * LANES);
-                    _mm256_storeu_ps(at, _mm256_add_ps(_mm256_loadu_ps(at), *kept));
-                }
+/// Writes the sums of a block of a part to their places in the output.
+fn leave(s: &ConvShape, sums: &[f32], part: &Part, outputs: &Range<usize>, y: &Disjoint<MaybeUninit<f32>>) {
+    let (plane, wide, lanes) = (s.out_h() * s.out_w(), s.out_w(), outputs.len());
+    let pixels = pixels(s, part.rows.len());
+    // Rows that no quad fills up follow each other without a gap.
+    let (runs, run) = if pixels == part.rows.len() * wide || is_point(s) {
+        (1, part.rows.len() * wide)
+    } else {
+        (part.rows.len(), wide)
+    };
+    for (image, sums) in part.images.clone().zip(sums.chunks_exact(pixels * LANES)) {
+        for (row, sums) in sums.chunks_exact(pixels / runs * LANES).enumerate() {
+            let at = (image * s.c_out + outputs.start) * plane + part.rows.start * wide + row * run;
+            let extent = Extent { rows: run, columns: lanes, row: LANES };
+            // SAFETY: these pixels of these channels belong to the calling task alone, and lie inside.
+            unsafe {
+                assert!(at + (lanes - 1) * plane + run <= s.output_len());
+                turn_into(sums, extent, y.pointer().cast::<f32>().add(at), plane, run);
             }
         }
     }

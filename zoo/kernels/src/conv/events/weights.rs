@@ -1,18 +1,25 @@
 //! The weight gradient of a 3x3 convolution from spikes, event by event.
 //!
 //! ```text
-//! dw[o, c, p, q] = sum over the spikes (n, c, i, j) of dy[n, o, i + 1 - p, j + 1 - q]
+//! dw[o, c, p, q] = sum over the spikes (n, c, i, j) of dy[n, o, (i + 1 - p) / stride, (j + 1 - q) / stride]
 //! ```
 //!
-//! A spike adds nine vectors of the output gradient, which the window holds in a frame of zeros; while the spikes of one
-//! channel pass, its nine sums stay in registers. They run over images, rows and columns in order: without parts of the
-//! images the bits are those of the plain loop in that order.
+//! A spike adds the vectors of the output gradient that lie around it in the window; while the spikes of one channel pass,
+//! its sums stay in registers. They run over images, rows and columns in order: without parts of the images the bits
+//! are those of the plain loop in that order.
 
-use std::ops::Range;
-
-use super::{ALIGNED, ConvShape, LANES, SUMS, Spikes, TAPS, TASKS, Windows, aligned, parts, reach_inside};
-use crate::scratch::{Slot, with};
+use super::windows::{Class, Seen, Spikes, Windows};
+use super::{ConvShape, LANES, TASKS, give, in_parts, with_events};
+use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::{Disjoint, each_task};
+use crate::turn::{Extent, turn};
+use crate::vector::Vector;
+
+/// Taps of the filter.
+const TAPS: usize = 9;
+
+/// Values of all taps of one input channel.
+const SUMS: usize = TAPS * LANES;
 
 /// Input channels of a task, at least: each task copies the output gradient into windows of its own.
 const CHANNELS: usize = 64;
@@ -38,46 +45,26 @@ impl Cut {
         let least = s.c_in.div_ceil(MOST_CHANNELS);
         let chunks = TASKS.div_ceil(blocks).clamp(least, s.c_in.div_ceil(CHANNELS).max(least));
         let channels = s.c_in.div_ceil(chunks);
-        let (parts, images_per_part) = parts(s, &windows, blocks * chunks);
+        // Parts of the images, so that there are tasks enough.
+        let wanted = TASKS.div_ceil(blocks * chunks).min(s.n.div_ceil(windows.images)).max(1);
+        let images_per_part = s.n.div_ceil(wanted).next_multiple_of(windows.images).max(1);
+        let parts = s.n.div_ceil(images_per_part).max(1);
         Self { windows, blocks, chunks, channels, parts, images_per_part }
-    }
-
-    /// Values of the sums of all tasks that are not the weights' own.
-    fn partial_len(&self, s: &ConvShape) -> usize {
-        if self.parts == 1 { 0 } else { self.parts * s.weight_len() }
     }
 }
 
 /// Bytes of scratch that each thread keeps.
 pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
     let cut = Cut::of(s);
-    (cut.windows.len(s) + cut.channels * SUMS + 2 * ALIGNED) * size_of::<f32>()
+    (cut.windows.len() + cut.channels * SUMS + cut.windows.events(s) + 2 * ALIGNED) * size_of::<f32>()
 }
 
-/// See [`crate::conv::backward_weight`]; `spikes` are rows of `h * w` bits, one an image and channel.
-pub(in crate::conv) fn backward_weight(
-    s: &ConvShape,
-    spikes: &[u8],
-    dy: &[f32],
-    dw: &mut [f32],
-    accumulate: bool,
-) {
+/// See [`super::backward_weight`].
+pub(super) fn backward_weight(s: &ConvShape, spikes: &[u8], dy: &[f32], dw: &mut [f32], accumulate: bool) {
     let cut = Cut::of(s);
-    let spikes = Spikes::new(s, spikes);
-    if cut.parts == 1 {
-        let into = Disjoint::new(&mut *dw);
-        each_part(s, &cut, &spikes, dy, &into, accumulate);
-        return;
-    }
-    with(Slot::Sums, cut.partial_len(s), |sums| {
-        each_part(s, &cut, &spikes, dy, &Disjoint::new(&mut *sums), false);
-        for (part, sum) in sums.chunks(s.weight_len()).enumerate() {
-            if part == 0 && !accumulate {
-                dw.copy_from_slice(sum);
-            } else {
-                dw.iter_mut().zip(sum).for_each(|(dw, sum)| *dw += *sum);
-            }
-        }
+    let spikes = Spikes::new(s, &cut.windows, spikes);
+    in_parts(cut.parts, dw, accumulate, |into, add| {
+        each_part(s, &cut, &spikes, dy, &Disjoint::new(into), add);
     });
 }
 
@@ -99,142 +86,151 @@ fn each_part(
         let outputs = block * LANES..s.c_out.min((block + 1) * LANES);
         aligned(Slot::Columns, channels.len() * SUMS, |sums| {
             sums.fill(0.0);
-            aligned(Slot::Values, cut.windows.len(s), |window| {
-                cut.windows.each(s, images, |images, rows| {
-                    fill_window(s, &cut.windows, dy, &outputs, &images, &rows, window);
-                    for (channel, sums) in channels.clone().zip(sums.chunks_exact_mut(SUMS)) {
-                        spikes.each(&cut.windows, channel, &images, &rows, |events| {
-                            add(events, window, (s.w + 2) * LANES, sums);
-                        });
-                    }
+            aligned(Slot::Values, cut.windows.len(), |window| {
+                with_events(cut.windows.events(s), |events| {
+                    cut.windows.each(s, images, |images, rows| {
+                        cut.windows.fill(s, dy, &outputs, &images, &rows, window);
+                        for (channel, sums) in channels.clone().zip(sums.chunks_exact_mut(SUMS)) {
+                            for (class, which) in Class::all(s.stride).iter().enumerate() {
+                                let seen = Seen { channel, class, images: &images, rows: &rows };
+                                let many = spikes.list(&seen, events);
+                                // SAFETY: the vectors of every place that is listed lie in the window.
+                                unsafe {
+                                    add(&events[..many], *which, s.stride, window, cut.windows.line, sums)
+                                };
+                            }
+                        }
+                    });
                 });
             });
             for (channel, sums) in channels.zip(sums.chunks_exact(SUMS)) {
-                for (lane, output) in outputs.clone().enumerate() {
+                let mut turned = [0.0; LANES * TAPS];
+                turn(sums, Extent { rows: TAPS, columns: LANES, row: LANES }, &mut turned, TAPS, TAPS);
+                for (output, from) in outputs.clone().zip(turned.chunks_exact(TAPS)) {
                     let at = part * s.weight_len() + (output * s.c_in + channel) * TAPS;
                     // SAFETY: each task has its own part, output channels and input channels of the weights.
-                    let weights = unsafe { into.part(at..at + TAPS) };
-                    for (weight, sums) in weights.iter_mut().zip(sums.chunks_exact(LANES)) {
-                        *weight = if accumulate { *weight + sums[lane] } else { sums[lane] };
-                    }
+                    give(from, unsafe { into.part(at..at + TAPS) }, accumulate);
                 }
             }
         });
     });
 }
 
-/// Copies a block of channels of the output gradient, pixel by pixel, with zeros around it.
-fn fill_window(
-    s: &ConvShape,
-    windows: &Windows,
-    dy: &[f32],
-    outputs: &Range<usize>,
-    images: &Range<usize>,
-    rows: &Range<usize>,
-    window: &mut [f32],
-) {
-    let (plane, framed) = (s.h * s.w, (s.w + 2) * LANES);
-    for (image, window) in images.clone().zip(window.chunks_exact_mut(windows.image_len(s))) {
-        for (line, window) in window.chunks_exact_mut(framed).enumerate().take(rows.len() + 2) {
-            let row = (rows.start + line).wrapping_sub(1);
-            if row >= s.h {
-                window.fill(0.0);
-                continue;
-            }
-            window[..LANES].fill(0.0);
-            window[framed - LANES..].fill(0.0);
-            let first = (image * s.c_out + outputs.start) * plane + row * s.w;
-            turn(&dy[first..], plane, outputs.len(), &mut window[LANES..framed - LANES]);
-        }
-    }
+/// What some events add to the sums of their channel.
+struct Events<'a> {
+    events: &'a [u32],
+    window: &'a [f32],
+    line: usize,
+    /// The taps at an event's place, and how much less they are at the next.
+    first: [usize; 2],
+    stride: usize,
+    sums: &'a mut [f32],
 }
 
-crate::simd::multiversion! {
-    /// `to[pixel, lane] = from[lane, pixel]`, rows of `from` being `row` apart; lanes from `lanes` on become 0.
-    fn turn(from: &[f32], row: usize, lanes: usize, to: &mut [f32]) {
-        let pixels = to.len() / LANES;
-        for first in (0..pixels).step_by(16) {
-            let many = 16.min(pixels - first);
-            let to = &mut to[first * LANES..(first + many) * LANES];
-            for lane in 0..LANES {
-                if lane >= lanes {
-                    to.iter_mut().skip(lane).step_by(LANES).for_each(|to| *to = 0.0);
-                    continue;
-                }
-                let from = &from[lane * row + first..][..many];
-                to.iter_mut().skip(lane).step_by(LANES).zip(from).for_each(|(to, from)| *to = *from);
-            }
-        }
-    }
-}
-
-/// Adds, for each event, the nine vectors from its place on: `sums[8 - (3 a + b)] += window[event + a * row + b]`.
-fn add(events: &[u32], window: &[f32], row: usize, sums: &mut [f32]) {
-    assert!(sums.len() == SUMS && reach_inside(events, row, window.len()));
+/// Adds, for each event, the vectors from its place on: `sums[tap] += window[event + a * line + b]` for the class's taps.
+///
+/// # Safety
+/// These vectors lie in the window.
+unsafe fn add(events: &[u32], class: Class, stride: usize, window: &[f32], line: usize, sums: &mut [f32]) {
+    let [(rows, row), (columns, column)] = class.taps();
+    assert!(sums.len() == SUMS);
+    let all = &mut Events { events, window, line, first: [row, column], stride, sums };
     #[cfg(target_arch = "x86_64")]
     match crate::simd::level() {
-        // SAFETY: `level` has asked the processor; every event reaches inside the window, and there are `SUMS` sums.
-        crate::simd::Level::Avx512 => return unsafe { add_wide(events, window, row, sums) },
+        // SAFETY: `level` has asked the processor; the caller's contract, and there are `SUMS` sums.
+        crate::simd::Level::Avx512 => return unsafe { wide(all, rows, columns) },
         // SAFETY: as above.
-        crate::simd::Level::Avx2 => return unsafe { add_middle(events, window, row, sums) },
+        crate::simd::Level::Avx2 => return unsafe { middle(all, rows, columns) },
         crate::simd::Level::Portable => {}
     }
-    for &event in events {
-        for (tap, sums) in sums.chunks_exact_mut(LANES).rev().enumerate() {
-            let at = event as usize + tap / 3 * row + tap % 3 * LANES;
-            sums.iter_mut().zip(&window[at..at + LANES]).for_each(|(sum, value)| *sum += *value);
-        }
-    }
+    // SAFETY: as above.
+    unsafe { narrow(all, rows, columns) }
 }
 
-/// All 18 vectors of sums in registers.
-///
 /// # Safety
-/// The processor has AVX-512F, every event plus the reach of nine vectors lies in the window, and there are `SUMS` sums.
+/// The processor has AVX-512F; the vectors of every event lie in the window, and there are `SUMS` sums.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn add_wide(events: &[u32], window: &[f32], row: usize, sums: &mut [f32]) {
-    use std::arch::x86_64::{_mm512_add_ps, _mm512_loadu_ps, _mm512_storeu_ps};
-    // SAFETY: all addresses are inside the slices, by the caller's contract.
+unsafe fn wide(all: &mut Events<'_>, rows: usize, columns: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { run::<crate::vector::__m512, 2, 16>(all, rows, columns) }
+}
+
+/// # Safety
+/// As [`wide`], with AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn middle(all: &mut Events<'_>, rows: usize, columns: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { run::<crate::vector::__m256, 1, 8>(all, rows, columns) }
+}
+
+/// # Safety
+/// As [`wide`], with any instruction set.
+unsafe fn narrow(all: &mut Events<'_>, rows: usize, columns: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { run::<crate::vector::Narrow, 1, 4>(all, rows, columns) }
+}
+
+/// # Safety
+/// As [`keep`], for the class of so many rows and columns.
+#[inline(always)]
+unsafe fn run<V: Vector, const WIDTH: usize, const LANE: usize>(
+    all: &mut Events<'_>,
+    rows: usize,
+    columns: usize,
+) {
+    // SAFETY: the caller's contract.
     unsafe {
-        let mut kept: [_; 2 * TAPS] = std::array::from_fn(|i| _mm512_loadu_ps(sums.as_ptr().add(16 * i)));
-        for &event in events {
-            let first = window.as_ptr().add(event as usize);
-            for tap in 0..TAPS {
-                let at = first.add(tap / 3 * row + tap % 3 * LANES);
-                let to = 2 * (TAPS - 1 - tap);
-                kept[to] = _mm512_add_ps(kept[to], _mm512_loadu_ps(at));
-                kept[to + 1] = _mm512_add_ps(kept[to + 1], _mm512_loadu_ps(at.add(16)));
-            }
-        }
-        for (i, kept) in kept.into_iter().enumerate() {
-            _mm512_storeu_ps(sums.as_mut_ptr().add(16 * i), kept);
+        match (rows, columns) {
+            (3, 3) => keep::<V, WIDTH, LANE, 3, 3>(all),
+            (1, 1) => keep::<V, WIDTH, LANE, 1, 1>(all),
+            (1, _) => keep::<V, WIDTH, LANE, 1, 2>(all),
+            (_, 1) => keep::<V, WIDTH, LANE, 2, 1>(all),
+            _ => keep::<V, WIDTH, LANE, 2, 2>(all),
         }
     }
 }
 
-/// A quarter of the lanes at a time: nine vectors of sums in registers.
+/// Walks through the events with all sums of `WIDTH` vectors of `LANE` values in registers, then those of the next lanes.
 ///
 /// # Safety
-/// As [`add_wide`], with AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn add_middle(events: &[u32], window: &[f32], row: usize, sums: &mut [f32]) {
-    use std::arch::x86_64::{_mm256_add_ps, _mm256_loadu_ps, _mm256_storeu_ps};
-    for quarter in (0..LANES).step_by(8) {
-        // SAFETY: all addresses are inside the slices, by the caller's contract.
+/// The processor has the vector's instruction set; the vectors of every event lie in the window, and there are `SUMS`
+/// sums.
+#[inline(always)]
+unsafe fn keep<V: Vector, const WIDTH: usize, const LANE: usize, const ROWS: usize, const COLUMNS: usize>(
+    all: &mut Events<'_>,
+) {
+    let place = |row: usize, column: usize| {
+        ((all.first[0] - row * all.stride) * 3 + all.first[1] - column * all.stride) * LANES
+    };
+    for lane in (0..LANES).step_by(WIDTH * LANE) {
+        // SAFETY: the caller's contract.
         unsafe {
-            let place = |tap: usize| (TAPS - 1 - tap) * LANES + quarter;
-            let mut kept: [_; TAPS] =
-                std::array::from_fn(|tap| _mm256_loadu_ps(sums.as_ptr().add(place(tap))));
-            for &event in events {
-                let first = window.as_ptr().add(event as usize + quarter);
-                for (tap, kept) in kept.iter_mut().enumerate() {
-                    *kept = _mm256_add_ps(*kept, _mm256_loadu_ps(first.add(tap / 3 * row + tap % 3 * LANES)));
+            let mut kept = [[[V::zero(); WIDTH]; COLUMNS]; ROWS];
+            for (row, kept) in kept.iter_mut().enumerate() {
+                for (column, kept) in kept.iter_mut().enumerate() {
+                    for (i, kept) in kept.iter_mut().enumerate() {
+                        *kept = V::load(all.sums.as_ptr().add(place(row, column) + lane + i * LANE));
+                    }
                 }
             }
-            for (tap, kept) in kept.into_iter().enumerate() {
-                _mm256_storeu_ps(sums.as_mut_ptr().add(place(tap)), kept);
+            for &event in all.events {
+                let first = all.window.as_ptr().add(event as usize + lane);
+                for (row, kept) in kept.iter_mut().enumerate() {
+                    for (column, kept) in kept.iter_mut().enumerate() {
+                        for (i, kept) in kept.iter_mut().enumerate() {
+                            *kept = kept.plus(V::load(first.add(row * all.line + column * LANES + i * LANE)));
+                        }
+                    }
+                }
+            }
+            for (row, kept) in kept.iter().enumerate() {
+                for (column, kept) in kept.iter().enumerate() {
+                    for (i, kept) in kept.iter().enumerate() {
+                        kept.store(all.sums.as_mut_ptr().add(place(row, column) + lane + i * LANE));
+                    }
+                }
             }
         }
     }

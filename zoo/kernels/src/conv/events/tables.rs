@@ -1,0 +1,269 @@
+//! Sums of five values at a time, read in tables.
+//!
+//! ```text
+//! sums[p] += sum over t < 9 of table[t][place(p, t)]      table [9, 32, LANES]      sums [p, LANES]
+//! ```
+//!
+//! Five bits are set in one of 32 ways, so the sums of the five vectors that they choose from are a table of 32, and nine
+//! such tables fit into the first-level cache. A sum then takes nine additions of vectors where multiplication takes
+//! 45, whatever the bits. The order of the additions is that of the tables, and in a table that of its bits.
+
+use super::LANES;
+use crate::vector::Vector;
+
+/// Bits that read a table.
+pub(super) const BITS: usize = 5;
+
+/// Values of a table.
+pub(super) const TABLE: usize = (1 << BITS) * LANES;
+
+/// Tables of a pass.
+pub(super) const TABLES: usize = 9;
+
+/// Vectors that the tables of a pass are made of.
+pub(super) const VECTORS: usize = TABLES * BITS;
+
+/// Sums that are computed together.
+pub(super) const QUAD: usize = 4;
+
+/// Bytes of a table's entry: a place holds a multiple of them.
+pub(super) const ENTRY: u16 = (LANES * size_of::<f32>()) as u16;
+
+/// Which places the tables are read at.
+#[derive(Clone, Copy)]
+pub(super) enum Reach {
+    /// Those of a 3x3 filter, in rows that lie `line` apart; the next sum's lie `step` columns or rows on.
+    Around { line: usize, step: usize },
+    /// Those of the first `used` tables, which lie `line` apart.
+    Own { line: usize, used: usize },
+}
+
+crate::simd::multiversion! {
+    /// Fills tables; bit `k` of table `t` chooses vector `t * table_apart + k * bit_apart` of `vectors`.
+    pub(super) fn make(vectors: &[f32], table_apart: usize, bit_apart: usize, tables: &mut [f32]) {
+        for (table, sums) in tables.chunks_exact_mut(TABLE).enumerate() {
+            sums[..LANES].fill(0.0);
+            for bit in 0..BITS {
+                let vector = &vectors[(table * table_apart + bit * bit_apart) * LANES..][..LANES];
+                let (without, with) = sums.split_at_mut(LANES << bit);
+                for (with, without) in with.chunks_exact_mut(LANES).zip(without.chunks_exact(LANES)) {
+                    for ((with, without), vector) in with.iter_mut().zip(without).zip(vector) {
+                        *with = *without + *vector;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One pass over sums.
+pub(super) struct Pass<'a> {
+    /// `[TABLES, 32, LANES]`.
+    pub(super) tables: &'a [f32],
+    /// Bytes from the beginning of a table to what is read there.
+    pub(super) places: &'a [u16],
+    pub(super) reach: Reach,
+    /// Places from one image to the next.
+    pub(super) image: usize,
+    pub(super) images: usize,
+    pub(super) rows: usize,
+    /// Columns of a row, a multiple of `QUAD`.
+    pub(super) columns: usize,
+    /// What all sums begin with; without it they go on.
+    pub(super) start: Option<&'a [f32]>,
+    /// `[images, rows, columns, LANES]`.
+    pub(super) sums: &'a mut [f32],
+}
+
+impl Pass<'_> {
+    /// Places from one row of sums to the next, and from one column.
+    fn steps(&self) -> (usize, usize) {
+        match self.reach {
+            Reach::Around { line, step } => (line * step, step),
+            Reach::Own { .. } => (self.columns, 1),
+        }
+    }
+
+    /// Adds the pass.
+    pub(super) fn run(mut self) {
+        if self.images * self.rows * self.columns == 0 {
+            return;
+        }
+        let (row, column) = self.steps();
+        let (known, last) = match self.reach {
+            Reach::Around { line, step } => (step == 1 || step == 2, 2 * line + 2),
+            Reach::Own { line, used } => (used <= TABLES, used.saturating_sub(1) * line),
+        };
+        let last =
+            last + (self.images - 1) * self.image + (self.rows - 1) * row + (self.columns - 1) * column;
+        assert!(known && last < self.places.len() && self.tables.len() >= TABLES * TABLE);
+        assert!(self.sums.len() >= self.images * self.rows * self.columns * LANES);
+        assert!(self.columns.is_multiple_of(QUAD) && self.start.is_none_or(|start| start.len() >= LANES));
+        debug_assert!(self.places.iter().all(|place| usize::from(*place) < TABLE * size_of::<f32>()));
+        #[cfg(target_arch = "x86_64")]
+        match crate::simd::level() {
+            // SAFETY: `level` has asked the processor; the assertions keep all places inside.
+            crate::simd::Level::Avx512 => return unsafe { wide(&mut self) },
+            // SAFETY: as above.
+            crate::simd::Level::Avx2 => return unsafe { middle(&mut self) },
+            crate::simd::Level::Portable => {}
+        }
+        // SAFETY: the assertions keep all places inside.
+        unsafe { narrow(&mut self) }
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512F, and the pass holds what it says.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn wide(pass: &mut Pass<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe { run::<crate::vector::__m512, 2, QUAD>(pass) }
+}
+
+/// # Safety
+/// As [`wide`], with AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn middle(pass: &mut Pass<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe { run::<crate::vector::__m256, 4, 2>(pass) }
+}
+
+/// # Safety
+/// The pass holds what it says.
+unsafe fn narrow(pass: &mut Pass<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe { run::<crate::vector::Narrow, 8, 1>(pass) }
+}
+
+/// Adds a pass, `SUMS` sums of `WIDTH` vectors at a time.
+///
+/// # Safety
+/// The processor has the vector's instruction set, `WIDTH` of them are `LANES` values, `SUMS` divides a quad, and the
+/// pass holds what it says: all places that it reads lie inside, and each leads to an entry of a table.
+#[inline(always)]
+unsafe fn run<V: Vector, const WIDTH: usize, const SUMS: usize>(pass: &mut Pass<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match pass.reach {
+            Reach::Own { line, used } => each::<V, WIDTH, SUMS>(pass, |places, sums, pass| {
+                for table in 0..used {
+                    add::<V, WIDTH, SUMS, 1>(places.add(table * line), table, pass, sums);
+                }
+            }),
+            // The distance is a constant, so that a place which several sums read is loaded once.
+            Reach::Around { line, step: 1 } => each::<V, WIDTH, SUMS>(pass, |places, sums, pass| {
+                for table in 0..TABLES {
+                    add::<V, WIDTH, SUMS, 1>(places.add(table / 3 * line + table % 3), table, pass, sums);
+                }
+            }),
+            Reach::Around { line, .. } => each::<V, WIDTH, SUMS>(pass, |places, sums, pass| {
+                for table in 0..TABLES {
+                    add::<V, WIDTH, SUMS, 2>(places.add(table / 3 * line + table % 3), table, pass, sums);
+                }
+            }),
+        }
+    }
+}
+
+/// Adds what some sums, whose places lie `STEP` apart, read in one table.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn add<V: Vector, const WIDTH: usize, const SUMS: usize, const STEP: usize>(
+    places: *const u16,
+    table: usize,
+    pass: &Pass<'_>,
+    sums: &mut [[V; WIDTH]; SUMS],
+) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let table = pass.tables.as_ptr().add(table * TABLE);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let entry = table.byte_add(usize::from(*places.add(i * STEP)));
+            for (vector, sum) in sum.iter_mut().enumerate() {
+                *sum = sum.plus(V::load(entry.add(vector * (LANES / WIDTH))));
+            }
+        }
+    }
+}
+
+/// Runs `f(places of the first, sums, pass)` on all sums.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn each<V: Vector, const WIDTH: usize, const SUMS: usize>(
+    pass: &mut Pass<'_>,
+    f: impl Fn(*const u16, &mut [[V; WIDTH]; SUMS], &Pass<'_>),
+) {
+    let (lanes, (row_step, column_step)) = (LANES / WIDTH, pass.steps());
+    let mut at = pass.sums.as_mut_ptr();
+    let (mut from, apart) = pass.start.map_or((at.cast_const(), LANES), |start| (start.as_ptr(), 0));
+    for image in 0..pass.images {
+        for row in 0..pass.rows {
+            let line = image * pass.image + row * row_step;
+            for column in (0..pass.columns).step_by(SUMS) {
+                // SAFETY: the caller's contract.
+                unsafe {
+                    let mut sums = [[V::zero(); WIDTH]; SUMS];
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        for (vector, sum) in sum.iter_mut().enumerate() {
+                            *sum = V::load(from.add(i * apart + vector * lanes));
+                        }
+                    }
+                    f(pass.places.as_ptr().add(line + column * column_step), &mut sums, pass);
+                    for (i, sum) in sums.iter().enumerate() {
+                        for (vector, sum) in sum.iter().enumerate() {
+                            sum.store(at.add(i * LANES + vector * lanes));
+                        }
+                    }
+                    from = from.add(SUMS * apart);
+                    at = at.add(SUMS * LANES);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sums of a pass, all ones before it, by one instruction set.
+    fn sums_of(run: unsafe fn(&mut Pass<'_>), reach: Reach) -> Vec<f32> {
+        let (images, rows, columns) = if matches!(reach, Reach::Own { .. }) { (2, 1, 28) } else { (2, 3, 8) };
+        let tables: Vec<f32> = (0..TABLES * TABLE).map(|i| ((i * 37 % 1009) as f32).sqrt()).collect();
+        let places: Vec<u16> = (0..1000).map(|i| i * 31 % 32 * ENTRY).collect();
+        let mut sums = vec![1.0; images * rows * columns * LANES];
+        let (tables, places, sums_of_pass) = (&*tables, &*places, &mut *sums);
+        let start = None;
+        let pass =
+            &mut Pass { tables, places, reach, image: 300, images, rows, columns, start, sums: sums_of_pass };
+        // SAFETY: the pass holds what it says, and the caller has asked the processor.
+        unsafe { run(pass) };
+        sums
+    }
+
+    #[test]
+    fn every_instruction_set_adds_the_same_bits() {
+        let around = |step| Reach::Around { line: 19, step };
+        for reach in [around(1), around(2), Reach::Own { line: 28, used: 7 }] {
+            let expected = sums_of(narrow, reach);
+            assert!(expected.iter().all(|sum| *sum > 1.0));
+            #[cfg(target_arch = "x86_64")]
+            {
+                use crate::simd::{Level, level};
+                if matches!(level(), Level::Avx512 | Level::Avx2) {
+                    assert_eq!(sums_of(middle, reach), expected);
+                }
+                if level() == Level::Avx512 {
+                    assert_eq!(sums_of(wide, reach), expected);
+                }
+            }
+        }
+    }
+}
