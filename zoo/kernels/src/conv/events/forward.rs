@@ -156,7 +156,9 @@ fn add_up(s: &ConvShape, spikes: &[u8], w: &[f32], b: Option<&[f32]>, part: &Par
                         bias.iter_mut().zip(given).for_each(|(to, b)| *to = *b);
                     }
                     let (start, columns) = ((pass == 0).then_some(&*bias), pixels / rows);
-                    Pass { tables, places, reach, image, images, rows, columns, start, sums }.run();
+                    let pass = Pass { tables, places, reach, image, images, rows, columns, start, sums };
+                    // SAFETY: `places` holds zeros and what `places::fill` writes: multiples of an entry.
+                    unsafe { pass.run() };
                 }
             }
         });

@@ -85,7 +85,10 @@ impl Pass<'_> {
     }
 
     /// Adds the pass.
-    pub(super) fn run(mut self) {
+    ///
+    /// # Safety
+    /// Each place is a multiple of [`ENTRY`] inside a table.
+    pub(super) unsafe fn run(mut self) {
         if self.images * self.rows * self.columns == 0 {
             return;
         }
@@ -102,13 +105,13 @@ impl Pass<'_> {
         debug_assert!(self.places.iter().all(|place| usize::from(*place) < TABLE * size_of::<f32>()));
         #[cfg(target_arch = "x86_64")]
         match crate::simd::level() {
-            // SAFETY: `level` has asked the processor; the assertions keep all places inside.
+            // SAFETY: `level` has asked the processor; the assertions and the caller's contract keep all reads inside.
             crate::simd::Level::Avx512 => return unsafe { wide(&mut self) },
             // SAFETY: as above.
             crate::simd::Level::Avx2 => return unsafe { middle(&mut self) },
             crate::simd::Level::Portable => {}
         }
-        // SAFETY: the assertions keep all places inside.
+        // SAFETY: as above.
         unsafe { narrow(&mut self) }
     }
 }

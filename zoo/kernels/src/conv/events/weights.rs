@@ -235,3 +235,44 @@ unsafe fn keep<V: Vector, const WIDTH: usize, const LANE: usize, const ROWS: usi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sums of some events, all ones before them, by one instruction set.
+    fn sums_of(run: unsafe fn(&mut Events<'_>, usize, usize), class: Class, stride: usize) -> Vec<f32> {
+        let (line, [(rows, row), (columns, column)]) = (11 * LANES, class.taps());
+        let window: Vec<f32> = (0..9 * line).map(|i| ((i * 37 % 1009) as f32).sqrt()).collect();
+        let events: Vec<u32> =
+            [0, 1, 2, 13, 40, 41, 60].iter().map(|place| place / 9 * line as u32 + place % 9 * 32).collect();
+        let mut sums = vec![1.0; SUMS];
+        let (events, window) = (&*events, &*window);
+        let all = &mut Events { events, window, line, first: [row, column], stride, sums: &mut sums };
+        // SAFETY: all vectors lie in the window, and the caller has asked the processor.
+        unsafe { run(all, rows, columns) };
+        sums
+    }
+
+    #[test]
+    fn every_instruction_set_adds_the_same_bits() {
+        for (stride, class) in
+            [1, 2].into_iter().flat_map(|s| Class::all(s).iter().map(move |class| (s, *class)))
+        {
+            let expected = sums_of(narrow, class, stride);
+            let [(rows, _), (columns, _)] = class.taps();
+            let touched = expected.iter().filter(|sum| **sum > 1.0).count();
+            assert_eq!(touched, rows * columns * LANES, "a class has its own taps");
+            #[cfg(target_arch = "x86_64")]
+            {
+                use crate::simd::{Level, level};
+                if matches!(level(), Level::Avx512 | Level::Avx2) {
+                    assert_eq!(sums_of(middle, class, stride), expected);
+                }
+                if level() == Level::Avx512 {
+                    assert_eq!(sums_of(wide, class, stride), expected);
+                }
+            }
+        }
+    }
+}

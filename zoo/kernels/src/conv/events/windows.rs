@@ -225,9 +225,10 @@ impl<'a> Spikes<'a> {
     unsafe fn list_wide(&self, seen: &Seen<'_>, to: &mut [u32]) -> usize {
         use std::arch::x86_64::*;
         self.each_word(seen, to, |word, mask, offsets, base, to| {
-            let (mut word, mut many, mut first) = (_pext_u64(word, mask), 0, 0);
+            let (mut word, mut many) = (_pext_u64(word, mask), 0);
             let base = _mm512_set1_epi32(base.cast_signed());
-            while word != 0 {
+            // As many turns as there are pixels, not as there are spikes: the processor foresees them.
+            for first in (0..mask.count_ones() as usize).step_by(MANY) {
                 // SAFETY: at most `first` places have been written, and the offsets and the room are padded.
                 unsafe {
                     let all = _mm512_loadu_si512(offsets.as_ptr().add(first).cast());
@@ -235,7 +236,7 @@ impl<'a> Spikes<'a> {
                     _mm512_storeu_si512(to.as_mut_ptr().add(many).cast(), found);
                 }
                 many += (word as u16).count_ones() as usize;
-                (word, first) = (word >> MANY, first + MANY);
+                word >>= MANY;
             }
             many
         })
