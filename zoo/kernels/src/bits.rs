@@ -185,6 +185,17 @@ impl<'a, T: Real> Source<'a, T> {
         }
     }
 
+    /// The packed bytes of row `row` of `plane` values, where they are spikes in rows of that size.
+    pub(crate) fn packed(&self, row: usize, plane: usize) -> Option<&'a [u8]> {
+        match *self {
+            Source::Spikes(bytes, own) if own == plane => {
+                let width = plane.div_ceil(8);
+                Some(&bytes[row * width..(row + 1) * width])
+            }
+            _ => None,
+        }
+    }
+
     /// All `len` values as numbers of their own: for the plain loops.
     pub(crate) fn to_vec(self, len: usize) -> Vec<T> {
         let mut out = scratch::fresh(len);

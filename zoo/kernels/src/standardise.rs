@@ -8,13 +8,16 @@
 //! unbiased variance and add 1e-4 to `var * N`; timm's `ScaledStdConv2d` takes the biased one and adds 1e-6 to
 //! `var`, before the times N.
 
+use std::mem::MaybeUninit;
+
 use candle_core::Tensor;
 
 use crate::Result;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{self, Disjoint, distinct, each_task, read, read_opt, write};
+use crate::simd::multiversion;
+use crate::storage::{self, Disjoint, distinct, each_task, filled_chunks, read, read_opt, write};
 
 /// Which variance the weights of an output channel have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +56,39 @@ impl Standardisation {
     }
 
     /// Mean, and one over the root of `var * N + eps`.
+    #[inline(always)]
     fn statistics<T: Real>(&self, w: &[T]) -> (f64, f64) {
         let n = w.len() as f64;
-        let mean = w.iter().map(|w| w.wide()).sum::<f64>() / n;
-        let var = w.iter().map(|w| (w.wide() - mean).powi(2)).sum::<f64>() / self.freedom(w.len());
+        let mean = sum(w, w, |w, _| w) / n;
+        let var = sum(w, w, |w, _| (w - mean) * (w - mean)) / self.freedom(w.len());
         let eps = match self.eps {
             Epsilon::ToProduct(eps) => eps,
             Epsilon::ToVariance(eps) => eps * n,
         };
         (mean, 1.0 / (var * n + eps).sqrt())
     }
+}
+
+/// Accumulators of a sum: a fixed number, so that every instruction set adds in the same order.
+const LANES: usize = 16;
+
+/// Elements of one piece of work, in whole outputs.
+const BLOCK: usize = 1 << 13;
+
+/// Sums `f(a, b)` over the elements of two rows.
+#[inline(always)]
+fn sum<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += f(a.wide(), b.wide());
+        }
+    }
+    for ((lane, a), b) in lanes.iter_mut().zip(a_tail).zip(b_tail) {
+        *lane += f(a.wide(), b.wide());
+    }
+    lanes.iter().sum()
 }
 
 /// Sizes `[outputs, fan-in]` of a weight.
@@ -79,13 +105,14 @@ pub fn forward(w: &Tensor, gain: Option<&Tensor>, how: Standardisation) -> Resul
     let ((o, n), shape) = (sizes(OP, w)?, w.shape().clone());
     dispatch!(OP, w, T => {
         let (w, gain) = (read::<T>(OP, "w", w, o * n)?, read_opt::<T>(OP, "gain", gain, o)?);
-        let mut out = w.to_vec();
-        let gain = gain.as_deref();
-        storage::each_chunk(&mut out, n, |o, w| {
-            let (mean, inverse) = how.statistics(w);
-            let slope = gain.map_or(1.0, |g| g[o].wide()) * inverse;
-            w.iter_mut().for_each(|w| *w = <T as Real>::of((w.wide() - mean) * slope));
-        });
+        let (w, gain, rows) = (&*w, gain.as_deref(), rows_per_task(o, n));
+        // SAFETY: `standardise_rows` writes each element of its rows.
+        let out = unsafe {
+            filled_chunks(o * n, rows * n, |task, out| {
+                let at = task * rows * n..task * rows * n + out.len();
+                standardise_rows(&how, &w[at], gain.map(|gain| &gain[task * rows..]), n, out);
+            })
+        };
         storage::tensor(out, shape)
     })
 }
@@ -116,20 +143,14 @@ pub fn backward(
         let (w, dwhat, gains) = (&*w, &*dwhat, gains.as_deref());
         let mut dots = vec![0.0; o];
         write::<T, _>(OP, "into_w", into_w, o * n, |dw| {
-            let (dw, dots) = (Disjoint::new(dw), Disjoint::new(&mut dots));
-            each_task(o, o * n, |o| {
-                let (w, g, gain) = (&w[o * n..][..n], &dwhat[o * n..][..n], gains.map_or(1.0, |g| g[o].wide()));
-                let (mean, r) = how.statistics(w);
-                let mean_g = g.iter().map(|g| g.wide()).sum::<f64>() / n as f64;
-                let dot: f64 = g.iter().zip(w).map(|(g, w)| g.wide() * (w.wide() - mean) * r).sum();
-                let bend = dot * n as f64 / how.freedom(n);
-                // SAFETY: one output channel a task, and each has its own elements.
-                let (dw, kept) = unsafe { (dw.part(o * n..(o + 1) * n), dots.part(o..o + 1)) };
-                kept[0] = dot;
-                for ((dw, g), w) in dw.iter_mut().zip(g).zip(w) {
-                    let grad = gain * r * (g.wide() - mean_g - (w.wide() - mean) * r * bend);
-                    *dw = <T as Real>::of(if acc_w { dw.wide() + grad } else { grad });
-                }
+            let (dw, dots, rows) = (Disjoint::new(dw), Disjoint::new(&mut dots), rows_per_task(o, n));
+            each_task(o.div_ceil(rows), o * n, |task| {
+                let rows = task * rows..o.min((task + 1) * rows);
+                let at = rows.start * n..rows.end * n;
+                let gains = gains.map(|gains| &gains[rows.clone()]);
+                // SAFETY: each task has its own outputs, and each output its own elements.
+                let (dw, dots) = unsafe { (dw.part(at.clone()), dots.part(rows)) };
+                bend_rows(&how, (&w[at.clone()], &dwhat[at], gains), n, dw, acc_w, dots);
             });
         })?;
         match into_gain {
@@ -139,4 +160,42 @@ pub fn backward(
             None => Ok(()),
         }
     })
+}
+
+/// Outputs that one task handles.
+fn rows_per_task(o: usize, n: usize) -> usize {
+    (BLOCK / n).clamp(1, o.max(1))
+}
+
+multiversion! {
+    fn standardise_rows<T: Real>(how: &Standardisation, w: &[T], gain: Option<&[T]>, n: usize, out: &mut [MaybeUninit<T>]) {
+        for (o, (w, out)) in w.chunks_exact(n).zip(out.chunks_exact_mut(n)).enumerate() {
+            let (mean, inverse) = how.statistics(w);
+            let slope = gain.map_or(1.0, |g| g[o].wide()) * inverse;
+            for (out, w) in out.iter_mut().zip(w) {
+                out.write(T::of((w.wide() - mean) * slope));
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// The gradients of some outputs; `read` is their weights, the gradients of the standardised ones, and the gains.
+    fn bend_rows<T: Real>(
+        how: &Standardisation, read: (&[T], &[T], Option<&[T]>), n: usize, dw: &mut [T], accumulate: bool, dots: &mut [f64],
+    ) {
+        let (w, g, gains) = read;
+        for (o, ((w, g), dw)) in w.chunks_exact(n).zip(g.chunks_exact(n)).zip(dw.chunks_exact_mut(n)).enumerate() {
+            let gain = gains.map_or(1.0, |g| g[o].wide());
+            let (mean, r) = how.statistics(w);
+            let mean_g = sum(g, g, |g, _| g) / n as f64;
+            let dot = sum(g, w, |g, w| g * (w - mean) * r);
+            let bend = dot * n as f64 / how.freedom(n);
+            dots[o] = dot;
+            for ((dw, g), w) in dw.iter_mut().zip(g).zip(w) {
+                let grad = gain * r * (g.wide() - mean_g - (w.wide() - mean) * r * bend);
+                *dw = T::of(if accumulate { dw.wide() + grad } else { grad });
+            }
+        }
+    }
 }

@@ -187,11 +187,6 @@ impl<'a, T> Disjoint<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start) }
     }
 
-    /// The same elements, to be written only.
-    pub(crate) fn to_fill(&self) -> Disjoint<'a, std::mem::MaybeUninit<T>> {
-        Disjoint { start: self.start.cast(), len: self.len, of: PhantomData }
-    }
-
     /// The first element's address, for kernels that write by strides.
     #[inline(always)]
     pub(crate) fn pointer(&self) -> *mut T {

@@ -99,6 +99,9 @@ fn norm_shapes() -> Vec<NormShape> {
         shape(3, 2, 4, 50),
         shape(2, 40, 7, 196),
         shape(1, 512, 70, 1),
+        // Blocks of channels, of which the last is narrower.
+        shape(2, 5, 70, 16),
+        shape(1, 3, 600, 4),
     ]
 }
 

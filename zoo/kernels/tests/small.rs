@@ -64,6 +64,12 @@ fn pooling_is_its_definition_for_numbers_and_spikes() {
         (70, 11, 10, 2, 2, 0),
         (2, 5, 6, 3, 1, 1),
         (4, 6, 6, 2, 3, 1),
+        (3, 5, 5, 2, 2, 0),
+        (3, 8, 8, 3, 2, 1),
+        // A line that fills a word, and one that is longer.
+        (2, 4, 64, 2, 2, 0),
+        (2, 5, 62, 3, 2, 1),
+        (2, 5, 63, 3, 1, 1),
     ] {
         let s = PoolShape { n_c, h, w, kernel, stride, pad };
         let out = s.out_h() * s.out_w();
@@ -208,12 +214,29 @@ fn elementwise_ops_are_their_equations() {
     }
     let x = tensor(1, &[5, 700], DType::F32);
     assert_near(&elementwise::sum_steps(&x, 5).unwrap(), &x.sum(0).unwrap(), 1e-6, "sum over steps");
-    let mask = spikes(2, &[700], 0.5);
-    let masked = elementwise::mask_mul(&x, &mask, 5).unwrap();
-    assert_eq!(bits(&masked), bits(&x.broadcast_mul(&mask).unwrap()));
-    let where_it_lies = x.copy().unwrap();
-    elementwise::mask_assign(&where_it_lies, &mask, 5).unwrap();
-    assert_eq!(bits(&where_it_lies), bits(&masked));
+}
+
+#[test]
+fn dropout_takes_the_draws_of_its_key_in_order() {
+    let key = keys::Key::new(3).fork("mask");
+    // Below, at and above what one task takes, and places that fill no block.
+    for (steps, n) in [(5, 700), (1, 1), (3, 4096), (4, 9001)] {
+        let (mut stream, rate) = (key.stream(), 0.3);
+        let mask: Vec<f32> =
+            (0..n).map(|_| if stream.chance(rate) { 0.0 } else { (1.0 / (1.0 - rate)) as f32 }).collect();
+        let mask = Tensor::from_vec(mask, n, &Device::Cpu).unwrap();
+        let x = tensor(1, &[steps, n], DType::F32);
+        let y = elementwise::dropout(Operand::Dense(&x), steps, n, key, rate, DType::F32).unwrap();
+        assert_eq!(bits(&y), bits(&x.broadcast_mul(&mask).unwrap()));
+        elementwise::dropout_assign(&x, steps, key, rate).unwrap();
+        assert_eq!(bits(&x), bits(&y));
+        let dense = spikes(2, &[steps, n], 0.5);
+        let packed = Bits::pack(&dense, steps, n).unwrap();
+        let y = elementwise::dropout(Operand::Spikes(&packed), steps, n, key, rate, DType::F32).unwrap();
+        assert_eq!(bits(&y), bits(&dense.broadcast_mul(&mask).unwrap()));
+        let scaled = elementwise::scale_spikes(&packed, -2.5, DType::F32).unwrap();
+        assert_eq!(bits(&scaled), bits(&elementwise::scale(&dense, -2.5).unwrap()));
+    }
 }
 
 #[test]

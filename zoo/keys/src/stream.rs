@@ -67,9 +67,35 @@ impl Stream {
     }
 }
 
+/// See [`crate::Key::chances`]. A block has two draws of 53 bits; dividing by 2^53 is exact, so whole numbers compare.
+#[inline(always)]
+pub(crate) fn chances<const N: usize>(key: u64, first: u64, probability: f64) -> [[bool; N]; 2] {
+    // Below 0 and NaN become 0, above 1 all draws are below it. Between whole numbers, the next one is as good a bound.
+    let bound = (probability * (1_u64 << 53) as f64).ceil() as u64;
+    let [a, b, c, d] = philox::blocks::<N>(first, philox::split(key));
+    let below = |high: [u32; N], low: [u32; N]| {
+        std::array::from_fn(|lane| (u64::from(high[lane]) << 32 | u64::from(low[lane])) >> 11 < bound)
+    };
+    [below(a, b), below(c, d)]
+}
+
 #[cfg(test)]
 mod tests {
     use crate::Key;
+
+    #[test]
+    fn chances_are_those_of_the_stream() {
+        let key = Key::new(5).fork("chances");
+        for probability in [-0.5, 0.0, 1e-3, 0.1, 0.3, 0.5, 0.875, 1.0, 1.5] {
+            let mut stream = key.stream();
+            for block in 0..20 {
+                let [even, odd] = key.chances::<8>(8 * block, probability);
+                for (even, odd) in even.into_iter().zip(odd) {
+                    assert_eq!([even, odd], [stream.chance(probability), stream.chance(probability)]);
+                }
+            }
+        }
+    }
 
     #[test]
     fn forks_are_independent_of_draws() {

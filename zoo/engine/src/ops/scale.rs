@@ -1,10 +1,8 @@
 //! Products with constants.
 
-use candle_core::{DType, Tensor};
 use kernels::elementwise;
 use keys::Key;
 
-use super::dense;
 use super::reshape::readable;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
@@ -18,9 +16,11 @@ use crate::value::Value;
 /// When a kernel fails.
 pub fn scale(pass: &Pass<'_>, place: &str, x: &Value, factor: f64) -> Result<Value> {
     let x = readable(pass, x)?;
-    let numbers = dense(pass, &x)?;
-    let y = pass.passing(numbers.shape(), || Ok(elementwise::scale(numbers.tensor()?, factor)?))?;
-    drop(numbers);
+    let dtype = x.dtype();
+    let y = pass.passing(x.shape(), || match x.bits() {
+        Some(spikes) => Ok(elementwise::scale_spikes(spikes, factor, dtype)?),
+        None => Ok(elementwise::scale(x.tensor()?, factor)?),
+    })?;
     let y = pass.made((place, CHEAP), y, &[&x], {
         let place = place.to_string();
         move |pass, inputs| scale(pass, &place, &inputs[0], factor)
@@ -57,7 +57,7 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
     }
     let x = readable(pass, x)?;
     let key = pass.key().fork("dropout").fork(place);
-    let y = masked(pass, key, rate, dense(pass, &x)?, Category::Passing)?;
+    let y = masked(pass, key, rate, x.clone(), Category::Passing)?;
     let y = pass.made((place, CHEAP), y, &[&x], {
         let place = place.to_string();
         move |pass, inputs| dropout(pass, &place, &inputs[0], rate)
@@ -75,24 +75,15 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
 
 /// `x` times its mask, in its own place where that may be overwritten.
 fn masked(pass: &Pass<'_>, key: Key, rate: f64, x: Value, category: Category) -> Result<Value> {
-    let session = pass.session();
-    let (steps, each) = (x.steps(), x.len() / x.steps());
-    let mask = pass.passing(&[each], || {
-        let (mut stream, kept) = (key.stream(), 1.0 / (1.0 - rate));
-        let draws = (0..each).map(|_| if stream.chance(rate) { 0.0 } else { kept });
-        // In the type of the numbers from the start: a mask is as large as a step.
-        let mask = match session.dtype() {
-            DType::F32 => Tensor::from_iter(draws.map(|draw| draw as f32), session.device())?,
-            _ => Tensor::from_iter(draws, session.device())?.to_dtype(session.dtype())?,
-        };
-        Ok(mask)
-    })?;
-    if !x.is_sole() {
-        return session
-            .dense(category, x.shape(), || Ok(elementwise::mask_mul(x.tensor()?, mask.tensor()?, steps)?));
+    let (session, steps) = (pass.session(), x.steps());
+    if x.is_spikes() || !x.is_sole() {
+        let (each, dtype) = (x.len() / steps, session.dtype());
+        return session.dense(category, x.shape(), || {
+            Ok(elementwise::dropout(x.operand()?, steps, each, key, rate, dtype)?)
+        });
     }
-    if let (Ok(x), Ok(mask)) = (x.tensor(), mask.tensor()) {
-        elementwise::mask_assign(x, mask, steps)?;
+    if let Ok(x) = x.tensor() {
+        elementwise::dropout_assign(x, steps, key, rate)?;
     }
     Ok(x.detached())
 }

@@ -2,11 +2,12 @@
 
 use std::mem::MaybeUninit;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use super::BLOCK;
 use crate::Result;
-use crate::dispatch::dispatch;
+use crate::bits::{Bits, Source};
+use crate::dispatch::{dispatch, refusal};
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, distinct, each_chunk, filled_chunks, map_tasks, read, write};
@@ -62,6 +63,33 @@ pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
         let out = unsafe { filled_chunks(len, BLOCK, |i, out| scale_span(&x[i * BLOCK..], factor, out)) };
         storage::tensor(out, shape)
     })
+}
+
+/// Computes `factor * x` of spikes, `[rows, plane]`.
+pub fn scale_spikes(x: &Bits, factor: f64, dtype: DType) -> Result<Tensor> {
+    const OP: &str = "elementwise::scale_spikes";
+    match dtype {
+        DType::F32 => scale_bits::<f32>(OP, x, factor),
+        DType::F64 => scale_bits::<f64>(OP, x, factor),
+        other => Err(refusal(OP, &Device::Cpu, other)),
+    }
+}
+
+fn scale_bits<T: Real>(op: &'static str, x: &Bits, factor: f64) -> Result<Tensor> {
+    let (rows, plane, bytes) = (x.rows(), x.plane(), x.read(op)?);
+    let (source, factor) = (Source::Spikes(&bytes, plane), T::of(factor));
+    // SAFETY: pieces cover the chunk and `scale_span` writes each element of its piece.
+    let out = unsafe {
+        filled_chunks(rows * plane, BLOCK, |i, out| {
+            let mut spikes = [T::ZERO; 512];
+            for (k, out) in out.chunks_mut(512).enumerate() {
+                let spikes = &mut spikes[..out.len()];
+                source.expand(i * BLOCK + k * 512, spikes);
+                scale_span(spikes, factor, out);
+            }
+        })
+    };
+    storage::tensor(out, (rows, plane))
 }
 
 /// Multiplies in place: `x *= factor`.

@@ -3,6 +3,7 @@
 //! Forward, the membrane of a block is one small buffer; backward, the block's membrane is computed again for
 //! all steps into scratch and then walked back. A task is a fixed block of rows.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -168,25 +169,34 @@ multiversion! {
     }
 }
 
-/// Where the spikes' gradient is read.
-enum Upstream<'a> {
-    Apart(&'a [f32]),
-    /// In the buffer that is overwritten with the result.
-    InPlace(Disjoint<'a, f32>),
+/// Where the spikes' gradient is read, and that of the current written: apart, or one over the other.
+struct Flow<'a> {
+    ds: *const f32,
+    di: *mut f32,
+    of: PhantomData<&'a mut [f32]>,
 }
 
-impl Upstream<'_> {
-    /// Copies the gradient of some neurons at one step.
+// SAFETY: tasks read and write the elements of their own neurons alone (the contract of `at`).
+unsafe impl Sync for Flow<'_> {}
+
+impl<'a> Flow<'a> {
+    fn apart(ds: &'a [f32], di: &'a mut [MaybeUninit<f32>]) -> Self {
+        Flow { ds: ds.as_ptr(), di: di.as_mut_ptr().cast(), of: PhantomData }
+    }
+
+    fn in_place(ds: &'a mut [f32]) -> Self {
+        let di = ds.as_mut_ptr();
+        Flow { ds: di, di, of: PhantomData }
+    }
+
+    /// Gradients from element `from` on and where the results from element `to` on go.
     ///
     /// # Safety
-    /// No other task may write these elements.
+    /// Both must lie inside, and no other task may touch what is read or written there.
     #[inline(always)]
-    unsafe fn copy(&self, at: Range<usize>, to: &mut [f32]) {
-        match self {
-            Upstream::Apart(ds) => to.copy_from_slice(&ds[at]),
-            // SAFETY: the caller's contract; the borrow ends here.
-            Upstream::InPlace(ds) => to.copy_from_slice(unsafe { ds.part(at) }),
-        }
+    unsafe fn at(&self, from: usize, to: usize) -> (*const f32, *mut f32) {
+        // SAFETY: the caller's contract.
+        unsafe { (self.ds.add(from), self.di.add(to)) }
     }
 }
 
@@ -195,19 +205,17 @@ pub(super) fn backward(call: &Backward<f32>, ds: &[f32]) -> (Vec<f32>, Option<Ve
     let len = if call.per_step { call.s.steps } else { 1 } * call.s.frame();
     let mut dv0 = None;
     // SAFETY: `run` writes every element.
-    let di = unsafe { filled(len, |di| dv0 = run(call, &Upstream::Apart(ds), &Disjoint::new(di))) };
+    let di = unsafe { filled(len, |di| dv0 = run(call, &Flow::apart(ds, di))) };
     (di, dv0)
 }
 
 /// The same, over the spikes' gradient.
 pub(super) fn backward_in_place(call: &Backward<f32>, ds: &mut [f32]) -> Option<Vec<f32>> {
-    let ds = Disjoint::new(ds);
-    let di = ds.to_fill();
-    run(call, &Upstream::InPlace(ds), &di)
+    run(call, &Flow::in_place(ds))
 }
 
-/// Writes every element of `di`; gives the gradient of the first membrane when it is wanted.
-fn run(call: &Backward<f32>, ds: &Upstream, di: &Disjoint<MaybeUninit<f32>>) -> Option<Vec<f32>> {
+/// Writes every element of the current's gradient; gives that of the first membrane when it is wanted.
+fn run(call: &Backward<f32>, flow: &Flow) -> Option<Vec<f32>> {
     let (s, k) = (call.s, Constants::of(call.cell));
     let block = (MEMBRANES / s.steps).clamp(64, 2048).min(s.plane);
     // SAFETY: tasks are blocks of rows and together write every element.
@@ -216,9 +224,9 @@ fn run(call: &Backward<f32>, ds: &Upstream, di: &Disjoint<MaybeUninit<f32>>) -> 
             let dv0 = Disjoint::new(dv0);
             let dv0 = call.want_dv0.then_some(&dv0);
             each_rows(s, |rows| {
-                with(Slot::Membrane, (s.steps + 3) * block, |scratch| {
+                with(Slot::Membrane, (s.steps + 2) * block, |scratch| {
                     with_slope!(call.cell.surrogate, f32, h => {
-                        backward_rows(call, &k, h, rows, block, scratch, ds, di, dv0)
+                        backward_rows(call, &k, h, rows, block, scratch, flow, dv0)
                     })
                 });
             });
@@ -234,43 +242,48 @@ multiversion! {
         rows: Range<usize>,
         block: usize,
         scratch: &mut [f32],
-        ds: &Upstream,
-        di: &Disjoint<MaybeUninit<f32>>,
+        flow: &Flow,
         dv0: Option<&Disjoint<MaybeUninit<f32>>>,
     ) {
         let (s, input) = (call.s, call.input);
         let (membranes, buffers) = scratch.split_at_mut(s.steps * block);
-        let (gs, buffers) = buffers.split_at_mut(block);
         let (gv, sum) = buffers.split_at_mut(block);
         for (r, first) in rows.flat_map(|r| (0..s.plane).step_by(block).map(move |first| (r, first))) {
             let many = block.min(s.plane - first);
             let at = r * s.plane + first;
-            let (gs, gv, sum) = (&mut gs[..many], &mut gv[..many], &mut sum[..many]);
+            let (gv, sum) = (&mut gv[..many], &mut sum[..many]);
             recompute(s, k, input, r, at, membranes.chunks_mut(block), gv);
             match call.dlast {
                 Some(dlast) => gv.copy_from_slice(&dlast[at..at + many]),
                 None => gv.fill(0.0),
             }
-            sum.fill(0.0);
+            if !call.per_step {
+                sum.fill(0.0);
+            }
             for t in (0..s.steps).rev() {
-                let place = t * s.frame() + at;
-                // SAFETY: these neurons are this task's alone.
-                unsafe { ds.copy(place..place + many, gs) };
-                let u = &membranes[t * block..t * block + many];
-                walk_back(*k, h, gs, gv, u);
+                let (place, u) = (t * s.frame() + at, &membranes[t * block..t * block + many]);
+                if call.per_step {
+                    // SAFETY: these neurons are this task's alone, at every step.
+                    let (ds, di) = unsafe { flow.at(place, place) };
+                    // SAFETY: as above; `many` elements of each lie inside.
+                    walk_back(*k, h, gv, u, |i, n| unsafe { load(ds.add(i), n) }, |i, n, g| unsafe { store(g, di.add(i), n) });
+                } else {
+                    // SAFETY: as above; nothing is written before all steps are done.
+                    let (ds, _) = unsafe { flow.at(place, 0) };
+                    // SAFETY: as above.
+                    walk_back(*k, h, gv, u, |i, n| unsafe { load(ds.add(i), n) }, |i, n, g| {
+                        sum[i..i + n].iter_mut().zip(g).for_each(|(sum, g)| *sum += g);
+                    });
+                }
                 if !call.cell.time_gradient {
                     gv.fill(0.0);
-                }
-                if call.per_step {
-                    // SAFETY: as above.
-                    unsafe { di.part(place..place + many) }.write_copy_of_slice(gs);
-                } else {
-                    sum.iter_mut().zip(gs.iter()).for_each(|(sum, g)| *sum += *g);
                 }
             }
             if !call.per_step {
                 // SAFETY: as above.
-                unsafe { di.part(at..at + many) }.write_copy_of_slice(sum);
+                let (_, di) = unsafe { flow.at(0, at) };
+                // SAFETY: as above; scratch is a buffer of its own.
+                unsafe { di.copy_from_nonoverlapping(sum.as_ptr(), many) };
             }
             if let Some(dv0) = dv0 {
                 // SAFETY: as above.
@@ -280,23 +293,62 @@ multiversion! {
     }
 }
 
-/// One step back: turns the spikes' gradient into the current's, and moves the membrane's a step earlier.
+/// The `n` values at `from`, zeros behind them.
+///
+/// # Safety
+/// They must lie inside their buffer.
+#[inline(always)]
+unsafe fn load(from: *const f32, n: usize) -> [f32; LANES] {
+    if n == LANES {
+        // SAFETY: the caller's contract; an array of `f32` is aligned as an `f32` is.
+        return unsafe { from.cast::<[f32; LANES]>().read() };
+    }
+    // SAFETY: only values below `n` are read.
+    std::array::from_fn(|lane| if lane < n { unsafe { *from.add(lane) } } else { 0.0 })
+}
+
+/// Writes the first `n` of `values` to `to`.
+///
+/// # Safety
+/// They must lie inside their buffer.
+#[inline(always)]
+unsafe fn store(values: [f32; LANES], to: *mut f32, n: usize) {
+    if n == LANES {
+        // SAFETY: the caller's contract; an array of `f32` is aligned as an `f32` is.
+        return unsafe { to.cast::<[f32; LANES]>().write(values) };
+    }
+    // SAFETY: as above.
+    values[..n].iter().enumerate().for_each(|(lane, value)| unsafe { *to.add(lane) = *value });
+}
+
+/// One step back: turns the spikes' gradient that `read(first, how many)` gives into the current's, which `write` takes,
+/// and moves the membrane's a step earlier.
 ///
 /// Lanes are copied out and back, which tells the compiler that the buffers do not overlap; its own check at run
 /// time picks the scalar loop for neighbours in scratch.
 #[inline(always)]
-fn walk_back<H: Slope<f32>>(k: Constants, h: H, gs: &mut [f32], gv: &mut [f32], u: &[f32]) {
-    let (gs, gs_tail) = gs.as_chunks_mut::<LANES>();
+fn walk_back<H: Slope<f32>>(
+    k: Constants,
+    h: H,
+    gv: &mut [f32],
+    u: &[f32],
+    read: impl Fn(usize, usize) -> [f32; LANES],
+    mut write: impl FnMut(usize, usize, [f32; LANES]),
+) {
     let (gv, gv_tail) = gv.as_chunks_mut::<LANES>();
     let (u, u_tail) = u.as_chunks::<LANES>();
-    for ((gs, gv), u) in gs.iter_mut().zip(gv).zip(u) {
-        (*gs, *gv) = lanes_back(k, h, *gs, *gv, *u);
+    let tail = u.len() * LANES;
+    for (i, (gv, u)) in gv.iter_mut().zip(u).enumerate() {
+        let gs;
+        (gs, *gv) = lanes_back(k, h, read(i * LANES, LANES), *gv, *u);
+        write(i * LANES, LANES, gs);
     }
     if !u_tail.is_empty() {
         let padded = |tail: &[f32]| std::array::from_fn(|lane| tail.get(lane).copied().unwrap_or(0.0));
-        let (s, v) = lanes_back(k, h, padded(gs_tail), padded(gv_tail), padded(u_tail));
-        gs_tail.copy_from_slice(&s[..u_tail.len()]);
-        gv_tail.copy_from_slice(&v[..u_tail.len()]);
+        let n = u_tail.len();
+        let (gs, v) = lanes_back(k, h, read(tail, n), padded(gv_tail), padded(u_tail));
+        write(tail, n, gs);
+        gv_tail.copy_from_slice(&v[..n]);
     }
 }
 
@@ -337,7 +389,17 @@ fn recompute<'a>(
     for (t, line) in lines.enumerate() {
         let affine = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
         let from = Input::<f32>::frame_at(s, t) + at;
-        for ((v, x), line) in v.iter_mut().zip(&input.x[from..]).zip(line) {
+        let many = v.len();
+        let (v, v_tail) = v.as_chunks_mut::<LANES>();
+        let (x, x_tail) = input.x[from..from + many].as_chunks::<LANES>();
+        let (line, line_tail) = line[..many].as_chunks_mut::<LANES>();
+        // As in `walk_back`.
+        for ((v, x), line) in v.iter_mut().zip(x).zip(line) {
+            let before: [f32; LANES] = std::array::from_fn(|lane| k.charge(v[lane], x[lane], affine));
+            *line = before;
+            *v = before.map(|u| k.reset(u, k.fires(u)));
+        }
+        for ((v, x), line) in v_tail.iter_mut().zip(x_tail).zip(line_tail) {
             let u = k.charge(*v, *x, affine);
             *v = k.reset(u, k.fires(u));
             *line = u;

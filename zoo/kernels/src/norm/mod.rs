@@ -16,6 +16,8 @@
 mod plain;
 pub(crate) mod sums;
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 
 use crate::Result;
@@ -243,43 +245,32 @@ impl Arm for f32 {
             .collect()
     }
 
-    /// A task sums a channel and then changes it, while it is in cache.
+    /// A task sums its channels and then changes them, while they are in cache.
     fn backward(s: &NormShape, x: &[f32], dy: &mut [f32], k: &[Coefficients]) -> Vec<[f64; 2]> {
         let count = (s.n * s.plane) as f64;
-        let normal = |k: &Coefficients, [sum, dot]: [f64; 2]| [sum, (dot - k.mean * sum) * k.inverse];
-        if s.plane == 1 {
-            let mut all = sums::sums(s.groups, s.n, s.c, 1, dy, x);
-            all.iter_mut().zip(k).for_each(|(sums, k)| *sums = normal(k, *sums));
-            storage::each_chunk(dy, s.c, |i, dy| {
-                let g = i / s.n * s.c;
-                for (ch, (dy, x)) in dy.iter_mut().zip(&x[i * s.c..]).enumerate() {
-                    slope_span(
-                        std::slice::from_mut(dy),
-                        std::slice::from_ref(x),
-                        &k[g + ch],
-                        all[g + ch],
-                        count,
-                    );
-                }
-            });
-            return all;
-        }
-        let (len, dy) = (dy.len(), Disjoint::new(dy));
+        let width = sums::channels_per_task(s.c, s.plane);
+        let (blocks, len, dy) = (s.c.div_ceil(width), dy.len(), Disjoint::new(dy));
         let mut all = vec![[0.0; 2]; k.len()];
         let out = Disjoint::new(&mut all);
-        each_task(k.len(), len, |task| {
-            let (first, ch, k) = (task / s.c * s.n, task % s.c, &k[task]);
-            // SAFETY: tasks are channels, whose elements are disjoint; the parts live for one call each.
-            let at = |range: std::ops::Range<usize>| (&*unsafe { dy.part(range.clone()) }, &x[range]);
-            let sums = normal(k, sums::channel(first, s.n, s.c, ch, s.plane, at));
-            for i in first..first + s.n {
-                let start = (i * s.c + ch) * s.plane;
-                // SAFETY: as above.
-                let dy = unsafe { dy.part(start..start + s.plane) };
-                slope_span(dy, &x[start..start + s.plane], k, sums, count);
+        each_task(s.groups * blocks, len, |task| {
+            let (g, channels) = (task / blocks, sums::block_of(task % blocks, width, s.c));
+            let (images, places) = (g * s.n..(g + 1) * s.n, g * s.c + channels.start..g * s.c + channels.end);
+            let k = &k[places.clone()];
+            // SAFETY: tasks are blocks of channels, whose elements are disjoint; the parts live for one call each.
+            let at = |range: Range<usize>| (&*unsafe { dy.part(range.clone()) }, Some(&x[range]));
+            // SAFETY: one block a task.
+            let sums = unsafe { out.part(places) };
+            let raw = sums::block(images.clone(), channels.clone(), s.c, s.plane, at);
+            for ((sums, [sum, dot]), k) in sums.iter_mut().zip(raw).zip(k) {
+                *sums = [sum, (dot - k.mean * sum) * k.inverse];
             }
-            // SAFETY: one element a task.
-            unsafe { out.part(task..task + 1)[0] = sums };
+            let slopes: Vec<Slope> =
+                k.iter().zip(&*sums).map(|(k, sums)| Slope::new(k, *sums, count)).collect();
+            for i in images {
+                let run = (i * s.c + channels.start) * s.plane..(i * s.c + channels.end) * s.plane;
+                // SAFETY: as above.
+                slope_planes(unsafe { dy.part(run.clone()) }, &x[run], s.plane, &slopes);
+            }
         });
         all
     }
@@ -294,12 +285,38 @@ pub(crate) fn rows_per_task(s: &NormShape) -> usize {
     })
 }
 
-multiversion! {
-    fn slope_span(dy: &mut [f32], x: &[f32], k: &Coefficients, sums: [f64; 2], count: f64) {
-        let (a, mean) = (k.slope as f32, k.mean as f32);
+/// The numbers of a channel that turn the output's gradient into the input's.
+struct Slope {
+    slope: f32,
+    level: f32,
+    mean: f32,
+    tilt: f32,
+}
+
+impl Slope {
+    fn new(k: &Coefficients, sums: [f64; 2], count: f64) -> Slope {
         let (level, tilt) = ((sums[0] / count) as f32, (sums[1] / count * k.inverse) as f32);
-        for (dy, x) in dy.iter_mut().zip(x) {
-            *dy = a * (*dy - level - (*x - mean) * tilt);
+        Slope { slope: k.slope as f32, level, mean: k.mean as f32, tilt }
+    }
+
+    #[inline(always)]
+    fn apply(&self, dy: f32, x: f32) -> f32 {
+        self.slope * (dy - self.level - (x - self.mean) * self.tilt)
+    }
+}
+
+multiversion! {
+    fn slope_planes(dy: &mut [f32], x: &[f32], plane: usize, slopes: &[Slope]) {
+        if plane == 1 {
+            for ((dy, x), k) in dy.iter_mut().zip(x).zip(slopes) {
+                *dy = k.apply(*dy, *x);
+            }
+            return;
+        }
+        for ((dy, x), k) in dy.chunks_exact_mut(plane).zip(x.chunks_exact(plane)).zip(slopes) {
+            for (dy, x) in dy.iter_mut().zip(x) {
+                *dy = k.apply(*dy, *x);
+            }
         }
     }
 }

@@ -1,4 +1,10 @@
 //! Sums over the images and places of a channel, in `f64` and in an order fixed by the shape.
+//!
+//! A task takes neighbouring channels whose planes make one run of memory, and goes through the images run by run: a
+//! channel of small planes alone would touch a line of cache here and there. Each channel keeps its [`Lanes`] over all
+//! images and adds them up once, at the end.
+
+use std::ops::Range;
 
 use crate::real::Real;
 use crate::simd::multiversion;
@@ -7,11 +13,27 @@ use crate::storage::map_tasks;
 /// Accumulators of a sum: a fixed number, so that every instruction set adds in the same order.
 const LANES: usize = 16;
 
-/// Elements that are read twice in a row.
-const PIECE: usize = 1024;
+/// Elements that a task reads in a row, where channels are smaller.
+const RUN: usize = 1024;
 
-/// Channels that one task sums when a plane is a single value.
+/// Most channels that one task sums.
 const CHANNELS: usize = 64;
+
+/// Tasks that the channels are enough for at least, where there are as many.
+const TASKS: usize = 8;
+
+/// The unfinished sums `[a, a * b]` of a channel.
+pub(crate) type Lanes = [[f64; LANES]; 2];
+
+/// Neighbouring channels that one task takes.
+pub(crate) fn channels_per_task(c: usize, plane: usize) -> usize {
+    (RUN / plane.max(1)).clamp(1, CHANNELS).min(c.div_ceil(TASKS).max(1))
+}
+
+/// The channels of a block of `width` with index `block`.
+pub(crate) fn block_of(block: usize, width: usize, c: usize) -> Range<usize> {
+    block * width..c.min((block + 1) * width)
+}
 
 /// Sums `[a, a * b]` over `n` images and `plane` places, for each of `groups * c` channels.
 ///
@@ -24,43 +46,94 @@ pub(crate) fn sums<T: Real>(
     a: &[T],
     b: &[T],
 ) -> Vec<[f64; 2]> {
-    if plane == 1 {
-        let blocks = c.div_ceil(CHANNELS);
-        return map_tasks(groups * blocks, a.len(), |task| {
-            let (g, first) = (task / blocks, task % blocks * CHANNELS);
-            let many = CHANNELS.min(c - first);
-            let mut sums = vec![[0.0; 2]; many];
-            for i in 0..n {
-                let at = (g * n + i) * c + first;
-                add_columns(&a[at..at + many], &b[at..at + many], &mut sums);
-            }
-            sums
+    let width = channels_per_task(c, plane);
+    let blocks = c.div_ceil(width);
+    map_tasks(groups * blocks, a.len(), |task| {
+        let (g, channels) = (task / blocks, block_of(task % blocks, width, c));
+        // One operand twice is loaded once.
+        let same = std::ptr::eq(a, b);
+        block(g * n..(g + 1) * n, channels, c, plane, |at| {
+            if same { (&a[at], None) } else { (&a[at.clone()], Some(&b[at])) }
         })
-        .concat();
-    }
-    map_tasks(groups * c, a.len(), |task| {
-        channel(task / c * n, n, c, task % c, plane, |at| (&a[at.clone()], &b[at]))
     })
+    .concat()
 }
 
-/// Sums one channel of images `first .. first + n`; `at` lends the elements of a range of both operands.
+/// Sums neighbouring channels over some images; `at` lends the elements of a range of both operands, or of one that
+/// stands for both.
 #[inline]
-pub(crate) fn channel<'a, T: Real>(
-    first: usize,
-    n: usize,
+pub(crate) fn block<'a, T: Real>(
+    images: Range<usize>,
+    channels: Range<usize>,
     c: usize,
-    channel: usize,
     plane: usize,
-    at: impl Fn(std::ops::Range<usize>) -> (&'a [T], &'a [T]),
-) -> [f64; 2] {
-    let mut total = [0.0; 2];
-    for i in first..first + n {
-        let start = (i * c + channel) * plane;
-        let (a, b) = at(start..start + plane);
-        let part = span(a, b);
-        total = [total[0] + part[0], total[1] + part[1]];
+    at: impl Fn(Range<usize>) -> (&'a [T], Option<&'a [T]>),
+) -> Vec<[f64; 2]> {
+    let runs = images.map(|i| (i * c + channels.start) * plane..(i * c + channels.end) * plane);
+    if plane == 1 {
+        let mut sums = vec![[0.0; 2]; channels.len()];
+        for run in runs {
+            let (a, b) = at(run);
+            add_columns(a, b.unwrap_or(a), &mut sums);
+        }
+        return sums;
     }
-    total
+    let mut lanes: Vec<Lanes> = vec![[[0.0; LANES]; 2]; channels.len()];
+    for run in runs {
+        match at(run) {
+            (a, Some(b)) => add_planes(a, b, plane, &mut lanes),
+            (a, None) => add_squares(a, plane, &mut lanes),
+        }
+    }
+    lanes.iter().map(finish).collect()
+}
+
+fn finish(lanes: &Lanes) -> [f64; 2] {
+    lanes.map(|lanes| lanes.iter().sum())
+}
+
+/// Adds a block to the lanes. Widened first: else the compiler doesn't vectorise both sums in one loop.
+#[inline(always)]
+fn add_block<T: Real>(a: [f64; LANES], b: &[T; LANES], [single, double]: &mut Lanes) {
+    let b: [f64; LANES] = std::array::from_fn(|lane| b[lane].wide());
+    for (sum, a) in single.iter_mut().zip(a) {
+        *sum += a;
+    }
+    for ((sum, a), b) in double.iter_mut().zip(a).zip(b) {
+        *sum += a * b;
+    }
+}
+
+/// Adds all elements of two runs to the lanes.
+#[inline(always)]
+fn add_all<T: Real>(a: &[T], b: &[T], lanes: &mut Lanes) {
+    // Copied out and back, so that they stay in registers.
+    let mut kept = *lanes;
+    let ((a_blocks, a_tail), (b_blocks, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        add_block(std::array::from_fn(|lane| a[lane].wide()), b, &mut kept);
+    }
+    *lanes = kept;
+    for (lane, (a, b)) in a_tail.iter().zip(b_tail).enumerate() {
+        lanes[0][lane] += a.wide();
+        lanes[1][lane] += a.wide() * b.wide();
+    }
+}
+
+multiversion! {
+    fn add_planes<T: Real>(a: &[T], b: &[T], plane: usize, lanes: &mut [Lanes]) {
+        for ((a, b), lanes) in a.chunks_exact(plane).zip(b.chunks_exact(plane)).zip(lanes) {
+            add_all(a, b, lanes);
+        }
+    }
+}
+
+multiversion! {
+    fn add_squares<T: Real>(a: &[T], plane: usize, lanes: &mut [Lanes]) {
+        for (a, lanes) in a.chunks_exact(plane).zip(lanes) {
+            add_all(a, a, lanes);
+        }
+    }
 }
 
 multiversion! {
@@ -74,26 +147,8 @@ multiversion! {
 multiversion! {
     /// Sums `[a, a * b]` of one run of elements.
     pub(crate) fn span<T: Real>(a: &[T], b: &[T]) -> [f64; 2] {
-        let (mut single, mut double) = ([0.0f64; LANES], [0.0f64; LANES]);
-        // Two loops over a piece that stays in cache: as one loop they are not vectorised.
-        for (a, b) in a.chunks(PIECE).zip(b.chunks(PIECE)) {
-            let (a_blocks, a_tail) = a.as_chunks::<LANES>();
-            let (b_blocks, b_tail) = b.as_chunks::<LANES>();
-            for a in a_blocks {
-                for (sum, a) in single.iter_mut().zip(a) {
-                    *sum += a.wide();
-                }
-            }
-            for (a, b) in a_blocks.iter().zip(b_blocks) {
-                for ((sum, a), b) in double.iter_mut().zip(a).zip(b) {
-                    *sum += a.wide() * b.wide();
-                }
-            }
-            for (lane, (a, b)) in a_tail.iter().zip(b_tail).enumerate() {
-                single[lane] += a.wide();
-                double[lane] += a.wide() * b.wide();
-            }
-        }
-        [single.iter().sum(), double.iter().sum()]
+        let mut lanes = [[0.0; LANES]; 2];
+        add_all(a, b, &mut lanes);
+        finish(&lanes)
     }
 }

@@ -9,6 +9,7 @@
 //! Spikes stay bits where they can: the maximum of bits is their OR.
 
 mod adaptive;
+mod words;
 
 use candle_core::{DType, Tensor};
 
@@ -17,7 +18,8 @@ use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::norm::sums::span;
 use crate::real::Real;
-use crate::storage::{self, each_chunk, filled_chunks, read};
+use crate::simd::multiversion;
+use crate::storage::{self, filled_chunks, read};
 use crate::{Operand, Result};
 
 pub use adaptive::{AdaptiveShape, adaptive_avg_backward, adaptive_avg_forward};
@@ -106,28 +108,31 @@ impl PoolShape {
     }
 }
 
-/// Runs `f(row of x, row of y)` on each plane, in parallel; gives the outputs `[n_c, out]`.
+/// Runs `f(row of x, row of y)` on each plane, in parallel; gives the outputs `[n_c, out]`. A row of y comes as zeros,
+/// put there a row at a time: the buffer is written while it is in cache, and not zeroed as a whole before.
 fn map_planes<T: Real>(
     (rows, plane, out): (usize, usize, usize),
     x: &Lent<T>,
     f: impl Fn(&[T], &mut [T]) + Sync,
 ) -> Vec<T> {
-    let (source, per_task) = (x.source(), (BLOCK / plane.max(1)).max(1));
-    let mut y = vec![T::ZERO; rows * out];
-    let run = |task: usize, y: &mut [T]| {
-        // One plane of spikes at a time is expanded, and numbers are read where they lie.
-        let mut expanded = Vec::new();
-        for (k, y) in y.chunks_mut(out).enumerate() {
-            f(source.row(task * per_task + k, plane, &mut expanded), y);
-        }
-    };
-    if rows * plane < storage::SERIAL_BELOW {
-        y.chunks_mut(per_task * out).enumerate().for_each(|(task, y)| run(task, y));
-    } else {
-        use rayon::prelude::*;
-        y.par_chunks_mut(per_task * out).enumerate().for_each(|(task, y)| run(task, y));
+    let (source, per_task) = (x.source(), (BLOCK / plane.max(out).max(1)).max(1));
+    // SAFETY: each row of each chunk is written.
+    unsafe {
+        filled_chunks(rows * out, per_task * out, |task, y| {
+            // One plane of spikes at a time is expanded, and numbers are read where they lie.
+            let mut expanded = Vec::new();
+            for (k, y) in y.chunks_mut(out).enumerate() {
+                f(source.row(task * per_task + k, plane, &mut expanded), zeroed(y));
+            }
+        })
     }
-    y
+}
+
+/// The same elements, each zero.
+fn zeroed<T: Real>(row: &mut [std::mem::MaybeUninit<T>]) -> &mut [T] {
+    row.fill(std::mem::MaybeUninit::new(T::ZERO));
+    // SAFETY: every element has just been written.
+    unsafe { row.assume_init_mut() }
 }
 
 /// Type that an op without another operand computes in: its own, and for spikes the one asked for.
@@ -156,9 +161,10 @@ pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> 
 }
 
 fn average<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], count_pad: bool) {
-    match (s.kernel, s.pad) {
-        (2, 0) => return average_whole::<T, 2>(s, x, y),
-        (3, 0) => return average_whole::<T, 3>(s, x, y),
+    match (s.kernel, s.stride, s.pad) {
+        (2, 2, 0) => return average_pairs(x, s.w, s.out_w(), y),
+        (2, _, 0) => return average_whole::<T, 2>(s, x, y),
+        (3, _, 0) => return average_whole::<T, 3>(s, x, y),
         _ => {}
     }
     s.each_window(|o, rows, columns| {
@@ -185,6 +191,37 @@ fn average_whole<T: Real, const K: usize>(s: &PoolShape, x: &[T], y: &mut [T]) {
     });
 }
 
+multiversion! {
+    /// Averages of windows of 2 by 2 side by side, in lines of `wo`.
+    fn average_pairs<T: Real>(x: &[T], w: usize, wo: usize, y: &mut [T]) {
+        let quarter = T::of(0.25);
+        for (y, lines) in y.chunks_exact_mut(wo).zip(x.chunks_exact(2 * w)) {
+            let (upper, lower) = lines.split_at(w);
+            let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+            for (y, (upper, lower)) in y.iter_mut().zip(pairs) {
+                // In the order of the general loop; from zero, as it does, which makes a negative zero positive.
+                *y = (T::ZERO + upper[0] + upper[1] + lower[0] + lower[1]) * quarter;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Spreads a quarter of each gradient over its window; places in no window keep their zero.
+    fn spread_pairs<T: Real>(dy: &[T], w: usize, wo: usize, dx: &mut [T]) {
+        let quarter = T::of(0.25);
+        for (dy, lines) in dy.chunks_exact(wo).zip(dx.chunks_exact_mut(2 * w)) {
+            let (upper, lower) = lines.split_at_mut(w);
+            for line in [upper, lower] {
+                for (dx, dy) in line.as_chunks_mut::<2>().0.iter_mut().zip(dy) {
+                    // On top of zero, as the general loop adds.
+                    *dx = [T::ZERO + *dy * quarter; 2];
+                }
+            }
+        }
+    }
+}
+
 /// Computes the gradient of the input `[n_c, h * w]` of [`avg_forward`].
 pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tensor> {
     const OP: &str = "pool::avg_backward";
@@ -192,6 +229,9 @@ pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tenso
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.n_c * s.out())?);
         let dx = map_planes((s.n_c, s.out(), s.plane()), &dy, |dy, dx| {
+            if (s.kernel, s.stride, s.pad) == (2, 2, 0) {
+                return spread_pairs(dy, s.w, s.out_w(), dx);
+            }
             s.each_window(|o, rows, columns| {
                 let share = dy[o] / T::of(s.count(rows.len() * columns.len(), count_pad) as f64);
                 for i in rows {
@@ -284,12 +324,17 @@ pub fn max_bits(s: &PoolShape, x: &Bits) -> Result<Bits> {
     s.check(OP)?;
     let lent = lend::<f32>(OP, Operand::Spikes(x), s.n_c * s.plane())?;
     let (source, width, per_task) = (lent.source(), s.out().div_ceil(8), (BLOCK / s.plane()).max(1));
-    // SAFETY: `pack_flags` writes each byte of its row.
+    // SAFETY: both ways write each byte of their row.
     let bytes = unsafe {
         filled_chunks(s.n_c * width, per_task * width, |task, out| {
             let (mut plane, mut flags) = (Vec::new(), vec![0u8; s.out()]);
             for (k, out) in out.chunks_mut(width).enumerate() {
-                let x = source.row(task * per_task + k, s.plane(), &mut plane);
+                let row = task * per_task + k;
+                if let (true, Some(x)) = (words::serves(s), source.packed(row, s.plane())) {
+                    words::any(s, x, out);
+                    continue;
+                }
+                let x = source.row(row, s.plane(), &mut plane);
                 s.each_window(|o, mut rows, columns| {
                     let any =
                         |i: usize| x[i * s.w + columns.start..i * s.w + columns.end].iter().any(|x| *x > 0.0);
@@ -309,15 +354,20 @@ pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
     dispatch!(OP, dy, T => {
         let (x, dy) = (lend::<T>(OP, x, s.n_c * s.plane())?, read::<T>(OP, "dy", dy, s.n_c * s.out())?);
         let (source, dy, per_task) = (x.source(), &*dy, (BLOCK / s.plane()).max(1));
-        let mut dx = vec![T::ZERO; s.n_c * s.plane()];
-        each_chunk(&mut dx, per_task * s.plane(), |task, dx| {
-            let mut expanded = Vec::new();
-            for (k, dx) in dx.chunks_mut(s.plane()).enumerate() {
-                let row = task * per_task + k;
-                let (x, dy) = (source.row(row, s.plane(), &mut expanded), &dy[row * s.out()..(row + 1) * s.out()]);
-                each_maximum(s, x, |o, at| dx[at] += dy[o]);
-            }
-        });
+        // SAFETY: each row is zeroed, and then added to.
+        let dx = unsafe {
+            filled_chunks(s.n_c * s.plane(), per_task * s.plane(), |task, dx| {
+                let mut expanded = Vec::new();
+                for (k, dx) in dx.chunks_mut(s.plane()).enumerate() {
+                    let row = task * per_task + k;
+                    let (dx, dy) = (zeroed(dx), &dy[row * s.out()..(row + 1) * s.out()]);
+                    match source.packed(row, s.plane()) {
+                        Some(x) if words::serves(s) => words::spread(s, x, dy, dx),
+                        _ => each_maximum(s, source.row(row, s.plane(), &mut expanded), |o, at| dx[at] += dy[o]),
+                    }
+                }
+            })
+        };
         storage::tensor(dx, (s.n_c, s.plane()))
     })
 }

@@ -1,0 +1,130 @@
+//! Dropout with one mask for all steps of time.
+//!
+//! ```text
+//! y[t, i] = x[t, i] * mask[i]     mask[i] = 0 where draw i is below the rate, else 1 / (1 - rate)
+//! x, y [steps, n]
+//! ```
+//!
+//! Draw `i` is the key's, whoever asks for it: the mask is drawn block by block where it is used and never stored, and
+//! drawn again for the gradient. The operand may be spikes.
+
+use std::mem::MaybeUninit;
+
+use candle_core::{DType, Device, Tensor};
+use keys::Key;
+
+use crate::bits::{Source, lend};
+use crate::dispatch::{dispatch, refusal};
+use crate::real::Real;
+use crate::simd::multiversion;
+use crate::storage::{self, Disjoint, each_task, filled, write};
+use crate::{Operand, Result};
+
+/// Places of one piece of work.
+const BLOCK: usize = 1 << 12;
+
+/// Places whose mask is kept at a time.
+const PIECE: usize = 512;
+
+/// Blocks of random words that are drawn together, two places each.
+const LANES: usize = 16;
+
+/// Computes `x * mask`, `[steps * n]`; `dtype` is that of the result for spikes.
+pub fn dropout(x: Operand, steps: usize, n: usize, key: Key, rate: f64, dtype: DType) -> Result<Tensor> {
+    const OP: &str = "elementwise::dropout";
+    match x.dtype_or(dtype) {
+        DType::F32 => apart::<f32>(OP, x, steps, n, key, rate),
+        DType::F64 => apart::<f64>(OP, x, steps, n, key, rate),
+        other => Err(refusal(OP, &Device::Cpu, other)),
+    }
+}
+
+fn apart<T: Real>(
+    op: &'static str,
+    x: Operand,
+    steps: usize,
+    n: usize,
+    key: Key,
+    rate: f64,
+) -> Result<Tensor> {
+    let x = lend::<T>(op, x, steps * n)?;
+    let source = x.source();
+    // SAFETY: pieces are disjoint and cover all places, and each is written at every step.
+    let y = unsafe {
+        filled(steps * n, |y| {
+            let y = Disjoint::new(y);
+            each_piece(n, steps, key, rate, |first, mask: &[T]| {
+                let mut values = [T::ZERO; PIECE];
+                for t in 0..steps {
+                    let at = t * n + first..t * n + first + mask.len();
+                    let x = match source {
+                        Source::Dense(x) => &x[at.clone()],
+                        Source::Spikes(..) => {
+                            let values = &mut values[..mask.len()];
+                            source.expand(at.start, values);
+                            &*values
+                        }
+                    };
+                    mask_span(x, mask, y.part(at));
+                }
+            });
+        })
+    };
+    storage::tensor(y, steps * n)
+}
+
+/// `x *= mask` where it lies.
+pub fn dropout_assign(x: &Tensor, steps: usize, key: Key, rate: f64) -> Result<()> {
+    const OP: &str = "elementwise::dropout_assign";
+    let n = x.elem_count() / steps.max(1);
+    dispatch!(OP, x, T => write::<T, _>(OP, "x", x, steps * n, |x| {
+        let x = Disjoint::new(x);
+        each_piece(n, steps, key, rate, |first, mask: &[T]| {
+            for t in 0..steps {
+                // SAFETY: pieces are disjoint.
+                let x = unsafe { x.part(t * n + first..t * n + first + mask.len()) };
+                mask_where_it_lies(x, mask);
+            }
+        });
+    }))
+}
+
+/// Calls `f(first place, mask)` for pieces that cover `n` places.
+fn each_piece<T: Real>(n: usize, steps: usize, key: Key, rate: f64, f: impl Fn(usize, &[T]) + Sync + Send) {
+    each_task(n.div_ceil(BLOCK), n * steps, |task| {
+        let mut mask = [T::ZERO; PIECE];
+        for first in (task * BLOCK..n.min((task + 1) * BLOCK)).step_by(PIECE) {
+            draw(key, rate, first, &mut mask);
+            f(first, &mask[..PIECE.min(n - first)]);
+        }
+    });
+}
+
+multiversion! {
+    /// Draws the mask of the places from `first` on, which is a multiple of [`PIECE`].
+    fn draw<T: Real>(key: Key, rate: f64, first: usize, mask: &mut [T; PIECE]) {
+        let kept = T::of(1.0 / (1.0 - rate));
+        for (i, mask) in mask.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().enumerate() {
+            let [even, odd] = key.chances::<LANES>((first / 2 + i * LANES) as u64, rate);
+            for (lane, pair) in mask.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                *pair = [even[lane], odd[lane]].map(|dropped| if dropped { T::ZERO } else { kept });
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn mask_where_it_lies<T: Real>(x: &mut [T], mask: &[T]) {
+        for (x, mask) in x.iter_mut().zip(mask) {
+            *x *= *mask;
+        }
+    }
+}
+
+multiversion! {
+    fn mask_span<T: Real>(x: &[T], mask: &[T], out: &mut [MaybeUninit<T>]) {
+        for ((out, x), mask) in out.iter_mut().zip(x).zip(mask) {
+            out.write(*x * *mask);
+        }
+    }
+}
