@@ -2,7 +2,9 @@
 //!
 //! Planes are copied into the thread's scratch with zeros around them, so that the loops need no bounds. Strides
 //! are served on the grid of stride 1: outputs are computed there and picked, output gradients are put there
-//! with zeros between. Lines are whole multiples of [`LANES`].
+//! with zeros between. Lines are whole multiples of [`LANES`]. Planes smaller than that have loops of their own (`small`).
+
+mod small;
 
 use super::ConvShape;
 use crate::bits::Source;
@@ -67,6 +69,9 @@ impl Grid {
 
 /// See [`super::workspace_bytes`].
 pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
+    if small::serves(s) {
+        return 0;
+    }
     let (a, b) = (Grid::forward(s), Grid::backward(s));
     (a.len.max(b.len) + a.out_len().max(b.out_len()) + s.h * s.w) * size_of::<f32>()
 }
@@ -78,6 +83,9 @@ fn planes_per_task(s: &ConvShape) -> usize {
 
 /// See [`super::forward`].
 pub(super) fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
+    if small::serves(s) {
+        return small::forward(s, x, w, b);
+    }
     let (grid, plane, area) = (Grid::forward(s), s.h * s.w, s.kernel.0 * s.kernel.1);
     let (out, wo, per_task) = (s.out_h() * s.out_w(), s.out_w(), planes_per_task(s));
     // SAFETY: each line of each plane is written whole.
@@ -106,6 +114,9 @@ pub(super) fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]
 
 /// See [`super::backward_input`].
 pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
+    if small::serves(s) {
+        return small::backward_input(s, dy, w);
+    }
     let (grid, plane, area) = (Grid::backward(s), s.h * s.w, s.kernel.0 * s.kernel.1);
     let (out, per_task) = (s.out_h() * s.out_w(), planes_per_task(s));
     let corner = (s.kernel.0 - 1 - s.pad, s.kernel.1 - 1 - s.pad);
@@ -131,6 +142,9 @@ pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
 
 /// See [`super::backward_weight`].
 pub(super) fn backward_weight(s: &ConvShape, x: Source<f32>, dy: &[f32], dw: &mut [f32], accumulate: bool) {
+    if small::serves(s) {
+        return small::backward_weight(s, x, dy, dw, accumulate);
+    }
     let (grid, plane, area) = (Grid::forward(s), s.h * s.w, s.kernel.0 * s.kernel.1);
     let out = s.out_h() * s.out_w();
     let dw = Disjoint::new(dw);
