@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -33,6 +33,9 @@ CONFIGURATIONS = {
     "compiled, channels-last": ["--layout", "channels-last", "--compiled"],
 }
 """Of theirs, and the flags of `peer.py`."""
+
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+"""Of theirs: glibc keeps what is freed. Left alone it gives pages back and takes them anew all through their step."""
 
 MORE_METHODS = {"rev-resnet21": ["spatial-rev"], "trevsnn-tiny": ["temporal-rev"]}
 """Of ours beside `stbp`: what a network was designed for. They take part in no ratio."""
@@ -73,10 +76,11 @@ class Request:
         numbers = {"--batch": self.batch, "--threads": self.threads, "--train-steps": self.train_steps}
         return [word for flag, number in numbers.items() for word in (flag, str(number))]
 
-    def run(self, command: Sequence[str | Path]) -> str:
+    def run(self, command: Sequence[str | Path], variables: Mapping[str, str] | None = None) -> str:
         """What a command prints; its own words where it fails."""
         threads = str(self.threads)
         environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        environment |= variables or {}
         ended = subprocess.run(
             command, capture_output=True, text=True, cwd=HERE, env=environment, check=False
         )
@@ -118,7 +122,7 @@ class Request:
         """Their side in one configuration, for the same round as `ours`."""
         command = [sys.executable, HERE / "peer.py", self.net, *CONFIGURATIONS[configuration], *self.flags]
         # Warnings may stand before the line.
-        told = json.loads(self.run(command).splitlines()[-1])
+        told = json.loads(self.run(command, KEEP_MEMORY).splitlines()[-1])
         if not told["resident_was_reset"]:
             sys.exit("/proc/self/clear_refs can't be written: growth of resident memory is not comparable")
         measured = {field.name: told[field.name] for field in fields(Run) if field.name in told}
