@@ -221,6 +221,11 @@ impl Session {
         Ok(Value::spikes_of(&self.ledger, shape, self.dtype, bits))
     }
 
+    /// `factor * spikes`, which their reader multiplies.
+    pub(crate) fn scaled(&self, spikes: Value, factor: f64) -> Value {
+        Value::scaled_of(&self.ledger, spikes, factor)
+    }
+
     /// A batch `[1 or T, B, C, H, W]` from host memory, booked as input.
     ///
     /// # Errors

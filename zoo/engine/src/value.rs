@@ -34,6 +34,15 @@ enum Data {
     Spikes(Option<Bits>),
     /// `x * scale + shift` per channel, not yet computed: a norm whose reader folds it in.
     Folded(Rc<Folded>),
+    /// `factor * spikes`, not written out: for readers that multiply what they made of the spikes.
+    Scaled(Rc<Scaled>),
+}
+
+/// Spikes of one height that is not 1.
+#[derive(Debug)]
+pub(crate) struct Scaled {
+    pub(crate) spikes: Value,
+    pub(crate) factor: f64,
 }
 
 /// A normalised value that is computed by whoever reads it.
@@ -141,6 +150,18 @@ impl Value {
         }
     }
 
+    pub(crate) fn scaled_of(ledger: &Rc<Ledger>, spikes: Value, factor: f64) -> Self {
+        ledger.make(spikes.len() * spikes.dtype.size_in_bytes());
+        Self {
+            shape: Rc::clone(&spikes.shape),
+            dtype: spikes.dtype,
+            buffer: Buffer::new(ledger, 0, Category::Passing),
+            data: Data::Scaled(Rc::new(Scaled { spikes: spikes.detached(), factor })),
+            slot: None,
+            origin: None,
+        }
+    }
+
     /// `[T, B, ...]`.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
@@ -203,7 +224,7 @@ impl Value {
     /// Bytes of its buffer.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.buffer.bytes
+        self.buffer.bytes + self.scaled().map_or(0, |scaled| scaled.spikes.bytes())
     }
 
     /// The identity of its buffer: views of one buffer share it, and no other value ever has it.
@@ -255,6 +276,7 @@ impl Value {
             Data::Dense(Some(tensor)) => Ok(Operand::Dense(tensor)),
             Data::Spikes(Some(bits)) => Ok(Operand::Spikes(bits)),
             Data::Folded(_) => Err(Error::Misuse("a folded value was not made dense".into())),
+            Data::Scaled(_) => Err(Error::Misuse("scaled spikes were not made dense".into())),
             _ => Err(Error::Misuse("a planned value holds no numbers".into())),
         }
     }
@@ -262,6 +284,13 @@ impl Value {
     pub(crate) fn folded(&self) -> Option<&Folded> {
         match &self.data {
             Data::Folded(folded) => Some(folded),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn scaled(&self) -> Option<&Scaled> {
+        match &self.data {
+            Data::Scaled(scaled) => Some(scaled),
             _ => None,
         }
     }
@@ -300,6 +329,10 @@ impl Value {
                 Data::Spikes(Some(bits.narrow(step * rows, rows)?))
             }
             Data::Spikes(None) if step < self.steps() => Data::Spikes(None),
+            Data::Scaled(scaled) => {
+                let (spikes, factor) = (scaled.spikes.frame(step)?, scaled.factor);
+                Data::Scaled(Rc::new(Scaled { spikes, factor }))
+            }
             _ => return Err(Error::shape("frame", format!("[more than {step} steps, B, ...]"), &self.shape)),
         };
         Ok(Self { shape: shape.into(), data, slot: None, origin: None, ..self.clone() })
@@ -320,7 +353,8 @@ impl Value {
     }
 
     fn buffers(&self) -> impl Iterator<Item = &Rc<Buffer>> {
-        std::iter::once(&self.buffer).chain(self.folded().map(|folded| &folded.x.buffer))
+        let folded = self.folded().map(|folded| &folded.x.buffer);
+        std::iter::once(&self.buffer).chain(folded).chain(self.scaled().map(|scaled| &scaled.spikes.buffer))
     }
 
     /// A folded norm without what it normalises; `None` for anything else.

@@ -273,7 +273,7 @@ pub(crate) fn pack_flags(flags: &[u8], out: &mut [std::mem::MaybeUninit<u8>]) {
 
 multiversion! {
     /// Packs one row of numbers, writing each byte of `out`.
-    fn pack_row<T: Real>(x: &[T], out: &mut [std::mem::MaybeUninit<u8>]) {
+    pub(crate) fn pack_row<T: Real>(x: &[T], out: &mut [std::mem::MaybeUninit<u8>]) {
         let mut flags = [0u8; 512];
         for (x, out) in x.chunks(512).zip(out.chunks_mut(64)) {
             for (flag, x) in flags.iter_mut().zip(x) {

@@ -1,9 +1,11 @@
 //! Two-dimensional convolution.
 
 use kernels::conv::{self, ConvShape};
+use kernels::elementwise;
 use serde::{Deserialize, Serialize};
 
-use super::reshape::readable;
+use super::reshape::{factored, readable};
+use super::scale::times;
 use super::{images, weight_gradient};
 use crate::error::{Error, Result};
 use crate::param::ParamId;
@@ -92,30 +94,43 @@ pub fn conv(
     bias: Option<ParamId>,
     weight_input: Option<&Value>,
 ) -> Result<Value> {
-    let x = readable(pass, x)?;
-    let shape = spec.on(place, &x)?;
+    // Scaled spikes keep their factor: the weights take it on.
+    let dense;
+    let x = if x.scaled().is_some() {
+        x
+    } else {
+        dense = readable(pass, x)?;
+        &dense
+    };
+    let shape = spec.on(place, x)?;
     note_workspace(pass, &shape);
     let out = [x.steps(), x.batch(), spec.c_out, shape.out_h(), shape.out_w()];
     let bias_value = bias.map(|id| pass.params().get(id).value());
+    let (read, factor) = factored(pass, x)?;
+    let taken = match factor {
+        1.0 => weight.clone(),
+        _ => pass.passing(weight.shape(), || Ok(elementwise::scale(weight.tensor()?, factor)?))?,
+    };
     let y = pass.passing(&out, || {
         let bias = bias_value.map(Value::tensor).transpose()?;
-        Ok(conv::forward(&shape, x.operand()?, weight.tensor()?, bias)?)
+        Ok(conv::forward(&shape, read.operand()?, taken.tensor()?, bias)?)
     })?;
     let macs = y.len() * (spec.c_in / spec.groups) * spec.kernel * spec.kernel;
-    let y = pass.made((place, macs as u64), y, &[&x, weight], {
+    drop(taken);
+    let y = pass.made((place, macs as u64), y, &[x, weight], {
         let (place, spec) = (place.to_string(), *spec);
         move |pass, inputs| conv(pass, &place, &spec, &inputs[0], &inputs[1], bias, None)
     });
     let tape = pass.tape();
-    let (to_x, to_weight) = (tape.tracks(&x), tape.tracks(weight));
+    let (to_x, to_weight) = (tape.tracks(x), tape.tracks(weight));
     if !to_x && !to_weight {
         return Ok(y);
     }
-    let kept = to_weight.then(|| Saved::new(weight_input.unwrap_or(&x)));
+    let kept = to_weight.then(|| Saved::new(weight_input.unwrap_or(x)));
     let x_slot = x.slot.filter(|_| to_x);
     let x_shape = x.shape().to_vec();
     let weight_slot = weight.slot;
-    let weight_kept = to_x.then(|| Saved::new(weight));
+    let mut weight_kept = to_x.then(|| Saved::new(weight));
     let weight_shape = weight.shape().to_vec();
     Ok(tape.record("conv", y, move |backward, dy| {
         let pass = backward.pass();
@@ -123,21 +138,38 @@ pub fn conv(
             let plane = shape.out_h() * shape.out_w();
             kernels::bias::gradient(dy.tensor()?, shape.n, shape.c_out, plane, into, add)?;
         }
-        if let Some(kept) = kept {
-            let x = kept.get(pass)?;
-            weight_gradient(backward, weight_slot, &weight_shape, |into, add| {
-                Ok(conv::backward_weight(&shape, x.operand()?, dy.tensor()?, into, add)?)
-            })?;
+        let mut input_gradient = |pass: &Pass<'_>, dy: &Value| match weight_kept.take() {
+            Some(weight) => {
+                let weight = weight.get(pass)?;
+                let make = || Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?);
+                pass.gradient(&x_shape, make).map(Some)
+            }
+            None => Ok(None),
+        };
+        let (dx, dy) = match kept {
+            Some(kept) => {
+                let (x, factor) = factored(pass, &kept.get(pass)?)?;
+                // The factor of scaled spikes goes to the output's gradient, once the input's has been made of it.
+                let (dx, dy) = match factor {
+                    1.0 => (None, dy),
+                    _ => (Some(input_gradient(pass, &dy)?), times(pass, dy, factor)?),
+                };
+                weight_gradient(backward, weight_slot, &weight_shape, |into, add| {
+                    Ok(conv::backward_weight(&shape, x.operand()?, dy.tensor()?, into, add)?)
+                })?;
+                (dx, dy)
+            }
+            None => (None, dy),
+        };
+        let dx = match dx {
+            Some(dx) => dx,
+            None => input_gradient(backward.pass(), &dy)?,
+        };
+        drop(dy);
+        match dx {
+            Some(dx) => backward.give(x_slot, dx),
+            None => Ok(()),
         }
-        if let Some(weight) = weight_kept {
-            let weight = weight.get(pass)?;
-            let dx = backward
-                .pass()
-                .gradient(&x_shape, || Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?))?;
-            drop(dy);
-            backward.give(x_slot, dx)?;
-        }
-        Ok(())
     }))
 }
 

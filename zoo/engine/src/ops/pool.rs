@@ -1,9 +1,10 @@
 //! Pools.
 
+use kernels::elementwise;
 use kernels::pool::{self as kernel, PoolShape};
 use serde::{Deserialize, Serialize};
 
-use super::reshape::readable;
+use super::reshape::{factored, readable};
 use crate::error::{Error, Result};
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
@@ -37,7 +38,12 @@ pub struct PoolSpec {
 /// # Errors
 /// When the shape does not fit.
 pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<Value> {
-    let x = readable(pass, x)?;
+    let (read, factor) = match spec.kind {
+        PoolKind::Average => factored(pass, x)?,
+        PoolKind::Max => (readable(pass, x)?, 1.0),
+    };
+    // A maximum keeps what it read.
+    let x = if spec.kind == PoolKind::Max { &read } else { x };
     let &[steps, batch, channels, h, w] = x.shape() else {
         return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
     };
@@ -56,9 +62,13 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
     let dtype = x.dtype();
     let session = pass.session();
     let y = match spec.kind {
-        PoolKind::Average => {
-            pass.passing(&out, || Ok(kernel::avg_forward(&shape, x.operand()?, dtype, true)?))?
-        }
+        PoolKind::Average => pass.passing(&out, || {
+            let y = kernel::avg_forward(&shape, read.operand()?, dtype, true)?;
+            if factor != 1.0 {
+                elementwise::scale_assign(&y, factor)?;
+            }
+            Ok(y)
+        })?,
         PoolKind::Max if x.is_spikes() => session.spikes(&out, || match x.bits() {
             Some(bits) => Ok(kernel::max_bits(&shape, bits)?),
             None => Err(Error::Misuse(format!("{place}: spikes without bits"))),
@@ -68,17 +78,17 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
     // The maximum of spikes is spikes: kept as they are.
     let y = match y.is_spikes() {
         true => y,
-        false => pass.made((place, CHEAP), y, &[&x], {
+        false => pass.made((place, CHEAP), y, &[x], {
             let (place, spec) = (place.to_string(), *spec);
             move |pass, inputs| pool(pass, &place, &spec, &inputs[0])
         }),
     };
     let tape = pass.tape();
-    if !tape.tracks(&x) {
+    if !tape.tracks(x) {
         return Ok(y);
     }
     let (slot, x_shape) = (x.slot, x.shape().to_vec());
-    let kept = (spec.kind == PoolKind::Max).then(|| Saved::new(&x));
+    let kept = (spec.kind == PoolKind::Max).then(|| Saved::new(x));
     Ok(tape.record("pool", y, move |backward, dy| {
         let x = kept.as_ref().map(|kept| kept.get(backward.pass())).transpose()?;
         let dx = backward.pass().gradient(&x_shape, || match &x {

@@ -9,7 +9,7 @@ use crate::pass::Pass;
 use crate::saved::CHEAP;
 use crate::value::Value;
 
-/// The value with its numbers in a dense tensor: spikes unpacked, a folded norm computed. Gradients flow through.
+/// The value with its numbers in a dense tensor: spikes unpacked, scaled ones multiplied, a folded norm computed. Gradients flow through.
 ///
 /// # Errors
 /// When a kernel fails.
@@ -21,6 +21,15 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
                 .as_ref()
                 .ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
             Ok(norm::affine(&folded.x.norm_shape(folded.groups), folded.x.tensor()?, scale, shift)?)
+        })?;
+        y = pass.made(("", CHEAP), y, &[x], |pass, inputs| dense(pass, &inputs[0]));
+        y.slot = x.slot;
+        return Ok(y);
+    }
+    if let Some(scaled) = x.scaled() {
+        let mut y = pass.passing(x.shape(), || {
+            let bits = scaled.spikes.bits().ok_or_else(|| Error::Misuse("spikes without bits".into()))?;
+            Ok(elementwise::scale_spikes(bits, scaled.factor, x.dtype())?)
         })?;
         y = pass.made(("", CHEAP), y, &[x], |pass, inputs| dense(pass, &inputs[0]));
         y.slot = x.slot;
@@ -41,6 +50,15 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
 /// The value as a kernel reads it: spikes as bits, everything else dense.
 pub(super) fn readable(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     if x.is_spikes() { Ok(x.clone()) } else { dense(pass, x) }
+}
+
+/// The value as a kernel reads it whose result is multiplied afterwards: scaled spikes as bits and their factor, else as
+/// [`readable`], and 1.
+pub(super) fn factored(pass: &Pass<'_>, x: &Value) -> Result<(Value, f64)> {
+    match x.scaled() {
+        Some(scaled) => Ok((scaled.spikes.clone(), scaled.factor)),
+        None => Ok((readable(pass, x)?, 1.0)),
+    }
 }
 
 /// `[T, B, C, H, W]` to `[T, B, C * H * W]`: a view, of spikes too.

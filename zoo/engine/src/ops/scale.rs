@@ -3,48 +3,52 @@
 use kernels::elementwise;
 use keys::Key;
 
-use super::reshape::readable;
+use super::reshape::factored;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::pass::{Mode, Pass};
 use crate::saved::CHEAP;
 use crate::value::Value;
 
-/// `factor * x`. Saves nothing.
+/// `factor * x`; of spikes they stay spikes, and their reader multiplies. Saves nothing.
 ///
 /// # Errors
 /// When a kernel fails.
 pub fn scale(pass: &Pass<'_>, place: &str, x: &Value, factor: f64) -> Result<Value> {
-    let x = readable(pass, x)?;
-    let dtype = x.dtype();
-    let y = pass.passing(x.shape(), || match x.bits() {
-        Some(spikes) => Ok(elementwise::scale_spikes(spikes, factor, dtype)?),
-        None => Ok(elementwise::scale(x.tensor()?, factor)?),
-    })?;
-    let y = pass.made((place, CHEAP), y, &[&x], {
+    let (read, already) = factored(pass, x)?;
+    let y = if read.is_spikes() {
+        pass.session().scaled(read, factor * already)
+    } else {
+        pass.passing(x.shape(), || Ok(elementwise::scale(read.tensor()?, factor)?))?
+    };
+    let y = pass.made((place, CHEAP), y, &[x], {
         let place = place.to_string();
         move |pass, inputs| scale(pass, &place, &inputs[0], factor)
     });
     let tape = pass.tape();
-    if !tape.tracks(&x) {
+    if !tape.tracks(x) {
         return Ok(y);
     }
     let slot = x.slot;
     Ok(tape.record("scale", y, move |backward, dy| {
-        let dx = if dy.is_sole() {
-            if let Ok(dy) = dy.tensor() {
-                elementwise::scale_assign(dy, factor)?;
-            }
-            dy
-        } else {
-            backward.pass().gradient(dy.shape(), || Ok(elementwise::scale(dy.tensor()?, factor)?))?
-        };
+        let dx = times(backward.pass(), dy, factor)?;
         backward.give(slot, dx)
     }))
 }
 
+/// A gradient times `factor`, in its own place where that may be overwritten.
+pub(super) fn times(pass: &Pass<'_>, dy: Value, factor: f64) -> Result<Value> {
+    if !dy.is_sole() {
+        return pass.gradient(dy.shape(), || Ok(elementwise::scale(dy.tensor()?, factor)?));
+    }
+    if let Ok(dy) = dy.tensor() {
+        elementwise::scale_assign(dy, factor)?;
+    }
+    Ok(dy)
+}
+
 /// Dropout with one mask for all time steps, drawn from the pass's key: kept values are divided by `1 - rate`.
-/// Nothing happens in evaluation. Saves nothing: the mask is drawn again.
+/// Spikes stay spikes, and their reader divides. Nothing happens in evaluation. Saves nothing: the mask is drawn again.
 ///
 /// # Errors
 /// When the rate is out of `[0, 1)`.
@@ -55,15 +59,24 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
     if rate == 0.0 || pass.mode() == Mode::Eval {
         return Ok(x.clone());
     }
-    let x = readable(pass, x)?;
+    let (read, already) = factored(pass, x)?;
     let key = pass.key().fork("dropout").fork(place);
-    let y = masked(pass, key, rate, x.clone(), Category::Passing)?;
-    let y = pass.made((place, CHEAP), y, &[&x], {
+    let y = if read.is_spikes() {
+        let steps = read.steps();
+        let kept = pass.session().spikes(read.shape(), || match read.bits() {
+            Some(bits) => Ok(elementwise::dropout_spikes(bits, steps, key, rate)?),
+            None => Err(Error::Misuse(format!("{place}: spikes without bits"))),
+        })?;
+        pass.session().scaled(kept, already / (1.0 - rate))
+    } else {
+        masked(pass, key, rate, read, Category::Passing)?
+    };
+    let y = pass.made((place, CHEAP), y, &[x], {
         let place = place.to_string();
         move |pass, inputs| dropout(pass, &place, &inputs[0], rate)
     });
     let tape = pass.tape();
-    if !tape.tracks(&x) {
+    if !tape.tracks(x) {
         return Ok(y);
     }
     let slot = x.slot;
@@ -76,7 +89,7 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
 /// `x` times its mask, in its own place where that may be overwritten.
 fn masked(pass: &Pass<'_>, key: Key, rate: f64, x: Value, category: Category) -> Result<Value> {
     let (session, steps) = (pass.session(), x.steps());
-    if x.is_spikes() || !x.is_sole() {
+    if !x.is_sole() {
         let (each, dtype) = (x.len() / steps, session.dtype());
         return session.dense(category, x.shape(), || {
             Ok(elementwise::dropout(x.operand()?, steps, each, key, rate, dtype)?)

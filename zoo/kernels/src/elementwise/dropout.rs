@@ -13,8 +13,9 @@ use std::mem::MaybeUninit;
 use candle_core::{DType, Device, Tensor};
 use keys::Key;
 
-use crate::bits::{Source, lend};
+use crate::bits::{Bits, Source, lend, pack_row};
 use crate::dispatch::{dispatch, refusal};
+use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, Disjoint, each_task, filled, write};
@@ -73,6 +74,55 @@ fn apart<T: Real>(
     storage::tensor(y, steps * n)
 }
 
+/// Computes the spikes that the mask keeps, the same at all steps: `x * mask` is them times `1 / (1 - rate)`.
+pub fn dropout_spikes(x: &Bits, steps: usize, key: Key, rate: f64) -> Result<Bits> {
+    const OP: &str = "elementwise::dropout_spikes";
+    let (steps, plane, width) = (steps.max(1), x.plane(), x.plane().div_ceil(8));
+    ensure(x.rows().is_multiple_of(steps), OP, "the steps must divide the rows", || {
+        format!("{} rows, {steps} steps", x.rows())
+    })?;
+    let rows = x.rows() / steps;
+    let bytes = x.read(OP)?;
+    let bytes = &*bytes;
+    // Several rows, or a part of one that ends with a byte.
+    let (rows_each, parts) = ((BLOCK / plane.max(1)).max(1), plane.div_ceil(BLOCK));
+    // SAFETY: the tasks' bytes are disjoint and cover all rows, and each is written at every step.
+    let kept = unsafe {
+        filled(x.rows() * width, |y| {
+            let y = Disjoint::new(y);
+            each_task(rows.div_ceil(rows_each) * parts, rows * plane * steps, |task| {
+                let (chunk, part) = (task / parts, task % parts);
+                let columns = part * BLOCK..plane.min((part + 1) * BLOCK);
+                let chunk = chunk * rows_each..rows.min((chunk + 1) * rows_each);
+                let (first, many) = (chunk.start * plane + columns.start, chunk.len() * columns.len());
+                let mut mask = [0.0_f32; BLOCK + PIECE];
+                // Draws come in pairs.
+                let skip = first % 2;
+                for (i, mask) in mask.as_chunks_mut::<PIECE>().0.iter_mut().enumerate() {
+                    if i * PIECE < skip + many {
+                        draw(key, rate, first - skip + i * PIECE, mask);
+                    }
+                }
+                let mut flags = [MaybeUninit::uninit(); BLOCK / 8];
+                for (row, mask) in chunk.zip(mask[skip..skip + many].chunks(columns.len())) {
+                    let flags = &mut flags[..columns.len().div_ceil(8)];
+                    pack_row(mask, flags);
+                    for t in 0..steps {
+                        let at = (t * rows + row) * width + columns.start / 8;
+                        let spikes = &bytes[at..at + flags.len()];
+                        for ((y, x), flag) in y.part(at..at + flags.len()).iter_mut().zip(spikes).zip(&*flags)
+                        {
+                            // `pack_row` has written every byte.
+                            y.write(x & flag.assume_init());
+                        }
+                    }
+                }
+            });
+        })
+    };
+    Bits::of_bytes(kept, x.rows(), plane)
+}
+
 /// `x *= mask` where it lies.
 pub fn dropout_assign(x: &Tensor, steps: usize, key: Key, rate: f64) -> Result<()> {
     const OP: &str = "elementwise::dropout_assign";
@@ -101,7 +151,7 @@ fn each_piece<T: Real>(n: usize, steps: usize, key: Key, rate: f64, f: impl Fn(u
 }
 
 multiversion! {
-    /// Draws the mask of the places from `first` on, which is a multiple of [`PIECE`].
+    /// Draws the mask of the places from `first` on, which is even.
     fn draw<T: Real>(key: Key, rate: f64, first: usize, mask: &mut [T; PIECE]) {
         let kept = T::of(1.0 / (1.0 - rate));
         for (i, mask) in mask.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().enumerate() {
