@@ -1,6 +1,6 @@
 //! Run-time choice of the instruction set.
 //!
-//! The crate is built for baseline x86-64 (SSE2). [`multiversion!`] compiles the body of a hot loop three
+//! The crate is built for baseline x86-64 (SSE2). `multiversion!` compiles the body of a hot loop three
 //! times and picks the widest that the machine has. All three compute the same bits: Rust never contracts
 //! `a * b + c`, and every reduction has a fixed number of lanes. The wide versions are never inlined into each
 //! other: at a function's border the compiler knows that the slices do not overlap, and vectorises.
