@@ -19,24 +19,22 @@ pub(crate) fn block(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 /// The blocks of `N` counters from `first` on, word by word: lanes that a compiler can take together.
 #[inline(always)]
 pub(crate) fn blocks<const N: usize>(first: u64, key: [u32; 2]) -> [[u32; N]; 4] {
-    let counter = |lane: usize| first.wrapping_add(lane as u64);
-    let mut c = [
-        std::array::from_fn(|lane| counter(lane) as u32),
-        std::array::from_fn(|lane| (counter(lane) >> 32) as u32),
-        [0; N],
-        [0; N],
-    ];
+    // Loops and no closures, which would be functions without the caller's instructions.
+    let mut c = [[0; N]; 4];
+    for lane in 0..N {
+        let counter = first.wrapping_add(lane as u64);
+        (c[0][lane], c[1][lane]) = (counter as u32, (counter >> 32) as u32);
+    }
     let mut k = key;
     for _ in 0..10 {
-        let [c0, c1, c2, c3] = c;
-        let product = |m: u32, c: [u32; N]| c.map(|c| u64::from(m) * u64::from(c));
-        let (p0, p1) = (product(MULTIPLIERS[0], c0), product(MULTIPLIERS[1], c2));
-        c = [
-            std::array::from_fn(|lane| (p1[lane] >> 32) as u32 ^ c1[lane] ^ k[0]),
-            p1.map(|p| p as u32),
-            std::array::from_fn(|lane| (p0[lane] >> 32) as u32 ^ c3[lane] ^ k[1]),
-            p0.map(|p| p as u32),
-        ];
+        for lane in 0..N {
+            let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c[0][lane]);
+            let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c[2][lane]);
+            c[0][lane] = (p1 >> 32) as u32 ^ c[1][lane] ^ k[0];
+            c[1][lane] = p1 as u32;
+            c[2][lane] = (p0 >> 32) as u32 ^ c[3][lane] ^ k[1];
+            c[3][lane] = p0 as u32;
+        }
         k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
     }
     c

@@ -73,10 +73,13 @@ pub(crate) fn chances<const N: usize>(key: u64, first: u64, probability: f64) ->
     // Below 0 and NaN become 0, above 1 all draws are below it. Between whole numbers, the next one is as good a bound.
     let bound = (probability * (1_u64 << 53) as f64).ceil() as u64;
     let [a, b, c, d] = philox::blocks::<N>(first, philox::split(key));
-    let below = |high: [u32; N], low: [u32; N]| {
-        std::array::from_fn(|lane| (u64::from(high[lane]) << 32 | u64::from(low[lane])) >> 11 < bound)
-    };
-    [below(a, b), below(c, d)]
+    // Loops and no closures, which would be functions without the caller's instructions.
+    let mut below = [[false; N]; 2];
+    for lane in 0..N {
+        below[0][lane] = (u64::from(a[lane]) << 32 | u64::from(b[lane])) >> 11 < bound;
+        below[1][lane] = (u64::from(c[lane]) << 32 | u64::from(d[lane])) >> 11 < bound;
+    }
+    below
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@
 //!
 //! `f32` unfolds patches tile by tile into the thread's scratch, expanding spikes on the way, and multiplies
 //! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`); 3x3 and 1x1 convolutions of spikes have
-//! kernels of their own (`events`). `f64` runs the plain loops (`plain`), which are the oracle of the tests.
+//! kernels of their own (`events`); 3x3 convolutions of numbers run
+//! Winograd's (`winograd`), small maps and strides go pair by pair of pixels (`taps`). `f64` runs the plain loops (`plain`), which are the oracle of the tests.
 
 mod depthwise;
 mod events;
 mod plain;
 mod pointwise;
+mod taps;
 mod unfolded;
 mod vectors;
 mod winograd;
@@ -168,6 +170,7 @@ impl Arm for f32 {
                 events::forward(s, bits, w, b)
             }
             Source::Dense(x) if winograd::serves(s) => winograd::forward(s, x, w, b),
+            Source::Dense(x) if taps::serves(s) => taps::forward(s, x, w, b),
             _ => unfolded::forward(s, x, w, b),
         }
     }
@@ -179,6 +182,8 @@ impl Arm for f32 {
             winograd::backward_input(s, dy, w)
         } else if pointwise::serves(s) {
             pointwise::backward_input(s, dy, w)
+        } else if taps::serves_input_gradient(s) {
+            taps::backward_input(s, dy, w)
         } else {
             unfolded::backward_input(s, dy, w)
         }
@@ -193,6 +198,7 @@ impl Arm for f32 {
             Source::Dense(x) if winograd::serves(s) && s.n > 0 => {
                 winograd::backward_weight(s, x, dy, dw, accumulate);
             }
+            Source::Dense(x) if taps::serves(s) => taps::backward_weight(s, x, dy, dw, accumulate),
             _ => unfolded::backward_weight(s, x, dy, dw, accumulate),
         }
     }
@@ -208,5 +214,9 @@ pub fn workspace_bytes(s: &ConvShape, dtype: DType) -> usize {
     }
     let winograd = if winograd::serves(s) { winograd::workspace_bytes(s) } else { 0 };
     let pointwise = if pointwise::serves(s) { pointwise::workspace_bytes(s) } else { 0 };
-    unfolded::workspace_bytes(s).max(events::workspace_bytes(s)).max(winograd).max(pointwise)
+    unfolded::workspace_bytes(s)
+        .max(events::workspace_bytes(s))
+        .max(winograd)
+        .max(pointwise)
+        .max(taps::workspace_bytes(s))
 }

@@ -67,6 +67,10 @@ pub fn adaptive_avg_forward(s: &AdaptiveShape, x: Operand, dtype: DType) -> Resu
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.rows * s.inputs())?;
         let y = map_planes((s.rows, s.inputs(), s.outputs()), &x, |x, y| {
+            if let [x] = *x {
+                // From zero and by a count of one, as below.
+                return y.fill(<T as Real>::ZERO + x);
+            }
             s.each_bin(|o, rows, columns| {
                 let count = <T as Real>::of((rows.len() * columns.len()) as f64);
                 let mut sum = <T as Real>::ZERO;
@@ -88,6 +92,9 @@ pub fn adaptive_avg_backward(s: &AdaptiveShape, dy: &Tensor) -> Result<Tensor> {
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.rows * s.outputs())?);
         let dx = map_planes((s.rows, s.outputs(), s.inputs()), &dy, |dy, dx| {
+            if let [dx] = dx {
+                return dy.iter().for_each(|dy| *dx += *dy);
+            }
             s.each_bin(|o, rows, columns| {
                 let share = dy[o] / <T as Real>::of((rows.len() * columns.len()) as f64);
                 for row in rows {

@@ -9,6 +9,7 @@
 //! Spikes stay bits where they can: the maximum of bits is their OR.
 
 mod adaptive;
+mod threes;
 mod words;
 
 use candle_core::{DType, Tensor};
@@ -161,6 +162,9 @@ pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> 
 }
 
 fn average<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], count_pad: bool) {
+    if threes::serves(s) {
+        return threes::average(s, x, y, count_pad);
+    }
     match (s.kernel, s.stride, s.pad) {
         (2, 2, 0) => return average_pairs(x, s.w, s.out_w(), y),
         (2, _, 0) => return average_whole::<T, 2>(s, x, y),
@@ -231,6 +235,9 @@ pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tenso
         let dx = map_planes((s.n_c, s.out(), s.plane()), &dy, |dy, dx| {
             if (s.kernel, s.stride, s.pad) == (2, 2, 0) {
                 return spread_pairs(dy, s.w, s.out_w(), dx);
+            }
+            if threes::serves(s) {
+                return threes::spread(s, dy, dx, count_pad);
             }
             s.each_window(|o, rows, columns| {
                 let share = dy[o] / T::of(s.count(rows.len() * columns.len(), count_pad) as f64);
