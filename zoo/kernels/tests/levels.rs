@@ -63,12 +63,14 @@ fn every_instruction_set_agrees_with_the_plain_loops() {
                     same_for_any_threads(&format!("{s:?} on {level:?}"), || all(&s, seen, &w, &b, &dy, &onto))
                 });
                 for (what, (fast, plain)) in ["y", "dx", "dw"].iter().zip(fast.iter().zip(&plain)) {
-                    // f32 sums of some hundred to a thousand products, weighed by the spread of what they add up to.
+                    // f32 sums, weighed by the spread of what they add up to. Rounding errors walk at random: those of
+                    // a thousand products on the baseline, one by one, go further.
                     let spread = (dot(plain, plain) / plain.elem_count() as f64).sqrt();
+                    let walk = ((s.c_in * 9) as f64 / 300.0).sqrt().max(1.0);
                     close(
                         fast,
                         plain,
-                        5e-6 * (1.0 + spread),
+                        4e-6 * walk * (1.0 + spread),
                         &format!("{what} of {s:?}, input {i}, {level:?}"),
                     );
                 }

@@ -18,6 +18,10 @@ pub(crate) fn block(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 
 /// The blocks of `N` counters from `first` on, word by word: lanes that a compiler can take together.
 #[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "iterators over several arrays hide that lanes are independent"
+)]
 pub(crate) fn blocks<const N: usize>(first: u64, key: [u32; 2]) -> [[u32; N]; 4] {
     // Loops and no closures, which would be functions without the caller's instructions.
     let mut c = [[0; N]; 4];

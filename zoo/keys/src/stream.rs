@@ -69,6 +69,10 @@ impl Stream {
 
 /// See [`crate::Key::chances`]. A block has two draws of 53 bits; dividing by 2^53 is exact, so whole numbers compare.
 #[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "iterators over several arrays hide that lanes are independent"
+)]
 pub(crate) fn chances<const N: usize>(key: u64, first: u64, probability: f64) -> [[bool; N]; 2] {
     // Below 0 and NaN become 0, above 1 all draws are below it. Between whole numbers, the next one is as good a bound.
     let bound = (probability * (1_u64 << 53) as f64).ceil() as u64;

@@ -59,13 +59,13 @@ fn divide<T: Real>(s: &PoolShape, count_pad: bool, y: &mut [T]) {
 multiversion! {
     fn divide_line<T: Real>(y: &mut [T], inner: T, first: T, end: T) {
         if let [head, middle @ .., tail] = y {
-            *head = *head / first;
+            *head /= first;
             for y in middle {
-                *y = *y / inner;
+                *y /= inner;
             }
-            *tail = *tail / end;
+            *tail /= end;
         } else if let [only] = y {
-            *only = *only / first;
+            *only /= first;
         }
     }
 }
