@@ -23,6 +23,7 @@ pub static SUITES: &[Shipped] = &[
     Shipped { id: "fashion", text: include_str!("../suites/fashion.toml") },
     Shipped { id: "cifar", text: include_str!("../suites/cifar.toml") },
     Shipped { id: "scaling", text: include_str!("../suites/scaling.toml") },
+    Shipped { id: "imagenet", text: include_str!("../suites/imagenet.toml") },
     Shipped { id: "claims", text: include_str!("../suites/claims.toml") },
 ];
 
