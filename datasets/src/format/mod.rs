@@ -2,3 +2,7 @@
 
 pub mod cifar_bin;
 pub mod idx;
+pub mod pickle;
+pub mod picture;
+pub mod shard;
+pub mod tar;
