@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
-mod augment;
+pub mod augment;
 mod card;
 mod contents;
 pub mod convert;
@@ -10,17 +10,20 @@ mod error;
 pub mod format;
 mod loader;
 mod map;
+pub mod pipeline;
 mod prefetch;
 mod protocol;
 mod sets;
 mod subset;
 pub mod synth;
 mod table;
+mod transform;
 
 pub use card::{Card, Dataset, Encoded, Mirror, Split};
 pub use encoded::{Extent, Pictures};
 pub use error::DataError;
-pub use loader::{Batch, Loader};
+pub use loader::{Batch, Loader, Throughput};
+pub use pipeline::Pipeline;
 pub use prefetch::Batches;
-pub use protocol::Protocol;
+pub use protocol::{Named, Protocol};
 pub use table::{DATASETS, DatasetEntry, Opened, find, open_part};
