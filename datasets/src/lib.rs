@@ -3,6 +3,7 @@
 
 pub mod augment;
 mod card;
+pub mod check;
 mod contents;
 pub mod convert;
 mod encoded;
@@ -14,6 +15,7 @@ pub mod pipeline;
 mod prefetch;
 mod protocol;
 mod sets;
+mod stand_in;
 mod subset;
 pub mod synth;
 mod table;

@@ -4,14 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     Card, DataError, Dataset, Extent,
-    sets::{cifar10, cifar100, fashion_mnist, fashion_mnist_mini, imagenet},
+    sets::{cifar10, cifar100, fashion_mnist, fashion_mnist_mini, imagenet, synth},
 };
 
 /// A data set in memory, or why it could not be read.
 pub type Opened = Result<Arc<dyn Dataset>, DataError>;
 
 /// A data set that can be opened by its id.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct DatasetEntry {
     /// Id on the command line and in records.
     pub id: &'static str,
@@ -22,8 +22,17 @@ pub struct DatasetEntry {
 }
 
 /// Every data set, in the order of `list`.
-pub static DATASETS: &[DatasetEntry] =
-    &[fashion_mnist_mini::ENTRY, fashion_mnist::ENTRY, cifar10::ENTRY, cifar100::ENTRY, imagenet::ENTRY];
+pub static DATASETS: &[DatasetEntry] = &[
+    fashion_mnist_mini::ENTRY,
+    fashion_mnist::ENTRY,
+    cifar10::ENTRY,
+    cifar100::ENTRY,
+    imagenet::ENTRY,
+    synth::TEN,
+    synth::HUNDRED,
+    synth::IMAGENET,
+    synth::IMAGENET_10,
+];
 
 /// The data set of an id.
 #[must_use]

@@ -79,7 +79,9 @@ impl Pipeline {
             }
         };
         match window {
-            Some((window, filter)) => cropper.read(picture, window, (side, filter), image).map_err(fault)?,
+            Some((window, filter)) => {
+                cropper.read(picture, window, ([side; 2], filter), image).map_err(fault)?
+            }
             None if size == [side, side] => std::mem::swap(picture, image),
             None => {
                 return Err(fault(format!(

@@ -5,3 +5,4 @@ pub(crate) mod cifar100;
 pub(crate) mod fashion_mnist;
 pub(crate) mod fashion_mnist_mini;
 pub(crate) mod imagenet;
+pub(crate) mod synth;

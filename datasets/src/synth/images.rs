@@ -8,12 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fast_image_resize::{PixelType, Resizer, images::Image, images::ImageRef};
 use flate2::{Compression, GzBuilder};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::{
-    DataError, Dataset, Extent, Pictures, Split, convert,
+    DataError, Dataset, Extent, Pictures, Split,
+    augment::crop::Cropper,
+    convert,
     format::{
         cifar_bin::{PIXELS, Version},
         picture::Rgb,
@@ -202,17 +203,14 @@ fn pictures(tree: Tree, source: &dyn Dataset, folder: &Path) -> Result<(), DataE
 fn picture(source: &dyn Dataset, split: Split, index: usize) -> Result<Vec<u8>, DataError> {
     let small = Rgb::from_planes(source.image(split, index), [1, 28, 28]);
     let (width, height) = (60 + 20 * (index % 4), 100 - 15 * (index % 3));
-    jpeg(&enlarged(&small, width, height), 90)
-}
-
-fn enlarged(small: &Rgb, width: usize, height: usize) -> Rgb {
-    let mut to = Image::new(width as u32, height as u32, PixelType::U8x3);
-    let from = ImageRef::new(small.width as u32, small.height as u32, &small.pixels, PixelType::U8x3);
-    // Both have the bytes of their size, which is all that can be wrong; the picture would stay black.
-    if let Ok(from) = from {
-        let _ = Resizer::new().resize(&from, &mut to, None);
-    }
-    Rgb { width, height, pixels: to.into_vec() }
+    let mut large = Rgb::default();
+    let resized = Cropper::default().whole(&small, [width, height], &mut large);
+    resized.map_err(|message| DataError::Picture {
+        file: source.name(split, index),
+        format: "resized",
+        message,
+    })?;
+    jpeg(&large, 90)
 }
 
 /// A picture as a JPEG file with chroma of half the size each way, as cameras write them.
