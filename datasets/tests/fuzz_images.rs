@@ -224,7 +224,7 @@ fn peak_kib() -> Option<u64> {
 
 fn check_peak(name: &str) {
     if let Some(peak) = peak_kib() {
-        writeln!(std::io::stderr(), "{name}: peak resident {peak} KiB").unwrap();
+        eprintln!("{name}: peak resident {peak} KiB");
         assert!(peak < MOST_RESIDENT_KIB, "{peak} KiB");
     }
 }
