@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench ends where something is wrong")]
 
-use std::{io::Write as _, path::Path, sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use datasets::{Dataset, Loader, Pipeline, Protocol, Split, find, open_part};
 use keys::Key;
@@ -21,7 +21,7 @@ fn main() {
 }
 
 fn say(text: std::fmt::Arguments<'_>) {
-    writeln!(std::io::stdout(), "{text}").unwrap();
+    eprintln!("{text}");
 }
 
 /// The best of some rounds, in seconds: what the machine can do when nothing else does.
