@@ -5,12 +5,14 @@ mod augment;
 mod card;
 mod contents;
 mod error;
+pub mod events;
 pub mod format;
 mod loader;
 mod prefetch;
 mod protocol;
 mod sets;
 mod subset;
+pub mod synth;
 mod table;
 
 pub use card::{Card, Dataset, Split};

@@ -2,3 +2,12 @@
 
 pub mod cifar_bin;
 pub mod idx;
+
+// Event recordings.
+pub mod aedat2;
+pub mod aedat3;
+pub mod atis_bin;
+pub mod dat2;
+pub mod gesture_csv;
+pub mod npy;
+pub mod npz;

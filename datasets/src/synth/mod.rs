@@ -1,0 +1,3 @@
+//! Writers: small valid files and trees of each format, so that every reader is tried on bytes and not on itself.
+
+pub mod event_files;
