@@ -1,3 +1,4 @@
 //! Writers: small valid files and trees of each format, so that every reader is tried on bytes and not on itself.
 
 pub mod event_files;
+pub mod event_trees;
