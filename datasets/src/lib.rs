@@ -11,9 +11,11 @@ mod loader;
 mod prefetch;
 mod protocol;
 mod sets;
+pub mod simulate;
 mod subset;
 pub mod synth;
 mod table;
+pub mod temporal;
 
 pub use card::{Card, Dataset, Split};
 pub use error::DataError;
