@@ -11,3 +11,5 @@ pub mod dat2;
 pub mod gesture_csv;
 pub mod npy;
 pub mod npz;
+#[cfg(feature = "hdf5")]
+pub mod shd_hdf5;

@@ -203,3 +203,27 @@ fn archive(members: &[(&str, Vec<u8>)], deflate: bool) -> Result<Vec<u8>, DataEr
     let archive = writer.finish().map_err(|error| fault(&error))?;
     Ok(archive.into_inner())
 }
+
+/// Spiking Heidelberg Digits' HDF5, with times as f32: Rust has no stable half floats to write.
+///
+/// # Errors
+/// When the file can't be written.
+#[cfg(feature = "hdf5")]
+pub fn shd_hdf5(path: &std::path::Path, spikes: &crate::format::shd_hdf5::Spikes) -> Result<(), DataError> {
+    let times: Vec<Vec<f32>> =
+        spikes.times.iter().map(|times| times.iter().map(|&time| time as f32).collect()).collect();
+    let times: Vec<&[f32]> = times.iter().map(Vec::as_slice).collect();
+    let units: Vec<&[u16]> = spikes.units.iter().map(Vec::as_slice).collect();
+    let write = || -> rust_hdf5::Result<()> {
+        let file = rust_hdf5::H5File::create(path)?;
+        let group = file.create_group("spikes")?;
+        group.write_vlen_numeric("times", &times)?;
+        group.write_vlen_numeric("units", &units)?;
+        let labels = file.new_dataset::<u32>().shape([spikes.labels.len()]).create("labels")?;
+        labels.write_raw(&spikes.labels)?;
+        file.close()
+    };
+    write().map_err(|error| {
+        DataError::event_choice(path.display().to_string(), "the HDF5 file must be written", error)
+    })
+}
