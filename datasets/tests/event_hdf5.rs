@@ -42,7 +42,8 @@ fn files_read_alike_and_damaged_ones_are_errors_within_bounds() {
     let seeds = [std::fs::read(&path).unwrap(), std::fs::read(&golden).unwrap()];
     let (mut rules, mut accepted, mut most) = (BTreeMap::new(), 0, 0);
     let begin = Instant::now();
-    for tried in 0..inputs {
+    // The last one claims 8 GiB of labels, for which the library made room before the reader asked.
+    for tried in (0..inputs).chain([7_281]) {
         let mut stream = Key::new(0xF1).index(tried).stream();
         let mut input = seeds[stream.below(2) as usize].clone();
         for _ in 0..1 + stream.below(6) {

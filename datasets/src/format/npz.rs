@@ -16,7 +16,7 @@ use crate::{
 
 /// Deflate can't turn a byte into more than 1,032 (RFC 1951: a match of 258 bytes in two bits). So what a member
 /// unpacks to is bounded by the bytes that are there, whatever its header says.
-const MOST_A_BYTE: u64 = 1032;
+pub(super) const MOST_A_BYTE: u64 = 1032;
 
 /// Frames of a cache.
 #[derive(Clone, Debug, PartialEq)]

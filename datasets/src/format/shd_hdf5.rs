@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rust_hdf5::{ByteOrder, DatatypeMessage, H5Dataset, H5File};
 
-use super::npy::half;
+use super::{npy::half, npz::MOST_A_BYTE};
 use crate::{
     DataError,
     events::{Event, Recording},
@@ -52,9 +52,19 @@ pub fn read(path: &Path) -> Result<Spikes, DataError> {
     let name = path.display().to_string();
     let fault = |rule, found: &dyn std::fmt::Display| DataError::event_format(&name, 0, rule, found);
     let file = H5File::open(path).map_err(|error| fault("an SHD file must be HDF5", &error))?;
+    // The library makes room for what a member claims; so a claim is held against the bytes that are there first.
+    let length =
+        std::fs::metadata(path).map_err(|source| DataError::Read { file: name.clone(), source })?.len();
     let member = |member: &str| {
-        file.dataset(member)
-            .map_err(|error| fault("an SHD file must hold its members", &format!("{member}: {error}")))
+        let dataset = file
+            .dataset(member)
+            .map_err(|error| fault("an SHD file must hold its members", &format!("{member}: {error}")))?;
+        let claim = (dataset.total_elements() as u64).checked_mul(dataset.element_size() as u64);
+        if claim.is_none_or(|claim| claim > length.saturating_mul(MOST_A_BYTE)) {
+            let found = format!("{member}: shape {:?}", dataset.shape());
+            return Err(fault("an SHD member must not claim more than deflate can unpack to", &found));
+        }
+        Ok(dataset)
     };
     let times = rows(&name, "spikes/times", &member("spikes/times")?, true)?;
     let units = rows(&name, "spikes/units", &member("spikes/units")?, false)?;
