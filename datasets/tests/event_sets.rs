@@ -13,6 +13,7 @@ use datasets::{
     Batch, Split,
     events::{
         Augment, EventProtocol, Flip, FrameLoader, FrameSet, Framed, Origin, leaks, named, open_folder,
+        survey,
     },
     synth::event_trees,
 };
@@ -194,4 +195,79 @@ fn what_does_not_fit_is_refused_before_a_sample_is_read() {
     assert!(refused(&named("cifar10dvs/first900").unwrap()).contains("airplane"));
     std::fs::remove_file(folder.path().join("user02_lab.aedat")).unwrap();
     assert!(refused(&gesture).contains("needs the file user02_lab.aedat"));
+}
+
+/// Packs the folders of a tree as the authors do.
+fn zip(folder: &Path, split: &str) {
+    let file = std::fs::File::create(folder.join(format!("{split}.zip"))).unwrap();
+    let mut writer = zip::ZipWriter::new(file);
+    for digit in 0..10 {
+        for entry in std::fs::read_dir(folder.join(split).join(digit.to_string())).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{split}/{digit}/{}", path.file_name().unwrap().to_string_lossy());
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut writer, &std::fs::read(path).unwrap()).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    std::fs::remove_dir_all(folder.join(split)).unwrap();
+}
+
+#[test]
+fn archives_are_read_as_folders_are() {
+    let folder = tree(|folder| event_trees::nmnist(folder, [3, 1], Key::new(1)));
+    let protocol = named("nmnist/official").unwrap();
+    let plain = framed(protocol.clone(), folder.path()).manifest().unwrap();
+    zip(folder.path(), "Train");
+    zip(folder.path(), "Test");
+    let set = framed(protocol.clone(), folder.path());
+    assert_eq!(set.manifest().unwrap(), plain);
+    // A damaged member is an error that names it.
+    let path = folder.path().join("Train.zip");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[200] ^= 0x40;
+    std::fs::write(&path, bytes).unwrap();
+    let error = framed(protocol, folder.path()).manifest().unwrap_err().to_string();
+    assert!(error.contains("Train.zip/Train/0/") && error.contains("must unpack whole"), "{error}");
+}
+
+#[test]
+fn a_survey_counts_every_event_and_marker() {
+    let folder = tree(|folder| event_trees::nmnist(folder, [1, 1], Key::new(1)));
+    let path = folder.path().join("Train/2/00003.bin");
+    let marked = [std::fs::read(&path).unwrap(), vec![0, 240, 0, 0, 0]].concat();
+    std::fs::write(&path, marked).unwrap();
+    let set = open_folder(&named("nmnist/official").unwrap(), folder.path()).unwrap();
+    let found = survey(set.as_ref(), Split::Train).unwrap();
+    assert_eq!(found.per_class, [1; 10]);
+    assert_eq!(found.events_per_class, (200..210).collect::<Vec<_>>());
+    assert_eq!((found.totals.events, found.totals.backward), ((200..210).sum(), 0));
+    assert_eq!((found.dropped, found.shortest_longest), (1, [200, 209]));
+}
+
+#[test]
+fn the_real_part_of_nmnist_has_its_known_totals() {
+    let Some(folder) = std::env::var_os("SNN_SHARED_DATA") else {
+        eprintln!("SKIPPED: SNN_SHARED_DATA names no folder, so no real set was surveyed");
+        return;
+    };
+    let folder = Path::new(&folder).join("nmnist-1100");
+    let protocol = named("nmnist/official").unwrap();
+    let set = open_folder(&protocol, &folder).unwrap();
+    assert_eq!(set.card().origin, Origin::RealSubset);
+    let begin = std::time::Instant::now();
+    let train = survey(set.as_ref(), Split::Train).unwrap();
+    let test = survey(set.as_ref(), Split::Test).unwrap();
+    eprintln!("1,100 recordings surveyed in {:.0} ms", 1e3 * begin.elapsed().as_secs_f64());
+    assert_eq!((train.totals.events, test.totals.events), (4_133_231, 385_596));
+    assert_eq!([train.dropped, train.totals.backward, test.dropped, test.totals.backward], [0; 4]);
+    let mean = |class: usize| train.events_per_class[class] / train.per_class[class];
+    let means: Vec<usize> = (0..10).map(mean).collect();
+    assert_eq!(means, [5505, 2574, 4756, 4886, 3725, 4254, 4148, 3723, 4486, 3766]);
+    let framed = framed(protocol, &folder);
+    assert!(leaks(framed.as_ref()).unwrap().is_empty());
+    let begin = std::time::Instant::now();
+    let batches: Vec<_> = loader(&framed, 50, 1).epoch(0).map(Result::unwrap).collect();
+    let rate = 1_000.0 / begin.elapsed().as_secs_f64();
+    eprintln!("{} batches of frames [10, 50, 2, 34, 34], {rate:.0} recordings a second", batches.len());
 }

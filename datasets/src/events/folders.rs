@@ -2,19 +2,21 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
+use zip::ZipArchive;
+
 use super::{
-    Decoded, EventCard, EventProtocol, EventSet, Mirror, Origin, Recording, SplitRule, TrialRows,
-    set::no_sample,
+    Decoded, EventCard, EventProtocol, EventSet, Mirror, Origin, SplitRule, TrialRows, set::no_sample,
 };
 use crate::{
     DataError, Split,
     format::{
         aedat2::{self, Orientation},
-        aedat3, atis_bin, gesture_csv, npz,
+        aedat3, atis_bin, gesture_csv, npz, zip_member,
     },
 };
 
@@ -40,10 +42,18 @@ pub(crate) const GESTURES: [&str; 11] = [
 /// What a mirror makes of each gesture: it swaps the sides and the sense of rotation.
 pub(crate) const GESTURE_MIRROR: Mirror = Mirror::Swaps(&[0, 2, 1, 6, 5, 4, 3, 7, 8, 9, 10]);
 
+/// An archive that stays open, with its bytes; its members are read one at a time.
+struct Archive {
+    zip: Mutex<ZipArchive<File>>,
+    bytes: u64,
+}
+
 /// How the file of a sample is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 enum Reader {
     AtisBin,
+    /// A member of an archive, by its number.
+    Zipped(Arc<Archive>, usize),
     Aedat2(Orientation),
     Npz,
     Aedat3,
@@ -65,7 +75,7 @@ struct Folder {
 
 /// Opens the set that a protocol's name begins with: `nmnist/`, `cifar10dvs/` or `dvsgesture/`.
 ///
-/// - N-MNIST: `Train/<digit>/*.bin` and `Test/<digit>/*.bin`, unpacked from the authors' archives.
+/// - N-MNIST: `Train/<digit>/*.bin` and `Test/<digit>/*.bin`, or the authors' `Train.zip` and `Test.zip` as they are.
 /// - CIFAR10-DVS: `<class>/cifar10_<class>_<number>.aedat`, or SpikingJelly's `.npz` of the same names.
 /// - DVS128 Gesture: `trials_to_train.txt`, `trials_to_test.txt`, the `.aedat` files and their `_labels.csv`, directly or
 ///   in `DvsGesture/`.
@@ -123,22 +133,42 @@ impl EventSet for Folder {
         self.samples(split).get(index).map_or_else(String::new, |sample| sample.file.display().to_string())
     }
 
-    fn recording(&self, split: Split, index: usize) -> Result<Recording, DataError> {
+    fn decoded(&self, split: Split, index: usize) -> Result<Decoded, DataError> {
         let samples = self.samples(split);
         let sample =
             samples.get(index).ok_or_else(|| no_sample(self.card.id, split, index, samples.len()))?;
         let file = sample.file.display().to_string();
-        let bytes = read(&sample.file)?;
-        let Decoded { mut events, .. } = match sample.reader {
-            Reader::AtisBin => atis_bin::read(&file, &bytes),
-            Reader::Aedat2(orientation) => aedat2::read(&file, &bytes, orientation),
-            Reader::Npz => npz::events(&file, &bytes),
-            Reader::Aedat3 => aedat3::read(&file, &bytes),
+        let mut decoded = match &sample.reader {
+            Reader::AtisBin => atis_bin::read(&file, &read(&sample.file)?),
+            Reader::Zipped(archive, member) => atis_bin::read(&file, &archive.member(&file, *member)?),
+            Reader::Aedat2(orientation) => aedat2::read(&file, &read(&sample.file)?, *orientation),
+            Reader::Npz => npz::events(&file, &read(&sample.file)?),
+            Reader::Aedat3 => aedat3::read(&file, &read(&sample.file)?),
         }?;
         if let Some((start, end)) = sample.part {
-            events.retain(|event| (start..end).contains(&event.t));
+            decoded.events.retain(|event| (start..end).contains(&event.t));
         }
-        Recording::new(&file, self.card.size, events)
+        Ok(decoded)
+    }
+}
+
+impl Archive {
+    fn open(path: &Path) -> Result<Self, DataError> {
+        let name = path.display().to_string();
+        let fault = |source| DataError::Read { file: name.clone(), source };
+        let file = File::open(path).map_err(fault)?;
+        let bytes = file.metadata().map_err(fault)?.len();
+        let zip = ZipArchive::new(file)
+            .map_err(|error| DataError::event_format(&name, 0, "the archive must be a zip", error))?;
+        Ok(Self { zip: Mutex::new(zip), bytes })
+    }
+
+    fn member(&self, file: &str, member: usize) -> Result<Vec<u8>, DataError> {
+        let mut zip = self.zip.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entry = zip
+            .by_index(member)
+            .map_err(|error| DataError::event_format(file, 0, "an archive must hold its members", error))?;
+        zip_member::unpack(file, &mut entry, self.bytes)
     }
 }
 
@@ -156,9 +186,10 @@ fn nmnist(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> 
         licence: "CC BY-SA 4.0",
     };
     let split = |name: &str| -> Result<Vec<Sample>, DataError> {
-        let mut samples = Vec::new();
-        for label in 0..10 {
-            for file in files(card.id, &folder.join(name).join(label.to_string()), &["bin"])? {
+        let (plain, packed) = (folder.join(name), folder.join(format!("{name}.zip")));
+        let mut samples = if plain.is_dir() { Vec::new() } else { zipped(&packed)? };
+        for label in if plain.is_dir() { 0..10 } else { 0..0 } {
+            for file in files(card.id, &plain.join(label.to_string()), &["bin"])? {
                 samples.push(Sample { file, reader: Reader::AtisBin, label, part: None });
             }
         }
@@ -168,6 +199,34 @@ fn nmnist(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> 
     };
     let splits = [split("Train")?, split("Test")?];
     Ok(Folder::new(card, [60_000, 10_000], splits))
+}
+
+/// The recordings in one of the authors' archives: members `<split>/<digit>/<number>.bin`.
+fn zipped(path: &Path) -> Result<Vec<Sample>, DataError> {
+    let archive = Arc::new(Archive::open(path)?);
+    let zip = archive.zip.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut samples = Vec::new();
+    for member in 0..zip.len() {
+        let Some(Ok(name)) = zip.name_for_index(member) else { continue };
+        if !name.ends_with(".bin") {
+            continue;
+        }
+        let digit = name.rsplit('/').nth(1).and_then(|digit| digit.parse().ok()).filter(|digit| *digit < 10);
+        let Some(label) = digit else {
+            let rule = "recordings of N-MNIST must lie in folders 0 to 9";
+            return Err(DataError::event_format(&path.display().to_string(), 0, rule, name));
+        };
+        // For messages and for the order; it is no path of the disk.
+        let file = path.join(name.as_ref());
+        samples.push(Sample {
+            file,
+            reader: Reader::Zipped(Arc::clone(&archive), member),
+            label,
+            part: None,
+        });
+    }
+    drop(zip);
+    Ok(samples)
 }
 
 fn cifar10_dvs(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> {

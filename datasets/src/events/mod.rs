@@ -12,6 +12,7 @@ mod protocol;
 mod recording;
 mod resize;
 mod set;
+mod survey;
 
 pub use augment::{Augment, Flip};
 pub(crate) use folders::CIFAR_CLASSES;
@@ -26,3 +27,4 @@ pub use recording::{Decoded, Event, Recording, Statistics};
 pub use resize::Resize;
 pub(crate) use set::no_sample;
 pub use set::{EventCard, EventSet, Mirror, Origin};
+pub use survey::{Survey, survey};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Recording;
+use super::{Decoded, Recording};
 use crate::{DataError, Split};
 
 /// Where the samples of a set come from. Records carry it, and a table must show anything that is not `Real`.
@@ -101,11 +101,20 @@ pub trait EventSet: Send + Sync {
     /// The place of a sample for messages: its file, or what it was made from.
     fn place(&self, split: Split, index: usize) -> String;
 
-    /// One recording.
+    /// The events of one sample as its reader finds them, with the number of records that are none.
     ///
     /// # Errors
     /// When the file can't be read or breaks its format, or there is no such sample.
-    fn recording(&self, split: Split, index: usize) -> Result<Recording, DataError>;
+    fn decoded(&self, split: Split, index: usize) -> Result<Decoded, DataError>;
+
+    /// One recording, each of its events on the sensor.
+    ///
+    /// # Errors
+    /// As [`EventSet::decoded`], and when an event lies outside the sensor.
+    fn recording(&self, split: Split, index: usize) -> Result<Recording, DataError> {
+        let decoded = self.decoded(split, index)?;
+        Recording::new(&self.place(split, index), self.card().size, decoded.events)
+    }
 }
 
 impl fmt::Debug for dyn EventSet {

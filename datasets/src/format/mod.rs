@@ -13,3 +13,4 @@ pub mod npy;
 pub mod npz;
 #[cfg(feature = "hdf5")]
 pub mod shd_hdf5;
+pub(crate) mod zip_member;

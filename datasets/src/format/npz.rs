@@ -4,19 +4,18 @@
 //! `[T, 2, H, W]`, mostly f64, as counts. Channel 0 is polarity 0 (OFF), channel 1 polarity 1. Members are stored or
 //! deflated. SpikingJelly, `datasets/utils.py` and `datasets/base.py`.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
-use zip::{CompressionMethod, ZipArchive};
+use zip::ZipArchive;
 
-use super::npy::{self, Array};
+use super::{
+    npy::{self, Array},
+    zip_member,
+};
 use crate::{
     DataError,
     events::{Decoded, Event},
 };
-
-/// Deflate can't turn a byte into more than 1,032 (RFC 1951: a match of 258 bytes in two bits). So what a member
-/// unpacks to is bounded by the bytes that are there, whatever its header says.
-pub(super) const MOST_A_BYTE: u64 = 1032;
 
 /// Frames of a cache.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,27 +118,5 @@ fn member(file: &str, bytes: &[u8], archive: &mut Archive<'_>, name: &str) -> Re
     let mut entry = archive.by_name(&inner).map_err(|error| {
         DataError::event_format(file, 0, "an npz file must hold its members", format!("{inner}: {error}"))
     })?;
-    let offset = entry.data_start().unwrap_or_default() as usize;
-    if !matches!(entry.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
-        let found = format!("{inner} {}", entry.compression());
-        return Err(DataError::event_format(file, offset, "npz members must be stored or deflated", found));
-    }
-    let bound = entry.compressed_size().min(bytes.len() as u64).saturating_mul(MOST_A_BYTE);
-    if entry.size() > bound {
-        let rule = "an npz member must not claim to unpack to more than deflate can";
-        return Err(DataError::event_format(file, offset, rule, format!("{inner}: {} bytes", entry.size())));
-    }
-    let claimed = entry.size();
-    let mut plain = Vec::new();
-    let read = entry.by_ref().take(claimed.saturating_add(1)).read_to_end(&mut plain);
-    read.map_err(|error| {
-        let rule = "an npz member must unpack whole";
-        DataError::event_format(file, offset, rule, format!("{inner}: {error}"))
-    })?;
-    if plain.len() as u64 != claimed {
-        let rule = "an npz member must unpack to the length that the archive states";
-        let found = format!("{inner}: {} of {claimed} bytes", plain.len());
-        return Err(DataError::event_format(file, offset, rule, found));
-    }
-    Ok(plain)
+    zip_member::unpack(file, &mut entry, bytes.len() as u64)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rust_hdf5::{ByteOrder, DatatypeMessage, H5Dataset, H5File};
 
-use super::{npy::half, npz::MOST_A_BYTE};
+use super::{npy::half, zip_member::MOST_A_BYTE};
 use crate::{
     DataError,
     events::{Event, Recording},

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     DataError, Dataset, Split,
-    events::{Event, EventCard, EventProtocol, EventSet, Mirror, Origin, Recording, hex, named, no_sample},
+    events::{Decoded, Event, EventCard, EventProtocol, EventSet, Mirror, Origin, hex, named, no_sample},
     find,
     format::atis_bin,
     synth::event_files,
@@ -68,11 +68,10 @@ impl EventSet for Simulated {
         format!("{} {split} {index} (simulated)", self.card.id)
     }
 
-    fn recording(&self, split: Split, index: usize) -> Result<Recording, DataError> {
+    fn decoded(&self, split: Split, index: usize) -> Result<Decoded, DataError> {
         let Some(made) = self.made[place(split)].get(index) else {
             return Err(no_sample(self.card.id, split, index, self.len(split)));
         };
-        let file = self.place(split, index);
         let bytes = match made.get() {
             Some(bytes) => bytes,
             None => {
@@ -81,7 +80,7 @@ impl EventSet for Simulated {
                 made.get_or_init(|| bytes.into_boxed_slice())
             }
         };
-        Recording::new(&file, self.card.size, atis_bin::read(&file, bytes)?.events)
+        atis_bin::read(&self.place(split, index), bytes)
     }
 }
 
