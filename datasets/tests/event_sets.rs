@@ -13,9 +13,10 @@ use datasets::{
     Batch, Split,
     events::{
         Augment, EventProtocol, Flip, FrameLoader, FrameSet, Framed, Origin, leaks, named, open_folder,
-        survey,
+        open_frame_cache, survey,
     },
-    synth::event_trees,
+    format::npz::Frames,
+    synth::{event_files, event_trees},
 };
 use keys::Key;
 use tempfile::TempDir;
@@ -270,4 +271,36 @@ fn the_real_part_of_nmnist_has_its_known_totals() {
     let batches: Vec<_> = loader(&framed, 50, 1).epoch(0).map(Result::unwrap).collect();
     let rate = 1_000.0 / begin.elapsed().as_secs_f64();
     eprintln!("{} batches of frames [10, 50, 2, 34, 34], {rate:.0} recordings a second", batches.len());
+}
+
+#[test]
+fn frame_caches_are_read_with_numbers_in_order_and_cut_files_are_errors() {
+    let folder = TempDir::new().unwrap();
+    let write = |split: &str, class: u32, steps: usize| {
+        let frames = Frames { shape: [steps, 2, 3, 3], values: vec![class as f32; steps * 18] };
+        let path = folder.path().join(split).join(class.to_string());
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("a.npz"), event_files::npz_frames(&frames, true).unwrap()).unwrap();
+    };
+    for class in 0..11 {
+        write("train", class, 4);
+        write("test", class, 4);
+    }
+    let set = open_frame_cache(folder.path()).unwrap();
+    assert_eq!((set.card().classes, set.card().shape), (11, [4, 2, 3, 3]));
+    let mut frames = vec![0.0; 72];
+    for index in 0..11 {
+        let label = set.write(Split::Test, index, None, &mut frames).unwrap();
+        assert_eq!((label, frames[71]), (index as u32, index as f32));
+    }
+    write("test", 10, 5);
+    let error = set.write(Split::Test, 10, None, &mut frames).unwrap_err().to_string();
+    assert!(error.contains("test/10/a.npz") && error.contains("must have one shape"), "{error}");
+    let path = folder.path().join("test/3/a.npz");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = set.write(Split::Test, 3, None, &mut frames).unwrap_err().to_string();
+    assert!(error.contains("test/3/a.npz") && error.contains("must be a zip archive"), "{error}");
+    std::fs::create_dir(folder.path().join("test/11")).unwrap();
+    assert!(open_frame_cache(folder.path()).unwrap_err().to_string().contains("same classes"));
 }

@@ -333,7 +333,11 @@ fn read(path: &Path) -> Result<Vec<u8>, DataError> {
 }
 
 /// The files of a folder with one of some endings, by name as text; none of them is an error.
-fn files(dataset: &'static str, folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn files(
+    dataset: &'static str,
+    folder: &Path,
+    endings: &[&str],
+) -> Result<Vec<PathBuf>, DataError> {
     let fault = |source| DataError::Read { file: folder.display().to_string(), source };
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(fault)? {

@@ -1,6 +1,6 @@
 //! Samples as frames `[T, C, H, W]`: what a loader of time-varying data takes.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use keys::Key;
 use sha2::{Digest, Sha256};
@@ -87,6 +87,12 @@ pub trait FrameSet: Send + Sync {
             }
         }
         Ok(hex(&digest.finalize()))
+    }
+}
+
+impl fmt::Debug for dyn FrameSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameSet").field("id", &self.card().id).finish_non_exhaustive()
     }
 }
 

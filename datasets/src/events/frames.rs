@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Event, Recording};
 use crate::DataError;
 
+/// Frames of one sample at most: times in a file may not decide how much memory is taken.
+const MOST_FRAMES: usize = 10_000;
+
 /// How events are cut into steps. Channel 0 counts OFF, channel 1 ON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "kebab-case", deny_unknown_fields)]
@@ -46,7 +49,7 @@ impl FrameRule {
     /// # Errors
     /// When the steps are not in `1..=10_000`, or a window has no length.
     pub fn check(self) -> Result<(), DataError> {
-        if !(1..=10_000).contains(&self.steps()) {
+        if !(1..=MOST_FRAMES).contains(&self.steps()) {
             let rule = "frames must be in 1..=10000";
             return Err(DataError::event_choice("steps", rule, self.steps()));
         }
@@ -86,7 +89,7 @@ impl FrameRule {
 /// takes each following event up to `duration_us` later, both ends included (SpikingJelly's "duration").
 ///
 /// # Errors
-/// When the duration is negative.
+/// When the duration is negative, or so short that there would be more than 10,000 frames.
 pub fn by_duration(recording: &Recording, duration_us: i64) -> Result<Vec<f32>, DataError> {
     if duration_us < 0 {
         let rule = "a frame's duration must not be negative";
@@ -100,6 +103,10 @@ pub fn by_duration(recording: &Recording, duration_us: i64) -> Result<Vec<f32>, 
             .iter()
             .position(|event| i128::from(event.t) - i128::from(first.t) > i128::from(duration_us))
             .unwrap_or(events.len() - left);
+        if ranges.len() == MOST_FRAMES {
+            let rule = "a recording must not have more than 10000 frames";
+            return Err(DataError::event_choice("duration_us", rule, duration_us));
+        }
         ranges.push(left..left + length);
         left += length;
     }
@@ -210,6 +217,14 @@ mod tests {
     fn durations_begin_at_an_event_and_include_their_end() {
         let frames = by_duration(&recording(&[0, 10, 11, 21, 22, 40]), 10).unwrap();
         assert_eq!(places(&frames), [vec![0, 1], vec![2, 3], vec![4], vec![5]]);
+    }
+
+    #[test]
+    fn a_duration_that_would_fill_the_memory_is_refused() {
+        let event = |t: i64| Event { t: 2 * t, x: 0, y: 0, p: true };
+        let events = |count| Recording { size: [1, 1], events: (0..count).map(event).collect() };
+        assert_eq!(by_duration(&events(10_000), 1).unwrap().len(), 20_000);
+        assert!(by_duration(&events(10_001), 1).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod augment;
 mod folders;
+mod frame_cache;
 mod frame_set;
 mod frames;
 mod loader;
@@ -17,6 +18,7 @@ mod survey;
 pub use augment::{Augment, Flip};
 pub(crate) use folders::CIFAR_CLASSES;
 pub use folders::open_folder;
+pub use frame_cache::open_frame_cache;
 pub(crate) use frame_set::check_target;
 pub use frame_set::{FrameCard, FrameSet, Framed, leaks};
 pub use frames::{FrameRule, by_duration};
