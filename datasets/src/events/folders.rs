@@ -244,7 +244,7 @@ fn cifar10_dvs(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataEr
         origin: Origin::Real,
         note: format!("No official split; {}.", protocol.name),
         mirror: Mirror::Keeps,
-        licence: "CC BY 4.0",
+        licence: "CC BY 4.0, as usually stated",
     };
     let mut splits = [Vec::new(), Vec::new()];
     for (label, class) in (0..).zip(CIFAR_CLASSES) {
@@ -287,7 +287,7 @@ fn gesture(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError>
         origin: Origin::Real,
         note: format!("Official users; {}.", protocol.name),
         mirror: GESTURE_MIRROR,
-        licence: "CC BY 4.0",
+        licence: "CC BY 4.0, as usually stated",
     };
     let split = |list: &str| -> Result<Vec<Sample>, DataError> {
         let path = root.join(list);
