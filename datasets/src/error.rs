@@ -260,6 +260,28 @@ pub enum DataError {
         /// The batch size.
         found: usize,
     },
+    /// An event file breaks a rule of its format.
+    #[error("{file}: at byte {offset}: {rule}, found {found}")]
+    EventFormat {
+        /// The file, and the member where it is an archive.
+        file: String,
+        /// Where the offending value begins.
+        offset: usize,
+        /// The rule, one text for each rule.
+        rule: &'static str,
+        /// The value found.
+        found: String,
+    },
+    /// A choice about event sets or generated sets is out of its range.
+    #[error("{setting}: {rule}, got {found}")]
+    EventChoice {
+        /// What was set.
+        setting: String,
+        /// The rule.
+        rule: &'static str,
+        /// The value.
+        found: String,
+    },
     /// The prefetch thread could not start.
     #[error("cannot start the prefetch thread: {source}")]
     Spawn {
@@ -295,11 +317,31 @@ impl DataError {
             }
             Self::Sum { .. } => "sum of bytes".to_owned(),
             Self::NotRead { found, .. } => (*found).to_owned(),
+            Self::EventFormat { rule, .. } | Self::EventChoice { rule, .. } => (*rule).to_owned(),
             other => {
                 let text = other.to_string();
                 text.split([':', ',']).next_back().unwrap_or_default().trim().to_owned()
             }
         }
+    }
+
+    /// An event file that breaks `rule`.
+    pub(crate) fn event_format(
+        file: &str,
+        offset: usize,
+        rule: &'static str,
+        found: impl std::fmt::Display,
+    ) -> Self {
+        Self::EventFormat { file: file.to_owned(), offset, rule, found: found.to_string() }
+    }
+
+    /// A choice that breaks `rule`.
+    pub(crate) fn event_choice(
+        setting: impl Into<String>,
+        rule: &'static str,
+        found: impl std::fmt::Display,
+    ) -> Self {
+        Self::EventChoice { setting: setting.into(), rule, found: found.to_string() }
     }
 
     /// Whether memory ran out, and nothing is wrong with the data.

@@ -1,3 +1,5 @@
-//! Small valid trees of every format, so that each reader is tried on real bytes.
+//! Writers: small valid files and trees of each format, so that every reader is tried on real bytes and not on itself.
 
+pub mod event_files;
+pub mod event_trees;
 pub mod images;
