@@ -1,0 +1,272 @@
+//! `data`: is a set whole, what does it look like, pack it, write small trees, where does each come from.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use datasets::check::{Report, Sheet, SplitReport, Twin, sheet, verify};
+use datasets::synth::images::{Tree, write};
+use datasets::{Dataset, DatasetEntry, Mirror, Protocol, Split, convert};
+
+use crate::error::{Error, Result};
+use crate::plan::open_dataset;
+use crate::shelf::{self, RECIPES};
+use crate::suggest::Unknown;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Read every sample: counts, statistics, sums, twins, samples in both splits, and recipes that would flip classes;
+    /// exit 1 where a sample is damaged or missing, leaks, or the manifest is not the known one.
+    Verify {
+        #[command(flatten)]
+        set: Set,
+    },
+    /// Draw the first samples of each class as a PNG.
+    Show {
+        #[command(flatten)]
+        set: Set,
+        /// File to write.
+        #[arg(long, value_name = "FILE.png")]
+        to: PathBuf,
+        /// Draw test samples.
+        #[arg(long)]
+        test: bool,
+        /// Classes, a row each.
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = crate::cli::at_least_one)]
+        classes: usize,
+        /// Samples of a class.
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = crate::cli::at_least_one)]
+        columns: usize,
+        /// Side of an image on the sheet, in pixels.
+        #[arg(long, value_name = "PIXELS", default_value_t = 64, value_parser = crate::cli::at_least_one)]
+        side: usize,
+    },
+    /// Pack a set into train.shard and test.shard, which --data reads in place of the set's own files.
+    ///
+    /// A run that is ended at any moment leaves nothing that is used; the same command goes on, and the hashes that it
+    /// prints are those of a run that was not ended.
+    Convert {
+        #[command(flatten)]
+        set: Set,
+        /// Folder to write to.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Write a small valid tree of a format, to try a reader on.
+    Synth {
+        /// Format: idx, cifar10-binary, cifar100-binary, imagenet-folders, imagenet-flat, imagenet-tars, imagenet-shards.
+        format: String,
+        /// Folder to write to.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Tell where each set comes from, its licence and its size.
+    Help {
+        /// Only this set.
+        id: Option<String>,
+    },
+}
+
+/// A set on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// Data set id, as in `harness list datasets`.
+    id: String,
+    /// Folder of the set's files or of its shards.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Take what is there for a part of the set, whatever its counts.
+    #[arg(long, requires = "data")]
+    part: bool,
+}
+
+impl Set {
+    fn open(&self) -> Result<Arc<dyn Dataset>> {
+        match &self.data {
+            Some(folder) if self.part => {
+                find(&self.id)?;
+                datasets::open_part(&self.id, folder).map_err(|source| fault(&self.id, source))
+            }
+            folder => open_dataset(&self.id, folder.as_deref()),
+        }
+    }
+}
+
+fn find(id: &str) -> Result<&'static DatasetEntry> {
+    datasets::find(id).ok_or_else(|| {
+        Error::unknown(Unknown::new("dataset", id, datasets::DATASETS.iter().map(|entry| entry.id)))
+    })
+}
+
+fn fault(id: &str, source: datasets::DataError) -> Error {
+    Error::Data { place: format!("dataset {id}"), source }
+}
+
+pub(crate) fn data(asked: &Data, output: &mut dyn Write) -> Result<ExitCode> {
+    match asked {
+        Data::Verify { set } => return verified(set, output),
+        Data::Show { set, to, test, classes, columns, side } => {
+            let split = if *test { Split::Test } else { Split::Train };
+            let asked = Sheet { split, classes: *classes, columns: *columns, side: *side };
+            let png = sheet(set.open()?.as_ref(), asked).map_err(|source| fault(&set.id, source))?;
+            save(to, &png)?;
+            writeln!(
+                output,
+                "{}: a row for each of the first {classes} classes of {}",
+                to.display(),
+                set.id
+            )?;
+        }
+        Data::Convert { set, to } => packed(set, to, output)?,
+        Data::Synth { format, to } => {
+            let names = || Tree::ALL.iter().map(|(name, _)| *name);
+            let tree = Tree::ALL.iter().find(|(name, _)| name == format).map(|(_, tree)| *tree);
+            let tree = tree.ok_or_else(|| Error::unknown(Unknown::new("format", format, names())))?;
+            write(tree, to).map_err(|source| fault(tree.dataset(), source))?;
+            let (id, place) = (tree.dataset(), to.display());
+            writeln!(
+                output,
+                "{place}: a part of {id}; try `harness data verify {id} --data {place} --part`"
+            )?;
+        }
+        Data::Help { id } => {
+            let one = id.as_deref().map(find).transpose()?;
+            for entry in datasets::DATASETS.iter().filter(|entry| one.is_none_or(|one| one.id == entry.id)) {
+                help(entry, output)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).map_err(|source| {
+        fault("sheet", datasets::DataError::Write { file: path.display().to_string(), source })
+    })
+}
+
+fn verified(set: &Set, output: &mut dyn Write) -> Result<ExitCode> {
+    let opened = set.open()?;
+    let report = verify(opened.as_ref(), &|_, _, _| ());
+    let card = opened.card();
+    writeln!(output, "{} ({})", card.title, card.id)?;
+    if let Some(reason) = card.stand_in {
+        writeln!(output, "  stand-in: {reason}")?;
+    }
+    report.splits.iter().try_for_each(|split| tell(split, output))?;
+    twins("in both splits (leakage)", &report.across, output)?;
+    twins("twice within a split", &report.within, output)?;
+    let known = match report.known {
+        Some(true) => "the known one",
+        Some(false) => "NOT the known one: other pictures, or another order",
+        None => "none is known",
+    };
+    writeln!(output, "  manifest  {} ({known})", report.manifest)?;
+    flips(opened.as_ref(), output)?;
+    let sound = sound(&report, set.part);
+    writeln!(output, "  {}", if sound { "sound" } else { "NOT SOUND" })?;
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Of a part, counts and the manifest are its own.
+fn sound(report: &Report, part: bool) -> bool {
+    if !part {
+        return report.is_sound();
+    }
+    report.across.is_empty() && report.splits.iter().all(|split| split.faulty == 0)
+}
+
+fn tell(split: &SplitReport, output: &mut dyn Write) -> Result<()> {
+    let SplitReport { samples, expected, sides: [short, long], summed, faulty, .. } = split;
+    let least = split.by_class.iter().min().copied().unwrap_or(0);
+    let most = split.by_class.iter().max().copied().unwrap_or(0);
+    let numbers =
+        |values: &[f64]| values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" ");
+    writeln!(
+        output,
+        "  {:<9} {samples} of {expected} samples, {least} to {most} a class",
+        split.split.name()
+    )?;
+    writeln!(
+        output,
+        "            sides {short} to {long}; mean {}; std {}",
+        numbers(&split.mean),
+        numbers(&split.std)
+    )?;
+    writeln!(output, "            {summed} packed sums checked; {faulty} samples with a fault")?;
+    for line in &split.faults {
+        writeln!(output, "            {line}")?;
+    }
+    Ok(())
+}
+
+fn twins(what: &str, twins: &[Twin], output: &mut dyn Write) -> Result<()> {
+    writeln!(output, "  {} samples {what}", twins.len())?;
+    for Twin { first, second, same_label } in twins.iter().take(10) {
+        let labels = if *same_label { "same label" } else { "other label" };
+        writeln!(output, "            {first} = {second} ({labels})")?;
+    }
+    Ok(())
+}
+
+/// The recipes that would mirror a set whose classes have sides.
+fn flips(set: &dyn Dataset, output: &mut dyn Write) -> Result<()> {
+    let card = set.card();
+    let Mirror::Swaps(pairs) = card.mirror else {
+        writeln!(output, "  flips     keep every label")?;
+        return Ok(());
+    };
+    writeln!(
+        output,
+        "  flips     swap {} pairs of classes: flip = false, or swap-labels = true",
+        pairs.len()
+    )?;
+    for file in RECIPES {
+        let data: Protocol = shelf::recipe(file.id, None)?.data;
+        if data.flip && !data.swap_labels {
+            writeln!(output, "            recipe {} flips and is refused on this set", file.id)?;
+        }
+    }
+    Ok(())
+}
+
+fn packed(set: &Set, to: &Path, output: &mut dyn Write) -> Result<()> {
+    let opened = set.open()?;
+    let done =
+        convert::convert(opened.as_ref(), to, &|_, _, _| ()).map_err(|source| fault(&set.id, source))?;
+    for split in done {
+        let made = if split.kept { "kept" } else { "written" };
+        writeln!(
+            output,
+            "{} {made}: {} samples, {} bytes, manifest hash {}",
+            split.path.display(),
+            split.samples,
+            split.bytes,
+            split.hash
+        )?;
+    }
+    Ok(())
+}
+
+fn help(entry: &DatasetEntry, output: &mut dyn Write) -> Result<()> {
+    let card = entry.card;
+    let [train, test] = card.counts;
+    let [channels, height, width] = card.shape;
+    writeln!(output, "{}: {}", card.id, card.title)?;
+    writeln!(output, "  {train} + {test} images of {channels}x{height}x{width}, {} classes", card.classes)?;
+    writeln!(output, "  from: {}; licence: {}", card.source, card.licence)?;
+    if card.needs_data_dir {
+        // Without a folder a set says which files it needs.
+        if let Err(error) = (entry.open)(None) {
+            writeln!(output, "  {error}")?;
+        }
+    } else {
+        writeln!(output, "  needs no file")?;
+    }
+    if let Some(reason) = card.stand_in {
+        writeln!(output, "  stand-in: {reason}")?;
+    }
+    Ok(())
+}
