@@ -1,6 +1,8 @@
 //! What a data set says of itself, and what it hands out.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use crate::DataError;
 
 /// One of the two parts that a data set comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +58,43 @@ pub struct Card {
     /// Manifest of the files that the project was checked with. Another value means other pictures or another order, such
     /// as MNIST under the file names that it shares with Fashion-MNIST.
     pub known_manifest: Option<&'static str>,
+    /// What a left-right mirror does to the classes.
+    pub mirror: Mirror,
+    /// Why the set is not the one whose shape it has, and how it was made; `None` for the set itself. An accuracy on a
+    /// stand-in is marked as such wherever it is shown and compared with no published value.
+    pub stand_in: Option<&'static str>,
+}
+
+/// What a left-right mirror does to the classes of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirror {
+    /// A mirrored image keeps its label.
+    Harmless,
+    /// Pairs of classes that a mirror swaps, such as waves of the left and of the right hand; the others keep their label.
+    Swaps(&'static [[u32; 2]]),
+}
+
+impl Mirror {
+    /// The label of a mirrored image.
+    #[must_use]
+    pub fn label(self, label: u32) -> u32 {
+        let Self::Swaps(pairs) = self else { return label };
+        let partner = pairs.iter().find_map(|&[left, right]| match label {
+            label if label == left => Some(right),
+            label if label == right => Some(left),
+            _ => None,
+        });
+        partner.unwrap_or(label)
+    }
+}
+
+/// Pictures as their files have them: JPEG, or PNG.
+pub trait Encoded: Send + Sync {
+    /// The bytes of a picture's file.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is not what was packed.
+    fn bytes(&self, split: Split, index: usize) -> Result<Cow<'_, [u8]>, DataError>;
 }
 
 impl Card {
@@ -82,7 +121,7 @@ pub trait Dataset: Send + Sync {
         self.len(split) == 0
     }
 
-    /// One image, `[C, H, W]`, as the file has it.
+    /// One image, `[C, H, W]`, as the file has it; empty where the set's images are [`Dataset::encoded`].
     fn image(&self, split: Split, index: usize) -> &[u8];
 
     /// One label, in `0..classes`.
@@ -90,8 +129,28 @@ pub trait Dataset: Send + Sync {
 
     /// SHA-256 in hex over everything that training can see of the set: shape, counts, labels and pixels, in order.
     ///
-    /// It does not depend on how the files are packed, so a set unpacked and a set in gzip files have one manifest.
+    /// It does not depend on how the files are packed, so a set unpacked and a set in gzip files have one manifest. Of
+    /// encoded pictures it covers names, labels and lengths in place of pixels: 150 GB are not read before a run. Their
+    /// contents are summed where the set is packed, and by `harness data verify`.
     fn manifest(&self) -> &str;
+
+    /// The pictures of a set that holds no planes.
+    fn encoded(&self) -> Option<&dyn Encoded> {
+        None
+    }
+
+    /// Checks a sample against the sums that were packed with it; `false` where none were.
+    ///
+    /// # Errors
+    /// When the sample is not what was packed.
+    fn check_sums(&self, _split: Split, _index: usize) -> Result<bool, DataError> {
+        Ok(false)
+    }
+
+    /// What a message calls a sample: its file, or its place.
+    fn name(&self, split: Split, index: usize) -> String {
+        format!("{}/{split}/{index}", self.card().id)
+    }
 }
 
 impl fmt::Debug for dyn Dataset {

@@ -1,10 +1,10 @@
 //! A data set held whole in memory.
 
-use std::{fmt::Write as _, sync::OnceLock};
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Card, DataError, Dataset, Split};
+use crate::{Card, DataError, Dataset, Split, format::shard::hex};
 
 /// The samples of one split.
 #[derive(Default)]
@@ -49,11 +49,7 @@ impl Contents {
             digest.update(&split.labels);
             digest.update(&split.pixels);
         }
-        digest.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&digest.finalize())
     }
 }
 
@@ -84,14 +80,11 @@ impl Dataset for Contents {
 pub(crate) fn check_count(
     card: &Card,
     split: Split,
+    expected: usize,
     file: &str,
     what: &'static str,
     found: usize,
 ) -> Result<(), DataError> {
-    let expected = match split {
-        Split::Train => card.counts[0],
-        Split::Test => card.counts[1],
-    };
     if found == expected {
         return Ok(());
     }

@@ -131,6 +131,87 @@ pub enum DataError {
         /// Its place in the file, from 0.
         sample: usize,
     },
+    /// Bytes that break a rule of their format.
+    #[error("{file}: {format} at byte {offset}: {rule}, found {found}")]
+    Malformed {
+        /// The file, and the entry in it.
+        file: String,
+        /// The format.
+        format: &'static str,
+        /// Where in the file, from 0.
+        offset: u64,
+        /// The rule; one text a rule, so that rules can be counted.
+        rule: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// A file of a version that is not read here.
+    #[error("{file} is {found}; {way_out}")]
+    NotRead {
+        /// The file.
+        file: String,
+        /// What it is.
+        found: &'static str,
+        /// What to do.
+        way_out: &'static str,
+    },
+    /// A picture that its decoder refuses.
+    #[error("{file}: the {format} decoder says: {message}")]
+    Picture {
+        /// The file, and the entry in it.
+        file: String,
+        /// JPEG or PNG.
+        format: &'static str,
+        /// The decoder's words.
+        message: String,
+    },
+    /// A sum that a packed file states is not that of its bytes.
+    #[error("{file}: {what} must have the sum {expected}, found {found}: the file is damaged; convert again")]
+    Sum {
+        /// The file.
+        file: String,
+        /// Which part.
+        what: String,
+        /// The sum stated.
+        expected: String,
+        /// The sum of the bytes.
+        found: String,
+    },
+    /// A file can't be written.
+    #[error("cannot write {file}: {source}")]
+    Write {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A cache that another process is writing.
+    #[error("{file} is being written by another process; wait for it or end it")]
+    Busy {
+        /// The file.
+        file: String,
+    },
+    /// A protocol that a data set can't be read by.
+    #[error("protocol {protocol} can't read {dataset}: {reason}")]
+    Unfit {
+        /// Id of the protocol.
+        protocol: String,
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A mirror on a set whose classes have sides.
+    #[error(
+        "a left-right flip of {dataset} makes another class of {example}: set flip = false, or swap-labels = true to \
+         change the label with the image"
+    )]
+    Mirror {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Two classes that a mirror swaps.
+        example: String,
+    },
     /// A limit asks for nothing or for more than there is.
     #[error("{setting} must be in 1..={available} for data set {dataset}, got {found}")]
     Limit {
@@ -179,6 +260,28 @@ pub enum DataError {
         /// The batch size.
         found: usize,
     },
+    /// An event file breaks a rule of its format.
+    #[error("{file}: at byte {offset}: {rule}, found {found}")]
+    EventFormat {
+        /// The file, and the member where it is an archive.
+        file: String,
+        /// Where the offending value begins.
+        offset: usize,
+        /// The rule, one text for each rule.
+        rule: &'static str,
+        /// The value found.
+        found: String,
+    },
+    /// A choice about event sets or generated sets is out of its range.
+    #[error("{setting}: {rule}, got {found}")]
+    EventChoice {
+        /// What was set.
+        setting: String,
+        /// The rule.
+        rule: &'static str,
+        /// The value.
+        found: String,
+    },
     /// The prefetch thread could not start.
     #[error("cannot start the prefetch thread: {source}")]
     Spawn {
@@ -196,6 +299,51 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Which rule was broken, without file, place or value, so that the rules that a test reached can be counted.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        match self {
+            Self::Malformed { format, rule, .. } => format!("{format}: {rule}"),
+            Self::Length { .. } => "length as promised".to_owned(),
+            Self::Magic { kind, .. } => format!("magic of {kind}"),
+            Self::Header { kind, .. } => format!("whole header of {kind}"),
+            Self::Label { .. } => "label below classes".to_owned(),
+            Self::Gzip { .. } => "whole gzip".to_owned(),
+            Self::Picture { format, message, .. } => {
+                // Numbers are values, not rules.
+                let words: String =
+                    message.chars().filter(|letter| !letter.is_ascii_digit()).take(60).collect();
+                format!("{format}: {words}")
+            }
+            Self::Sum { .. } => "sum of bytes".to_owned(),
+            Self::NotRead { found, .. } => (*found).to_owned(),
+            Self::EventFormat { rule, .. } | Self::EventChoice { rule, .. } => (*rule).to_owned(),
+            other => {
+                let text = other.to_string();
+                text.split([':', ',']).next_back().unwrap_or_default().trim().to_owned()
+            }
+        }
+    }
+
+    /// An event file that breaks `rule`.
+    pub(crate) fn event_format(
+        file: &str,
+        offset: usize,
+        rule: &'static str,
+        found: impl std::fmt::Display,
+    ) -> Self {
+        Self::EventFormat { file: file.to_owned(), offset, rule, found: found.to_string() }
+    }
+
+    /// A choice that breaks `rule`.
+    pub(crate) fn event_choice(
+        setting: impl Into<String>,
+        rule: &'static str,
+        found: impl std::fmt::Display,
+    ) -> Self {
+        Self::EventChoice { setting: setting.into(), rule, found: found.to_string() }
+    }
+
     /// Whether memory ran out, and nothing is wrong with the data.
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {

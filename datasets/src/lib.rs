@@ -1,21 +1,34 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
-mod augment;
+pub mod augment;
 mod card;
+pub mod check;
 mod contents;
+pub mod convert;
+mod encoded;
 mod error;
+pub mod events;
 pub mod format;
 mod loader;
+mod map;
+pub mod pipeline;
 mod prefetch;
 mod protocol;
 mod sets;
+pub mod simulate;
+mod stand_in;
 mod subset;
+pub mod synth;
 mod table;
+pub mod temporal;
+mod transform;
 
-pub use card::{Card, Dataset, Split};
+pub use card::{Card, Dataset, Encoded, Mirror, Split};
+pub use encoded::{Extent, Pictures};
 pub use error::DataError;
-pub use loader::{Batch, Loader};
+pub use loader::{Batch, Loader, Throughput};
+pub use pipeline::Pipeline;
 pub use prefetch::Batches;
-pub use protocol::Protocol;
-pub use table::{DATASETS, DatasetEntry, Opened, find};
+pub use protocol::{Named, Protocol};
+pub use table::{DATASETS, DatasetEntry, Opened, find, open_part};

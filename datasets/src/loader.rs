@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use keys::Key;
+use rayon::prelude::*;
 
 use crate::{
     Batches, DataError, Dataset, Protocol, Split,
-    augment::{Placement, Scale},
+    augment::{Placement, Scale, mix::Mixed},
+    pipeline::Pipeline,
+    prefetch::Work,
+    protocol::Named,
     subset::balanced_prefix,
+    transform::{Scratch, Source as Image},
 };
 
 /// Samples side by side.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// Images, `[B, C, H, W]`.
     pub pixels: Vec<f32>,
@@ -19,14 +24,16 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Places of the samples in their split's files, `[B]`.
     pub indices: Vec<u32>,
+    /// How pixels and labels were mixed, where the protocol mixes: the targets are [`Mixed::targets`].
+    pub mixed: Option<Mixed>,
 }
 
 /// What makes batches of one split under one protocol.
 ///
 /// Every number depends on the key, the epoch and the sample alone: the order of an epoch comes from
-/// `key.fork("order").index(epoch)`, the mirror and crop of a sample from
-/// `key.fork("augment").index(epoch).index(sample)`. Neither the batch size nor any thread has a say in it. The test
-/// split comes in file order and is not augmented.
+/// `key.fork("order").index(epoch)`, what is drawn for a sample from `key.fork("augment").index(epoch).index(sample)`.
+/// Neither the batch size nor any thread has a say in it. Mixing alone is a batch's, from
+/// `key.fork("mix").index(epoch).index(batch)`. The test split comes in file order and is not augmented.
 #[derive(Clone)]
 pub struct Loader {
     source: Arc<Source>,
@@ -39,19 +46,20 @@ struct Source {
     dataset: Arc<dyn Dataset>,
     split: Split,
     protocol: Protocol,
+    shape: [usize; 3],
     key: Key,
     scale: Scale,
     /// The samples in use, in file order.
     samples: Vec<u32>,
+    work: Arc<Work>,
 }
 
 impl Loader {
     /// A loader of one split; `drop_last` leaves a last batch out that is not full.
     ///
     /// # Errors
-    /// When the protocol's shift or limit is out of range for the data set, or the batch size is 0 or larger than
-    /// the number of samples in use. A larger one would yield no batch at all with `drop_last`, and a smaller batch
-    /// than was asked for without.
+    /// When the protocol does not fit the data set, or the batch size is 0 or larger than the number of samples in use. A
+    /// larger one would yield no batch at all with `drop_last`, and a smaller batch than was asked for without.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         split: Split,
@@ -60,7 +68,13 @@ impl Loader {
         key: Key,
         drop_last: bool,
     ) -> Result<Self, DataError> {
-        protocol.check(dataset.card())?;
+        let card = dataset.card();
+        protocol.check(card)?;
+        if dataset.encoded().is_some() && protocol.named.is_none() {
+            let reason =
+                "photographs have every size, and only a named protocol says what is seen of them".to_owned();
+            return Err(DataError::Unfit { protocol: protocol.id(), dataset: card.id, reason });
+        }
         let limit = match split {
             Split::Train => protocol.train_limit,
             Split::Test => protocol.test_limit,
@@ -70,8 +84,14 @@ impl Loader {
             let available = samples.len();
             return Err(DataError::BatchSize { split: split.name(), available, found: batch_size });
         }
-        let scale = Scale::new(dataset.card(), protocol.normalise);
-        let source = Arc::new(Source { dataset, split, protocol, key, scale, samples });
+        let statistics = match &protocol.named {
+            Some(Named(pipeline)) => Some((&pipeline.statistics.mean[..], &pipeline.statistics.std[..])),
+            None => protocol.normalise.then_some((card.mean, card.std)),
+        };
+        let scale = Scale::new(card.shape[0], statistics);
+        let shape = protocol.shape(card, split);
+        let work = Arc::default();
+        let source = Arc::new(Source { dataset, split, protocol, shape, key, scale, samples, work });
         Ok(Self { source, batch_size, drop_last })
     }
 
@@ -94,8 +114,26 @@ impl Loader {
     /// Shape of a full batch, `[B, C, H, W]`.
     #[must_use]
     pub fn shape(&self) -> [usize; 4] {
-        let [channels, height, width] = self.source.dataset.card().shape;
+        let [channels, height, width] = self.source.shape;
         [self.batch_size, channels, height, width]
+    }
+
+    /// Images made so far by all epochs of this loader and its clones, and the seconds that making them took: what the
+    /// loader can do, however long anyone waited for it or it for anyone.
+    #[must_use]
+    pub fn throughput(&self) -> Throughput {
+        self.source.work.read()
+    }
+
+    /// One batch of an epoch, made on the calling thread and its pool: the same bytes as in [`Loader::epoch`].
+    ///
+    /// # Errors
+    /// When a sample can't be read; the message names its file.
+    pub fn batch(&self, epoch: u64, batch: usize) -> Result<Batch, DataError> {
+        let order = self.source.order(epoch);
+        let start = (batch * self.batch_size).min(order.len());
+        let end = order.len().min(start + self.batch_size);
+        self.source.batch(epoch, batch, &order[start..end])
     }
 
     /// The batches of one epoch, made ahead by one background thread. Dropping the iterator ends the thread.
@@ -104,12 +142,30 @@ impl Loader {
         let source = Arc::clone(&self.source);
         let (batches, batch_size) = (self.batches(), self.batch_size);
         let order = source.order(epoch);
+        let work = Arc::clone(&source.work);
         let make = move |batch: usize| {
             let start = batch * batch_size;
             let end = order.len().min(start + batch_size);
-            source.batch(epoch, &order[start..end])
+            source.batch(epoch, batch, &order[start..end])
         };
-        Batches::start(epoch, batches, make)
+        Batches::start(epoch, batches, work, make)
+    }
+}
+
+/// What a loader has done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Throughput {
+    /// Images.
+    pub images: u64,
+    /// Seconds of making them.
+    pub seconds: f64,
+}
+
+impl Throughput {
+    /// Images a second.
+    #[must_use]
+    pub fn images_per_second(&self) -> f64 {
+        if self.seconds > 0.0 { self.images as f64 / self.seconds } else { 0.0 }
     }
 }
 
@@ -123,19 +179,76 @@ impl Source {
         order
     }
 
-    fn batch(&self, epoch: u64, indices: &[u32]) -> Batch {
-        let card = self.dataset.card();
+    fn batch(&self, epoch: u64, batch: usize, indices: &[u32]) -> Result<Batch, DataError> {
         let augment = self.key.fork("augment").index(epoch);
-        let mut pixels = vec![0.0; indices.len() * card.pixels()];
-        for (target, &index) in pixels.chunks_exact_mut(card.pixels()).zip(indices) {
-            let placement = match self.split {
-                Split::Train => Placement::draw(&self.protocol, augment.index(u64::from(index))),
-                Split::Test => Placement::AS_IS,
-            };
-            let image = self.dataset.image(self.split, index as usize);
-            self.scale.write(image, card.shape, placement, target);
+        let size: usize = self.shape.iter().product();
+        let mut pixels = vec![0.0; indices.len() * size];
+        let mut labels: Vec<u32> =
+            indices.iter().map(|&index| self.dataset.label(self.split, index as usize)).collect();
+        let mirror = |label: &mut u32, mirrored: bool| {
+            if mirrored && self.protocol.swap_labels {
+                *label = self.dataset.card().mirror.label(*label);
+            }
+        };
+        match self.protocol.named {
+            Some(Named(pipeline)) if self.dataset.encoded().is_some() || !pipeline.is_placement() => {
+                let jobs = pixels.par_chunks_exact_mut(size).zip(labels.par_iter_mut().zip(indices));
+                jobs.try_for_each_init(Scratch::default, |scratch, (target, (label, &index))| {
+                    let mirrored = self.pipeline(pipeline, index, augment, scratch, target)?;
+                    mirror(label, mirrored);
+                    Ok::<_, DataError>(())
+                })?;
+            }
+            _ => {
+                for (target, (label, index)) in
+                    pixels.chunks_exact_mut(size).zip(labels.iter_mut().zip(indices))
+                {
+                    let placement = match self.split {
+                        Split::Train => {
+                            let choices = (self.protocol.flip, self.protocol.shift);
+                            Placement::draw(choices, augment.index(u64::from(*index)))
+                        }
+                        Split::Test => Placement::AS_IS,
+                    };
+                    let image = self.dataset.image(self.split, *index as usize);
+                    self.scale.write(image, self.shape, placement, target);
+                    mirror(label, placement.mirrored);
+                }
+            }
         }
-        let labels = indices.iter().map(|&index| self.dataset.label(self.split, index as usize)).collect();
-        Batch { pixels, labels, indices: indices.to_vec() }
+        let mix = self.protocol.named.and_then(|Named(pipeline)| pipeline.mix.as_ref());
+        let mixed = match (self.split, mix) {
+            (Split::Train, Some(mix)) => {
+                let key = self.key.fork("mix").index(epoch).index(batch as u64);
+                mix.apply(&mut pixels, &labels, self.shape, epoch, key)
+            }
+            _ => None,
+        };
+        Ok(Batch { pixels, labels, indices: indices.to_vec(), mixed })
+    }
+
+    fn pipeline(
+        &self,
+        pipeline: &Pipeline,
+        index: u32,
+        augment: Key,
+        scratch: &mut Scratch,
+        target: &mut [f32],
+    ) -> Result<bool, DataError> {
+        let place = index as usize;
+        let name = || self.dataset.name(self.split, place);
+        let key = augment.index(u64::from(index));
+        let with = (&self.scale, scratch);
+        match self.dataset.encoded() {
+            Some(pictures) => {
+                let bytes = pictures.bytes(self.split, place)?;
+                pipeline.write(&name, Image::Encoded(&bytes), self.split, key, with, target)
+            }
+            None => {
+                let planes = self.dataset.image(self.split, place);
+                let source = Image::Planes(planes, self.dataset.card().shape);
+                pipeline.write(&name, source, self.split, key, with, target)
+            }
+        }
     }
 }

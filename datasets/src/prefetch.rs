@@ -1,15 +1,42 @@
 //! Batches made ahead by one thread behind a bounded channel.
 
 use std::{
-    sync::mpsc::{Receiver, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, sync_channel},
+    },
     thread::{Builder, JoinHandle},
+    time::Instant,
 };
 
-use crate::{Batch, DataError};
+use crate::{Batch, DataError, Throughput};
 
 /// Batches that wait in the channel. Two hide the making of one batch behind the training on another; more would only
 /// hold memory that a method's peak is then blamed for.
 const DEPTH: usize = 2;
+
+/// Images made and the time that they took, counted by the threads that make them.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    images: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Work {
+    pub(crate) fn read(&self) -> Throughput {
+        let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
+        Throughput { images: self.images.load(Ordering::Relaxed), seconds: nanoseconds as f64 * 1e-9 }
+    }
+
+    fn timed(&self, make: impl FnOnce() -> Result<Batch, DataError>) -> Result<Batch, DataError> {
+        let began = Instant::now();
+        let batch = make()?;
+        self.images.fetch_add(batch.indices.len() as u64, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        Ok(batch)
+    }
+}
 
 /// The batches of one epoch, in order.
 ///
@@ -18,24 +45,31 @@ const DEPTH: usize = 2;
 pub struct Batches {
     epoch: u64,
     left: usize,
-    receiver: Option<Receiver<Batch>>,
+    receiver: Option<Receiver<Result<Batch, DataError>>>,
     worker: Option<JoinHandle<()>>,
     failure: Option<DataError>,
 }
 
 impl Batches {
-    /// Starts the thread that calls `make(0)`, `make(1)` up to `batches`.
-    pub(crate) fn start(epoch: u64, batches: usize, make: impl Fn(usize) -> Batch + Send + 'static) -> Self {
+    /// Starts the thread that calls `make(0)`, `make(1)` up to `batches`, or up to the first error.
+    pub(crate) fn start(
+        epoch: u64,
+        batches: usize,
+        work: Arc<Work>,
+        make: impl Fn(usize) -> Result<Batch, DataError> + Send + 'static,
+    ) -> Self {
         let (sender, receiver) = sync_channel(DEPTH);
-        let work = move || {
+        let run = move || {
             for batch in 0..batches {
+                let made = work.timed(|| make(batch));
+                let failed = made.is_err();
                 // The other end is gone when the iterator was dropped.
-                if sender.send(make(batch)).is_err() {
+                if sender.send(made).is_err() || failed {
                     return;
                 }
             }
         };
-        let (worker, failure) = match Builder::new().name("prefetch".to_owned()).spawn(work) {
+        let (worker, failure) = match Builder::new().name("prefetch".to_owned()).spawn(run) {
             Ok(worker) => (Some(worker), None),
             Err(source) => (None, Some(DataError::Spawn { source })),
         };
@@ -63,9 +97,17 @@ impl Iterator for Batches {
         if self.left == 0 {
             return None;
         }
-        if let Some(batch) = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok()) {
-            self.left -= 1;
-            return Some(Ok(batch));
+        match self.receiver.as_ref().and_then(|receiver| receiver.recv().ok()) {
+            Some(Ok(batch)) => {
+                self.left -= 1;
+                return Some(Ok(batch));
+            }
+            Some(Err(error)) => {
+                self.left = 0;
+                self.stop();
+                return Some(Err(error));
+            }
+            None => {}
         }
         let left = std::mem::take(&mut self.left);
         self.stop();
@@ -87,20 +129,17 @@ impl Drop for Batches {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
-    fn numbered(batch: usize) -> Batch {
-        Batch { pixels: Vec::new(), labels: vec![batch as u32], indices: Vec::new() }
+    fn numbered(batch: usize) -> Result<Batch, DataError> {
+        Ok(Batch { labels: vec![batch as u32], ..Batch::default() })
     }
 
     #[test]
     fn batches_come_in_order_and_end() {
-        let mut batches = Batches::start(0, 10, numbered);
+        let mut batches = Batches::start(0, 10, Arc::default(), numbered);
         for expected in 0..10 {
             assert_eq!(batches.next().unwrap().unwrap().labels, [expected]);
         }
@@ -113,7 +152,7 @@ mod tests {
         for taken in 0..4 {
             let made = Arc::new(AtomicUsize::new(0));
             let witness = Arc::clone(&made);
-            let mut batches = Batches::start(0, 1_000_000, move |batch| {
+            let mut batches = Batches::start(0, 1_000_000, Arc::default(), move |batch| {
                 witness.fetch_add(1, Ordering::SeqCst);
                 numbered(batch)
             });
@@ -128,8 +167,19 @@ mod tests {
     }
 
     #[test]
+    fn an_error_of_the_work_comes_as_it_is_then_the_end() {
+        let mut batches = Batches::start(0, 5, Arc::default(), |batch| match batch {
+            2 => Err(DataError::Busy { file: "a.shard".to_owned() }),
+            _ => numbered(batch),
+        });
+        assert_eq!(batches.by_ref().take(2).filter(Result::is_ok).count(), 2);
+        assert!(batches.next().unwrap().unwrap_err().to_string().starts_with("a.shard"));
+        assert!(batches.next().is_none());
+    }
+
+    #[test]
     fn a_thread_that_dies_is_one_error_then_the_end() {
-        let mut batches = Batches::start(4, 5, |batch| {
+        let mut batches = Batches::start(4, 5, Arc::default(), |batch| {
             assert!(batch < 2, "the panic that this test expects");
             numbered(batch)
         });

@@ -10,27 +10,39 @@ pub(crate) fn balanced_prefix(
     split: Split,
     limit: Option<usize>,
 ) -> Result<Vec<u32>, DataError> {
-    let available = dataset.len(split);
-    let all = 0..available as u32;
-    let Some(limit) = limit else { return Ok(all.collect()) };
-
+    let labels = (0..dataset.len(split)).map(|index| dataset.label(split, index));
     let card = dataset.card();
-    let (dataset_id, setting) = (card.id, setting(split));
+    balanced(labels, card.classes, card.id, split, limit)
+}
+
+/// [`balanced_prefix`] of any set, by the labels of its split; each must be below `classes`.
+pub(crate) fn balanced(
+    labels: impl ExactSizeIterator<Item = u32>,
+    classes: usize,
+    dataset_id: &'static str,
+    split: Split,
+    limit: Option<usize>,
+) -> Result<Vec<u32>, DataError> {
+    let available = labels.len();
+    let Some(limit) = limit else { return Ok((0..available as u32).collect()) };
+
+    let setting = setting(split);
     if !(1..=available).contains(&limit) {
         return Err(DataError::Limit { dataset: dataset_id, setting, available, found: limit });
     }
-    let (share, rest) = (limit / card.classes, limit % card.classes);
-    let wanted: Vec<usize> = (0..card.classes).map(|class| share + usize::from(class < rest)).collect();
-    let mut taken = vec![0; card.classes];
-    let chosen = all
-        .filter(|&index| {
-            let class = dataset.label(split, index as usize) as usize;
+    let (share, rest) = (limit / classes, limit % classes);
+    let wanted: Vec<usize> = (0..classes).map(|class| share + usize::from(class < rest)).collect();
+    let mut taken = vec![0; classes];
+    let chosen = (0..)
+        .zip(labels)
+        .filter_map(|(index, class)| {
+            let class = class as usize;
             let take = taken[class] < wanted[class];
             taken[class] += usize::from(take);
-            take
+            take.then_some(index)
         })
         .collect();
-    match (0..card.classes).find(|&class| taken[class] < wanted[class]) {
+    match (0..classes).find(|&class| taken[class] < wanted[class]) {
         None => Ok(chosen),
         Some(class) => Err(DataError::ClassTooSmall {
             dataset: dataset_id,

@@ -4,12 +4,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use datasets::{Batch, Card, DataError, Dataset, Loader, Protocol, Split, find};
+use datasets::{Batch, Card, DataError, Dataset, Loader, Mirror, Protocol, Split, find};
 use keys::Key;
 use sha2::{Digest, Sha256};
 
-const AUGMENTED: Protocol =
-    Protocol { normalise: true, flip: true, shift: 2, train_limit: Some(200), test_limit: Some(100) };
+const AUGMENTED: Protocol = Protocol {
+    normalise: true,
+    flip: true,
+    shift: 2,
+    train_limit: Some(200),
+    test_limit: Some(100),
+    ..Protocol::PLAIN
+};
 const PLAIN: Protocol = Protocol { normalise: false, flip: false, shift: 0, ..AUGMENTED };
 
 fn mini() -> Arc<dyn Dataset> {
@@ -145,7 +151,7 @@ fn settings_out_of_range_are_refused_with_rule_and_value() {
 /// Ten pictures of class 0 and two of class 1.
 struct Lopsided;
 
-static LOPSIDED: Card = Card {
+const LOPSIDED_CARD: Card = Card {
     id: "lopsided",
     title: "",
     classes: 2,
@@ -158,7 +164,11 @@ static LOPSIDED: Card = Card {
     std: &[1.0],
     class_names: &["", ""],
     known_manifest: None,
+    mirror: Mirror::Harmless,
+    stand_in: None,
 };
+
+static LOPSIDED: Card = LOPSIDED_CARD;
 
 impl Dataset for Lopsided {
     fn card(&self) -> &Card {
@@ -176,6 +186,65 @@ impl Dataset for Lopsided {
     fn manifest(&self) -> &str {
         ""
     }
+}
+
+/// Two classes that a mirror swaps.
+struct Sided;
+
+static SIDED: Card = Card {
+    id: "sided",
+    counts: [4, 4],
+    classes: 3,
+    shape: [1, 1, 2],
+    mean: &[0.0],
+    std: &[1.0],
+    class_names: &["clap", "right wave", "left wave"],
+    mirror: Mirror::Swaps(&[[1, 2]]),
+    ..LOPSIDED_CARD
+};
+
+impl Dataset for Sided {
+    fn card(&self) -> &Card {
+        &SIDED
+    }
+    fn len(&self, _: Split) -> usize {
+        4
+    }
+    fn image(&self, _: Split, _: usize) -> &[u8] {
+        &[0, 255]
+    }
+    fn label(&self, _: Split, index: usize) -> u32 {
+        [0, 1, 2, 1][index]
+    }
+    fn manifest(&self) -> &str {
+        ""
+    }
+}
+
+#[test]
+fn a_mirror_on_classes_with_sides_is_refused_or_swaps_the_label() {
+    let flip = Protocol { flip: true, ..Protocol::PLAIN };
+    let loader = |protocol| Loader::new(Arc::new(Sided), Split::Train, protocol, 4, Key::new(0), false);
+    assert_eq!(
+        loader(flip).err().unwrap().to_string(),
+        "a left-right flip of sided makes another class of class 1 (right wave) and class 2 (left wave): set flip = false, \
+         or swap-labels = true to change the label with the image"
+    );
+    let aware = loader(Protocol { swap_labels: true, ..flip }).unwrap();
+    let (mut kept, mut swapped) = (0, 0);
+    for epoch in 0..20 {
+        for batch in aware.epoch(epoch).map(Result::unwrap) {
+            for ((&label, &index), image) in
+                batch.labels.iter().zip(&batch.indices).zip(batch.pixels.chunks(2))
+            {
+                let own = Sided.label(Split::Train, index as usize);
+                let mirrored = image == [1.0, 0.0];
+                assert_eq!(label, if mirrored { [0, 2, 1][own as usize] } else { own });
+                *if mirrored { &mut swapped } else { &mut kept } += 1;
+            }
+        }
+    }
+    assert!(kept > 20 && swapped > 20);
 }
 
 #[test]

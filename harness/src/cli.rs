@@ -98,6 +98,12 @@ enum Verb {
         #[command(flatten)]
         request: verb::regress::Request,
     },
+    /// Verify, show, pack and explain data sets.
+    #[command(disable_help_subcommand = true)]
+    Data {
+        #[command(subcommand)]
+        asked: verb::data::Data,
+    },
     /// Run one trial: assignment on standard input, events on standard output, one JSON object a line.
     #[command(hide = true)]
     Trial,
@@ -296,6 +302,7 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
         }
         Some(Verb::Probe { cases, each }) => verb::probe::probe(&cases, each, output),
         Some(Verb::Regress { request }) => verb::regress::regress(&request, output),
+        Some(Verb::Data { asked }) => verb::data::data(&asked, output),
         Some(Verb::Trial) => Ok(trial::run(std::io::stdin().lock(), output)),
     }
 }

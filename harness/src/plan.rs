@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use datasets::{Dataset, Loader, Split};
+use datasets::{Card, Dataset, Loader, Named, Protocol, Split};
 use engine::method::{Method, Unsupported};
 
 use crate::configuration::Configuration;
@@ -113,6 +113,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
     };
     let data = limited(&recipe, entry.card, selection.limit);
     data.check(entry.card).map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
+    let shape = image_shape(&data, entry.card, &format!("case {}, recipe {recipe_id}", case.id))?;
     let mut drafts = Vec::new();
     let own = [case.steps];
     for &requested in if selection.steps.is_empty() { own.as_slice() } else { &selection.steps } {
@@ -126,7 +127,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 dataset: case.dataset.clone(),
                 dataset_manifest: String::new(),
                 model: case.model.clone(),
-                network: recipe.model.spec(entry.card.shape, entry.card.classes, requested),
+                network: recipe.model.spec(shape, entry.card.classes, requested),
                 rebuilt_norms: recipe.model.rebuilt_norms,
                 method: method.to_owned(),
                 settings: case.settings.get(method).cloned().unwrap_or_default(),
@@ -151,11 +152,27 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
 }
 
 /// The recipe's protocol with `--limit`: so many training samples, and as large a share of the test set.
-fn limited(recipe: &Recipe, card: &datasets::Card, limit: Option<usize>) -> datasets::Protocol {
+fn limited(recipe: &Recipe, card: &Card, limit: Option<usize>) -> Protocol {
     let Some(train) = limit else { return recipe.data };
     let [all_train, all_test] = card.counts;
     let test = (all_test * train).div_ceil(all_train).min(all_test);
-    datasets::Protocol { train_limit: Some(train), test_limit: Some(test), ..recipe.data }
+    Protocol { train_limit: Some(train), test_limit: Some(test), ..recipe.data }
+}
+
+/// Shape of the images `[C, H, W]` that a protocol makes of a set, where a trial can use them.
+fn image_shape(data: &Protocol, card: &Card, place: &str) -> Result<[usize; 3]> {
+    let place = || format!("{place}: data.protocol");
+    if data.named.is_some_and(|Named(pipeline)| pipeline.mix.is_some()) {
+        let rule = "one without mixup and cutmix: the losses here read one class a sample, not mixed targets";
+        return Err(Error::value(place(), rule, data.id()));
+    }
+    let (shape, judged) = (data.shape(card, Split::Train), data.shape(card, Split::Test));
+    if shape != judged {
+        let rule = "one that trains and judges at one size: a network here is built for one";
+        let found = format!("{} with {shape:?} and {judged:?}", data.id());
+        return Err(Error::value(place(), rule, found));
+    }
+    Ok(shape)
 }
 
 fn open(
@@ -250,5 +267,39 @@ impl Draft {
             unsupported,
             configuration,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datasets::Pipeline;
+
+    use super::*;
+
+    fn shape(pipeline: &str, set: &str) -> Result<[usize; 3]> {
+        let data = Protocol::of(Pipeline::find(pipeline).unwrap());
+        image_shape(&data, datasets::find(set).unwrap().card, "case a")
+    }
+
+    #[test]
+    fn a_protocol_decides_the_shape_of_the_images() {
+        assert_eq!(shape("imagenet/small-64", "imagenet").unwrap(), [3, 64, 64]);
+        assert_eq!(shape("cifar10/ottt", "cifar10").unwrap(), [3, 32, 32]);
+        let card = datasets::find("fashion-mnist-mini").unwrap().card;
+        assert_eq!(image_shape(&Protocol::PLAIN, card, "case a").unwrap(), [1, 28, 28]);
+    }
+
+    #[test]
+    fn protocols_that_no_trial_can_follow_are_refused() {
+        let refused = |pipeline, set| shape(pipeline, set).unwrap_err().to_string();
+        assert_eq!(
+            refused("cifar10/sdt", "cifar10"),
+            "case a: data.protocol must be one without mixup and cutmix: the losses here read one class a sample, not mixed \
+             targets, got cifar10/sdt@1"
+        );
+        let wide = Pipeline { test_side: 96, ..*Pipeline::find("imagenet/small-64").unwrap() };
+        let data = Protocol::of(Box::leak(Box::new(wide)));
+        let refusal = image_shape(&data, datasets::find("imagenet").unwrap().card, "case a").unwrap_err();
+        assert!(refusal.to_string().ends_with("with [3, 64, 64] and [3, 96, 96]"), "{refusal}");
     }
 }

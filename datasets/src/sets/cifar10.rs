@@ -8,9 +8,13 @@ use std::{
 };
 
 use crate::{
-    Card, DataError, Dataset, DatasetEntry,
+    Card, DataError, Dataset, DatasetEntry, Extent, Mirror,
     contents::{Contents, Samples},
-    format::cifar_bin,
+    encoded::packed,
+    format::{
+        cifar_bin::{self, Version},
+        pickle,
+    },
 };
 
 const TRAIN: [&str; 5] =
@@ -19,6 +23,8 @@ const TEST: [&str; 1] = ["test_batch.bin"];
 const RECORDS: usize = 10_000;
 /// The folder that the authors' archive unpacks to.
 const INNER: &str = "cifar-10-batches-bin";
+/// The folder that the authors' archive of the Python version unpacks to.
+const PYTHON: &str = "cifar-10-batches-py";
 
 static CARD: Card = Card {
     id: "cifar10",
@@ -35,11 +41,17 @@ static CARD: Card = Card {
     class_names: &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
     // The files at hand held every picture, but not in the authors' order.
     known_manifest: None,
+    mirror: Mirror::Harmless,
+    stand_in: None,
 };
 
 pub(crate) const ENTRY: DatasetEntry = DatasetEntry { id: "cifar10", card: &CARD, open };
 
 fn open(folder: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
+    open_extent(folder, Extent::Whole)
+}
+
+pub(crate) fn open_extent(folder: Option<&Path>, extent: Extent) -> Result<Arc<dyn Dataset>, DataError> {
     let folder = folder.ok_or(DataError::NoFolder {
         dataset: CARD.id,
         files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin, directly or in cifar-10-batches-bin/",
@@ -47,24 +59,30 @@ fn open(folder: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
     if !folder.is_dir() {
         return Err(DataError::NotAFolder { dataset: CARD.id, folder: folder.to_owned() });
     }
-    let train = read(folder, &TRAIN)?;
-    let test = read(folder, &TEST)?;
+    if let Some(packed) = packed::open(&CARD, folder, extent)? {
+        return Ok(packed);
+    }
+    let train = read(folder, &TRAIN, extent)?;
+    let test = read(folder, &TEST, extent)?;
     Ok(Arc::new(Contents::new(&CARD, train, test)))
 }
 
-fn read(folder: &Path, names: &[&str]) -> Result<Samples, DataError> {
+fn read(folder: &Path, names: &[&str], extent: Extent) -> Result<Samples, DataError> {
     // All paths first: a missing fifth file is told before 120 MB are read.
     let paths: Vec<PathBuf> = names.iter().map(|name| locate(folder, name)).collect::<Result<_, _>>()?;
     let mut samples = Samples::default();
-    samples.pixels.reserve_exact(names.len() * RECORDS * cifar_bin::PIXELS);
+    if extent == Extent::Whole {
+        samples.pixels.reserve_exact(names.len() * RECORDS * cifar_bin::PIXELS);
+    }
     for path in paths {
         let file = path.display().to_string();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(source) => return Err(DataError::Read { file, source }),
         };
+        let records = Version::Cifar10.records(extent, RECORDS, bytes.len());
         let target = (&mut samples.labels, &mut samples.pixels);
-        cifar_bin::append(&file, &bytes, RECORDS, CARD.classes, target)?;
+        cifar_bin::append(&file, &bytes, Version::Cifar10, records, target)?;
     }
     Ok(samples)
 }
@@ -76,6 +94,12 @@ fn locate(folder: &Path, name: &str) -> Result<PathBuf, DataError> {
     let path = root.join(name);
     if path.exists() {
         return Ok(path);
+    }
+    // The Python version has the same names without the ending, and a folder of its own.
+    for pickled in [folder.join(PYTHON).join("test_batch"), root.join("test_batch")] {
+        if let Ok(bytes) = std::fs::read(&pickled) {
+            pickle::refuse(&pickled.display().to_string(), &bytes)?;
+        }
     }
     Err(DataError::Missing { dataset: CARD.id, file: name.to_owned(), folder: root })
 }

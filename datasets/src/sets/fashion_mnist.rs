@@ -6,8 +6,9 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    Card, DataError, Dataset, DatasetEntry, Split,
+    Card, DataError, Dataset, DatasetEntry, Extent, Mirror, Split,
     contents::{Contents, Samples, check_count, check_labels},
+    encoded::packed,
     format::idx,
 };
 
@@ -43,19 +44,28 @@ static CARD: Card = Card {
     std: STD,
     class_names: CLASS_NAMES,
     known_manifest: Some("00acb9411cca87fd306909aafb03f595b793df674e7af6c48484352ce0e54120"),
+    mirror: Mirror::Harmless,
+    stand_in: None,
 };
 
 pub(crate) const ENTRY: DatasetEntry = DatasetEntry { id: "fashion-mnist", card: &CARD, open };
 
 fn open(folder: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
+    open_extent(folder, Extent::Whole)
+}
+
+pub(crate) fn open_extent(folder: Option<&Path>, extent: Extent) -> Result<Arc<dyn Dataset>, DataError> {
     let folder = folder.ok_or(DataError::NoFolder { dataset: CARD.id, files: FILES })?;
     if !folder.is_dir() {
         return Err(DataError::NotAFolder { dataset: CARD.id, folder: folder.to_owned() });
     }
+    if let Some(packed) = packed::open(&CARD, folder, extent)? {
+        return Ok(packed);
+    }
     let train = [read(folder, "train-images-idx3-ubyte")?, read(folder, "train-labels-idx1-ubyte")?];
     let test = [read(folder, "t10k-images-idx3-ubyte")?, read(folder, "t10k-labels-idx1-ubyte")?];
-    let train = samples(&CARD, Split::Train, train)?;
-    let test = samples(&CARD, Split::Test, test)?;
+    let train = samples(&CARD, Split::Train, extent, train)?;
+    let test = samples(&CARD, Split::Test, extent, test)?;
     Ok(Arc::new(Contents::new(&CARD, train, test)))
 }
 
@@ -66,6 +76,7 @@ pub(super) type NamedBytes = (String, Vec<u8>);
 pub(super) fn samples(
     card: &Card,
     split: Split,
+    extent: Extent,
     [(image_file, images), (label_file, labels)]: [NamedBytes; 2],
 ) -> Result<Samples, DataError> {
     let images = idx::images(&image_file, images)?;
@@ -74,8 +85,14 @@ pub(super) fn samples(
     if found != expected {
         return Err(DataError::Geometry { file: image_file, dataset: card.id, expected, found });
     }
-    check_count(card, split, &image_file, "images", images.count)?;
-    check_count(card, split, &label_file, "labels", labels.len())?;
+    let whole = match split {
+        Split::Train => card.counts[0],
+        Split::Test => card.counts[1],
+    };
+    // Of a part, as many labels as images.
+    let expected = if extent == Extent::Whole { whole } else { images.count };
+    check_count(card, split, expected, &image_file, "images", images.count)?;
+    check_count(card, split, expected, &label_file, "labels", labels.len())?;
     check_labels(&label_file, &labels, card.classes)?;
     Ok(Samples { pixels: images.pixels, labels })
 }

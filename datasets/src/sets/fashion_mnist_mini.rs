@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::fashion_mnist::{CLASS_NAMES, MEAN, STD, samples};
-use crate::{Card, DataError, Dataset, DatasetEntry, Split, contents::Contents};
+use crate::{Card, DataError, Dataset, DatasetEntry, Extent, Mirror, Split, contents::Contents};
 
 static CARD: Card = Card {
     id: "fashion-mnist-mini",
@@ -21,6 +21,8 @@ static CARD: Card = Card {
     std: STD,
     class_names: CLASS_NAMES,
     known_manifest: Some("87c363129401fddc7ef6c7b2d37cdc946f43c8fead0fd8071a118b81dd9c8ea6"),
+    mirror: Mirror::Harmless,
+    stand_in: None,
 };
 
 pub(crate) const ENTRY: DatasetEntry = DatasetEntry { id: "fashion-mnist-mini", card: &CARD, open };
@@ -42,7 +44,7 @@ const FILES: [(&str, &[u8]); 4] = [
 fn open(_: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
     let [train_images, train_labels, test_images, test_labels] =
         FILES.map(|(name, bytes)| (format!("fashion-mnist-mini/{name} (embedded)"), bytes.to_vec()));
-    let train = samples(&CARD, Split::Train, [train_images, train_labels])?;
-    let test = samples(&CARD, Split::Test, [test_images, test_labels])?;
+    let train = samples(&CARD, Split::Train, Extent::Whole, [train_images, train_labels])?;
+    let test = samples(&CARD, Split::Test, Extent::Whole, [test_images, test_labels])?;
     Ok(Arc::new(Contents::new(&CARD, train, test)))
 }

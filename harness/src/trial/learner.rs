@@ -108,6 +108,12 @@ pub(super) fn to_device(
     loader: &Loader,
     batch: datasets::Batch,
 ) -> Result<Batch, Failure> {
+    if batch.mixed.is_some() {
+        // A sample of two classes under one label would train on wrong labels without a word.
+        return Err(Failure::because(
+            "the batch is mixed (mixup or cutmix), and the losses here read one class a sample",
+        ));
+    }
     let [_, channels, height, width] = loader.shape();
     let shape = [1, batch.labels.len(), channels, height, width];
     Ok(Batch { images: session.input(&shape, batch.pixels)?, labels: batch.labels.into() })

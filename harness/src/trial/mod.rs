@@ -113,6 +113,9 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
     let pool = kernels::threads::pool(assignment.threads, STACK_BYTES).map_err(Failure::because)?;
     pool.install(|| {
         let mut measured = train::train(assignment, &train, &test, reporter)?;
+        if dataset.card().stand_in.is_some() {
+            measured.add_note("accuracy on a stand-in, to be compared with no published value");
+        }
         if configuration.budget.epochs == 0 {
             return Ok(measured);
         }

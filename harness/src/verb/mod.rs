@@ -1,5 +1,6 @@
 //! What the program can be asked to do, one file a verb.
 
+pub(crate) mod data;
 pub(crate) mod list;
 pub(crate) mod measure;
 pub(crate) mod measured;

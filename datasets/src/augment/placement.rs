@@ -1,8 +1,10 @@
 //! One image from bytes to numbers: mirror, shift, scale.
+//!
+//! The quick path of small images: one pass from bytes to a batch, a row at a time.
 
 use keys::Key;
 
-use crate::{Card, Protocol};
+use crate::format::picture::Rgb;
 
 /// What happens to the geometry of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +23,11 @@ impl Placement {
 
     /// The placement that a key names. All three numbers are drawn whatever the protocol asks for, so that turning the
     /// mirror off does not move the crops.
-    pub(crate) fn draw(protocol: &Protocol, key: Key) -> Self {
+    pub(crate) fn draw((flip, shift): (bool, usize), key: Key) -> Self {
         let mut stream = key.stream();
-        let mirrored = stream.chance(0.5) && protocol.flip;
-        let span = 2 * protocol.shift as u32 + 1;
-        let mut offset = || stream.below(span) as isize - protocol.shift as isize;
+        let mirrored = stream.chance(0.5) && flip;
+        let span = 2 * shift as u32 + 1;
+        let mut offset = || stream.below(span) as isize - shift as isize;
         Self { mirrored, down: offset(), right: offset() }
     }
 }
@@ -34,15 +36,44 @@ impl Placement {
 pub(crate) struct Scale(Vec<[f32; 256]>);
 
 impl Scale {
-    /// `byte / 255`, then `(value - mean) / std` of the channel where the protocol normalises.
-    pub(crate) fn new(card: &Card, normalise: bool) -> Self {
+    /// `byte / 255`, then `(value - mean) / std` of the channel where there are statistics.
+    pub(crate) fn new(channels: usize, statistics: Option<(&[f32], &[f32])>) -> Self {
         let table = |channel: usize| {
             std::array::from_fn(|byte| {
                 let value = byte as f32 / 255.0;
-                if normalise { (value - card.mean[channel]) / card.std[channel] } else { value }
+                match statistics {
+                    Some((mean, std)) => (value - mean[channel]) / std[channel],
+                    None => value,
+                }
             })
         };
-        Self((0..card.shape[0]).map(table).collect())
+        Self((0..channels).map(table).collect())
+    }
+
+    /// Writes an interleaved image as planes, mirrored or not.
+    pub(crate) fn write_rgb(&self, image: &Rgb, mirrored: bool, target: &mut [f32]) {
+        let (width, plane) = (image.width, image.width * image.height);
+        let (red, rest) = target.split_at_mut(plane);
+        let (green, blue) = rest.split_at_mut(plane);
+        let table = |channel: usize| self.0.get(channel).unwrap_or(&self.0[0]);
+        let tables = [table(0), table(1), table(2)];
+        for (row, from) in image.pixels.chunks_exact(width * 3).enumerate() {
+            let places = row * width..(row + 1) * width;
+            let (red, green, blue) =
+                (&mut red[places.clone()], &mut green[places.clone()], &mut blue[places]);
+            let write = |((red, green), blue): ((&mut f32, &mut f32), &mut f32), pixel: &[u8; 3]| {
+                *red = tables[0][usize::from(pixel[0])];
+                *green = tables[1][usize::from(pixel[1])];
+                *blue = tables[2][usize::from(pixel[2])];
+            };
+            let to = red.iter_mut().zip(green).zip(blue);
+            let from = from.as_chunks::<3>().0;
+            if mirrored {
+                to.zip(from.iter().rev()).for_each(|(to, from)| write(to, from));
+            } else {
+                to.zip(from).for_each(|(to, from)| write(to, from));
+            }
+        }
     }
 
     /// Writes one image `[C, H, W]` in its placement; what the crop uncovers is black, as byte 0 is.
@@ -69,15 +100,29 @@ impl Scale {
     }
 }
 
+/// One row: black where the crop looks beyond the image, else the image's bytes through the table.
 fn write_row(table: &[f32; 256], from: &[u8], placement: Placement, to: &mut [f32]) {
-    for (column, to) in to.iter_mut().enumerate() {
-        let column = column.checked_add_signed(placement.right);
-        // Mirrored after the crop is moved: the two orders differ in nothing but the sign of an even distribution.
-        let byte = column.and_then(|column| {
-            let column = if placement.mirrored { from.len().checked_sub(column + 1)? } else { column };
-            from.get(column)
-        });
-        *to = table[usize::from(byte.copied().unwrap_or(0))];
+    let width = from.len();
+    let uncovered = placement.right.unsigned_abs().min(width);
+    let kept = width - uncovered;
+    // Where the kept part begins in the source and in the target. Mirrored after the crop is moved: the two orders differ
+    // in nothing but the sign of an even distribution.
+    let (source, target) = if placement.right >= 0 { (uncovered, 0) } else { (0, uncovered) };
+    let (black, place) = if target == 0 {
+        let (place, black) = to.split_at_mut(kept);
+        (black, place)
+    } else {
+        to.split_at_mut(uncovered)
+    };
+    black.fill(table[0]);
+    if placement.mirrored {
+        // The window's columns count from the other end.
+        let end = width - source;
+        let from = from[end - kept..end].iter().rev();
+        place.iter_mut().zip(from).for_each(|(to, &byte)| *to = table[usize::from(byte)]);
+    } else {
+        let from = &from[source..source + kept];
+        place.iter_mut().zip(from).for_each(|(to, &byte)| *to = table[usize::from(byte)]);
     }
 }
 
@@ -105,14 +150,12 @@ mod tests {
 
     #[test]
     fn draws_cover_the_whole_window_and_the_mirror_does_not_move_crops() {
-        let with = Protocol { normalise: false, flip: true, shift: 2, train_limit: None, test_limit: None };
-        let without = Protocol { flip: false, ..with };
         let mut seen = [[0_u32; 5]; 5];
         let mut mirrored = 0;
         for index in 0..10_000 {
             let key = Key::new(1).index(index);
-            let placement = Placement::draw(&with, key);
-            assert_eq!(Placement::draw(&without, key), Placement { mirrored: false, ..placement });
+            let placement = Placement::draw((true, 2), key);
+            assert_eq!(Placement::draw((false, 2), key), Placement { mirrored: false, ..placement });
             seen[(placement.down + 2) as usize][(placement.right + 2) as usize] += 1;
             mirrored += u32::from(placement.mirrored);
         }
@@ -122,10 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn interleaved_images_become_planes() {
+        let scale = Scale::new(3, None);
+        let image = Rgb { width: 2, height: 1, pixels: vec![0, 51, 102, 153, 204, 255] };
+        let mut planes = [9.0; 6];
+        scale.write_rgb(&image, false, &mut planes);
+        assert_eq!(planes, [0.0, 0.6, 0.2, 0.8, 0.4, 1.0]);
+        scale.write_rgb(&image, true, &mut planes);
+        assert_eq!(planes, [0.6, 0.0, 0.8, 0.2, 1.0, 0.4]);
+    }
+
+    #[test]
     fn scale_follows_its_formula() {
         let card = find("cifar10").unwrap().card;
-        let scale = Scale::new(card, true);
+        let scale = Scale::new(3, Some((card.mean, card.std)));
         assert_eq!(scale.0[2][51], (0.2 - 0.4465) / 0.2616);
-        assert_eq!(Scale::new(card, false).0[0][255], 1.0);
+        assert_eq!(Scale::new(3, None).0[0][255], 1.0);
     }
 }

@@ -1,0 +1,90 @@
+//! Loader throughput on one thread: photographs to `[3, 224, 224]`, and small images against a plain copy.
+//!
+//! `cargo bench -p datasets --bench loader -- DIR`, where DIR was made by `benches/peers/loader.py make DIR`; without DIR
+//! the stand-in's pictures serve, whose figures are not comparable with Pillow's.
+
+#![expect(clippy::unwrap_used, reason = "a bench ends where something is wrong")]
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use datasets::{Dataset, Loader, Pipeline, Protocol, Split, find, open_part};
+use keys::Key;
+
+fn main() {
+    // Cargo adds `--bench`.
+    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        photographs(folder.as_deref());
+        small();
+    });
+}
+
+fn say(text: std::fmt::Arguments<'_>) {
+    eprintln!("{text}");
+}
+
+/// The best of some rounds, in seconds: what the machine can do when nothing else does.
+fn best(rounds: usize, mut round: impl FnMut()) -> f64 {
+    let seconds = (0..rounds).map(|_| {
+        let began = Instant::now();
+        round();
+        began.elapsed().as_secs_f64()
+    });
+    seconds.fold(f64::INFINITY, f64::min)
+}
+
+fn photographs(folder: Option<&str>) {
+    let set: Arc<dyn Dataset> = match folder {
+        Some(folder) => open_part("imagenet", Path::new(folder)).unwrap(),
+        None => (find("synth-imagenet-10").unwrap().open)(None).unwrap(),
+    };
+    let count = set.len(Split::Train).min(128);
+    for id in ["imagenet/ottt", "imagenet/trevsnn"] {
+        let protocol = Protocol { train_limit: None, ..Protocol::of(Pipeline::find(id).unwrap()) };
+        let loader =
+            Loader::new(Arc::clone(&set), Split::Train, protocol, count, Key::new(1), false).unwrap();
+        let mut epoch = 0;
+        let seconds = best(8, || {
+            let batch = loader.batch(epoch, 0).unwrap();
+            assert_eq!(batch.indices.len(), count);
+            epoch += 1;
+        });
+        say(format_args!(
+            "{id}: {:.0} images/s on one thread ({count} images, best of 8)",
+            count as f64 / seconds
+        ));
+    }
+}
+
+/// An epoch of CIFAR's size against a copy of as many bytes as it writes.
+fn small() {
+    let set = (find("synth-10").unwrap().open)(None).unwrap();
+    let protocol = Protocol { normalise: true, flip: true, shift: 4, ..Protocol::PLAIN };
+    let loader = Loader::new(set, Split::Train, protocol, 125, Key::new(1), false).unwrap();
+    let batches = loader.batches();
+    let images = loader.samples();
+    let mut epoch = 0;
+    let made = best(8, || {
+        for batch in 0..batches {
+            let pixels = loader.batch(epoch, batch).unwrap().pixels;
+            std::hint::black_box(&pixels);
+        }
+        epoch += 1;
+    });
+    let source = vec![1.0_f32; 125 * 3072];
+    let copied = best(8, || {
+        for _ in 0..batches {
+            // A fresh buffer each time, as a batch is.
+            let copy = source.clone();
+            std::hint::black_box(&copy);
+        }
+    });
+    let bytes = (images * 3072 * 4) as f64;
+    say(format_args!(
+        "32x32 crop + mirror + normalise: {:.0} images/s, {:.2} GB/s written; a plain copy of the same bytes: {:.2} GB/s",
+        images as f64 / made,
+        bytes / made / 1e9,
+        bytes / copied / 1e9
+    ));
+}

@@ -1,0 +1,7 @@
+//! What can be said of a set without training on it: whether it is whole, and what it looks like.
+
+mod sheet;
+mod verify;
+
+pub use sheet::{Sheet, sheet};
+pub use verify::{Report, SplitReport, Twin, verify};
