@@ -2,7 +2,7 @@
 //! file, a place and a rule.
 //!
 //! Inputs are at most 4 KiB, mutated from the writers' files (and from real ones where `SNN_SHARED_DATA` names them). By
-//! default each reader gets what 20 seconds in all allow it; `SNN_FUZZ_INPUTS=10000000` sets the inputs of each of our own
+//! default each reader gets what 8 seconds in all allow it; `SNN_FUZZ_INPUTS=10000000` sets the inputs of each of our own
 //! readers, and a hundredth of them those of a reader over a library. The same number gives the same inputs.
 
 #![expect(clippy::unwrap_used, reason = "the lint spares test functions, not what they share")]
@@ -240,7 +240,7 @@ fn readers_survive_mutated_files() {
     let inputs: Option<u64> = std::env::var("SNN_FUZZ_INPUTS").ok().map(|number| number.parse().unwrap());
     let targets = targets();
     let only = std::env::var("SNN_FUZZ_TARGET").ok();
-    let share = Duration::from_secs(20) / targets.len() as u32;
+    let share = Duration::from_secs(8) / targets.len() as u32;
     for target in targets.iter().filter(|target| only.as_ref().is_none_or(|only| only == target.name)) {
         assert!(target.seeds.iter().all(|seed| seed.len() <= LONGEST), "{}", target.name);
         // Every seed is a valid file of one of the target's kinds.

@@ -93,7 +93,10 @@ fn table_and_cards_agree() {
         assert_eq!(card.std.len(), card.shape[0]);
         assert!(card.std.iter().all(|&std| std > 0.0));
         assert_eq!(DATASETS.iter().filter(|other| other.id == entry.id).count(), 1);
-        assert_eq!((entry.open)(None).is_err(), card.needs_data_dir);
+        // Stand-ins are drawn when they are opened; their own test does that.
+        if card.stand_in.is_none() {
+            assert_eq!((entry.open)(None).is_err(), card.needs_data_dir);
+        }
     }
     assert!(find("fashion-mnist-minu").is_none());
 }

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "the lint spares test functions, not what they share")]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datasets::{DATASETS, Dataset, Loader, Pipeline, Protocol, Split, convert::convert, find};
 use keys::Key;
 
 fn open(id: &str) -> Arc<dyn Dataset> {
-    (find(id).unwrap().open)(None).unwrap()
+    // Ten thousand pictures, drawn once for all tests.
+    static TEN: LazyLock<Arc<dyn Dataset>> =
+        LazyLock::new(|| (find("synth-10").unwrap().open)(None).unwrap());
+    if id == "synth-10" { Arc::clone(&TEN) } else { (find(id).unwrap().open)(None).unwrap() }
 }
 
 #[test]
