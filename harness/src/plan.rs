@@ -104,8 +104,9 @@ struct Draft {
 fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) -> Result<Vec<Draft>> {
     let recipe_id = case.recipe_of(method);
     let recipe = shelf::recipe(recipe_id, Some(&suite.document.name))?;
-    let entry = datasets::find(&case.dataset).ok_or_else(|| {
-        Error::unknown(Unknown::new("dataset", &case.dataset, datasets::DATASETS.iter().map(|e| e.id)))
+    let dataset = case.dataset_from(selection.data.as_deref());
+    let entry = datasets::find(dataset).ok_or_else(|| {
+        Error::unknown(Unknown::new("dataset", dataset, datasets::DATASETS.iter().map(|e| e.id)))
     })?;
     let budget = Budget {
         epochs: selection.epochs.unwrap_or(case.budget.epochs),
@@ -124,7 +125,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 suite: suite.id.clone(),
                 case: case.id.clone(),
                 case_rev: case.rev,
-                dataset: case.dataset.clone(),
+                dataset: dataset.to_owned(),
                 dataset_manifest: String::new(),
                 model: case.model.clone(),
                 network: recipe.model.spec(shape, entry.card.classes, requested),
@@ -180,15 +181,17 @@ fn open(
     case: &Case,
     selection: &Selection,
 ) -> Result<Arc<dyn Dataset>> {
-    if let Some(dataset) = opened.get(&case.dataset) {
+    let folder = selection.data.as_deref();
+    let id = case.dataset_from(folder);
+    if let Some(dataset) = opened.get(id) {
         return Ok(Arc::clone(dataset));
     }
     let place = || format!("case {}", case.id);
-    let dataset = open_dataset(&case.dataset, selection.data.as_deref()).map_err(|error| match error {
+    let dataset = open_dataset(id, folder).map_err(|error| match error {
         Error::Data { source, .. } => Error::Data { place: place(), source },
         other => other,
     })?;
-    opened.insert(case.dataset.clone(), Arc::clone(&dataset));
+    opened.insert(id.to_owned(), Arc::clone(&dataset));
     Ok(dataset)
 }
 

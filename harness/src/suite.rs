@@ -1,6 +1,7 @@
 //! A suite: which cases are run, by which methods, with which budget.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use engine::method::{Setting, Settings};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct Case {
     pub rev: u32,
     /// Data set id.
     pub dataset: String,
+    /// Data set that needs no files and takes its place where no folder of files is given.
+    #[serde(default)]
+    pub stand_in: Option<String>,
     /// Model id.
     pub model: String,
     /// Recipe id, or the path of a recipe beside the suite's file.
@@ -162,6 +166,10 @@ impl Case {
         let place = |field: &str| format!("{}: case {}: {field}", document.place(from), self.id);
         check_id(&self.id, || format!("{}: case id", document.place_of(&self.id, from)))?;
         known("dataset", &self.dataset, datasets::DATASETS.iter().map(|entry| entry.id).collect())?;
+        if let Some(stand_in) = &self.stand_in {
+            let free = datasets::DATASETS.iter().filter(|entry| entry.card.stand_in.is_some());
+            known("stand-in", stand_in, free.map(|entry| entry.id).collect())?;
+        }
         known("model", &self.model, models::all().map(|entry| entry.id).collect())?;
         let methods: Vec<&str> = registry::all().map(|entry| entry.id).collect();
         for method in &self.methods {
@@ -204,6 +212,12 @@ impl Case {
         Ok(())
     }
 
+    /// The data set that is used: the stand-in, if the case has one and no folder of files is given.
+    #[must_use]
+    pub fn dataset_from(&self, folder: Option<&Path>) -> &str {
+        self.stand_in.as_ref().filter(|_| folder.is_none()).unwrap_or(&self.dataset)
+    }
+
     /// The recipe that a method is trained with.
     #[must_use]
     pub fn recipe_of(&self, method: &str) -> &str {
@@ -223,4 +237,24 @@ pub(crate) fn check_id(id: &str, place: impl Fn() -> String) -> Result<()> {
 pub(crate) fn repeated<T: Ord>(items: &[T]) -> Option<&T> {
     let mut seen = BTreeSet::new();
     items.iter().find(|item| !seen.insert(*item))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::path::Path;
+
+    use crate::shelf::{AnySuite, suite};
+
+    #[test]
+    fn a_stand_in_takes_the_place_of_a_set_without_files() {
+        let AnySuite::Cases(cifar) = suite("cifar").unwrap() else { panic!("cifar trains") };
+        for case in &cifar.cases {
+            assert_eq!(case.dataset_from(None), "synth-10");
+            assert_eq!(case.dataset_from(Some(Path::new("folder"))), "cifar10");
+        }
+        let AnySuite::Cases(fashion) = suite("fashion").unwrap() else { panic!("fashion trains") };
+        assert!(fashion.cases.iter().all(|case| case.dataset_from(None) == "fashion-mnist"));
+    }
 }

@@ -138,7 +138,7 @@ fn truncated_data_is_told_before_anything_runs() {
         refused(&["--suite", "cifar", "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap()]);
     assert!(said.contains("data_batch_1.bin") && said.contains("100"), "{said}");
     assert!(!out.exists());
-    let said = refused(&["--suite", "cifar", "--out", out.to_str().unwrap()]);
+    let said = refused(&["--suite", "fashion", "--out", out.to_str().unwrap()]);
     assert!(said.contains("--data DIR"), "{said}");
 }
 
