@@ -14,6 +14,11 @@ fn shape(n: usize, c: (usize, usize), hw: (usize, usize)) -> ConvShape {
     ConvShape { n, c_in: c.0, h: hw.0, w: hw.1, c_out: c.1, kernel: (3, 3), stride: 1, pad: 1, groups: 1 }
 }
 
+/// Maps so small that batches of images follow each other, and channels that fill more than one task's: for numbers alone, as
+/// spikes that are all there would make one sum of 873 equal steps.
+const BATCHES: ConvShape =
+    ConvShape { n: 97, c_in: 140, h: 3, w: 3, c_out: 70, kernel: (3, 3), stride: 1, pad: 1, groups: 1 };
+
 /// Single images and many, maps of one tile and of ragged ones, channels that fill no vector and more than a block.
 fn shapes() -> Vec<ConvShape> {
     vec![
@@ -30,7 +35,7 @@ fn shapes() -> Vec<ConvShape> {
         // Maps on which most taps see the frame.
         shape(1, (16, 16), (1, 5)),
         shape(25, (50, 33), (3, 3)),
-        shape(97, (140, 70), (3, 3)),
+        BATCHES,
         // Strides, on sides that they divide and on others, rows of maps that are too large for one batch.
         ConvShape { stride: 2, ..shape(1, (16, 16), (1, 1)) },
         ConvShape { stride: 2, ..shape(30, (33, 17), (5, 6)) },
@@ -54,7 +59,8 @@ fn every_instruction_set_agrees_with_the_plain_loops() {
         let w = tensor(2, &[s.c_out, s.c_in, 3, 3], DType::F32);
         let (b, onto) = (tensor(3, &[s.c_out], DType::F32), tensor(5, w.dims(), DType::F32));
         let dy = tensor(4, &[s.n, s.c_out, s.out_h(), s.out_w()], DType::F32);
-        for (i, x) in std::iter::once(&x).chain(&fires).enumerate() {
+        let inputs = if s == BATCHES { 1 } else { 1 + fires.len() };
+        for (i, x) in std::iter::once(&x).chain(&fires).enumerate().take(inputs) {
             let bits = packed(x, s.n * s.c_in);
             let seen = if i == 0 { Operand::Dense(x) } else { Operand::Spikes(&bits) };
             let plain = all(&s, Operand::Dense(&wide(x)), &wide(&w), &wide(&b), &wide(&dy), &wide(&onto));
@@ -63,14 +69,12 @@ fn every_instruction_set_agrees_with_the_plain_loops() {
                     same_for_any_threads(&format!("{s:?} on {level:?}"), || all(&s, seen, &w, &b, &dy, &onto))
                 });
                 for (what, (fast, plain)) in ["y", "dx", "dw"].iter().zip(fast.iter().zip(&plain)) {
-                    // f32 sums, weighed by the spread of what they add up to. Rounding errors walk at random: those of
-                    // a thousand products on the baseline, one by one, go further.
+                    // f32 sums of some hundred products, weighed by the spread of what they add up to.
                     let spread = (dot(plain, plain) / plain.elem_count() as f64).sqrt();
-                    let walk = ((s.c_in * 9) as f64 / 300.0).sqrt().max(1.0);
                     close(
                         fast,
                         plain,
-                        4e-6 * walk * (1.0 + spread),
+                        4e-6 * (1.0 + spread),
                         &format!("{what} of {s:?}, input {i}, {level:?}"),
                     );
                 }

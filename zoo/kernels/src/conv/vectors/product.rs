@@ -1,6 +1,7 @@
 //! Products of turned operands on one thread: `out[i, j] (+)= sum over k of a[i, k] * b[k, j]`, in the order of `k`.
 //!
-//! A product and a sum are one rounding with AVX-512 and AVX2, two without.
+//! Summands come in passes, each summed from zero and then added to the passes before it: rounding errors grow with the
+//! length of a pass and not with that of the whole sum. A product and a sum are one rounding with AVX-512 and AVX2, two without.
 
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 
@@ -116,11 +117,6 @@ unsafe fn strips<L: Lanes, const R: usize, const V: usize, const ONTO: bool>(
         unsafe {
             let (a, out) = (a.add(row * s.row), out.add(row * s.out));
             let mut sums = [[L::splat(0.0); V]; R];
-            if ONTO {
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    *sums = load::<L, V>(out.add(i * s.out), LANES);
-                }
-            }
             for term in 0..terms {
                 let right = load::<L, V>(b.add(term * s.filter), LANES);
                 for (i, sums) in sums.iter_mut().enumerate() {
@@ -131,8 +127,12 @@ unsafe fn strips<L: Lanes, const R: usize, const V: usize, const ONTO: bool>(
                 }
             }
             for (i, sums) in sums.into_iter().enumerate() {
-                for (v, sum) in sums.into_iter().enumerate() {
-                    sum.store(out.add(i * s.out + v * LANES));
+                for (v, mut sum) in sums.into_iter().enumerate() {
+                    let out = out.add(i * s.out + v * LANES);
+                    if ONTO {
+                        sum = L::load(out).add(sum);
+                    }
+                    sum.store(out);
                 }
             }
         }
