@@ -87,15 +87,17 @@ fn table_and_cards_agree() {
     for entry in DATASETS {
         let card = entry.card;
         assert_eq!(entry.id, card.id);
-        // The class folders of ImageNet name its classes.
-        assert!([0, card.classes].contains(&card.class_names.len()));
+        // The class folders of ImageNet name its classes; so many drawn ones have no names.
+        let named = !["imagenet", "synth-100", "synth-imagenet"].contains(&entry.id);
+        assert_eq!(card.class_names.len(), if named { card.classes } else { 0 });
         assert_eq!(card.mean.len(), card.shape[0]);
         assert_eq!(card.std.len(), card.shape[0]);
         assert!(card.std.iter().all(|&std| std > 0.0));
         assert_eq!(DATASETS.iter().filter(|other| other.id == entry.id).count(), 1);
-        // Stand-ins are drawn when they are opened; their own test does that.
-        if card.stand_in.is_none() {
-            assert_eq!((entry.open)(None).is_err(), card.needs_data_dir);
+        // Stand-ins are drawn when they are opened, which takes seconds: `stand_ins.rs` opens every one without a folder.
+        match card.stand_in {
+            None => assert_eq!((entry.open)(None).is_err(), card.needs_data_dir),
+            Some(_) => assert!(!card.needs_data_dir),
         }
     }
     assert!(find("fashion-mnist-minu").is_none());
