@@ -40,6 +40,24 @@ impl Mapped {
     }
 }
 
+/// The set in a folder: its shards where there are some, else what `own` reads of its own files, which `files` names.
+///
+/// # Errors
+/// Without a folder, when it is none, as [`open`], and as `own`.
+pub(crate) fn open_or(
+    card: &'static Card,
+    folder: Option<&Path>,
+    files: &'static str,
+    extent: Extent,
+    own: impl FnOnce(&Path) -> Result<Arc<dyn Dataset>, DataError>,
+) -> Result<Arc<dyn Dataset>, DataError> {
+    let folder = folder.ok_or(DataError::NoFolder { dataset: card.id, files })?;
+    if !folder.is_dir() {
+        return Err(DataError::NotAFolder { dataset: card.id, folder: folder.to_owned() });
+    }
+    open(card, folder, extent)?.map_or_else(|| own(folder), Ok)
+}
+
 /// The packed set in a folder, or `None` where the folder holds no shard.
 ///
 /// # Errors

@@ -52,19 +52,13 @@ fn open(folder: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
 }
 
 pub(crate) fn open_extent(folder: Option<&Path>, extent: Extent) -> Result<Arc<dyn Dataset>, DataError> {
-    let folder = folder.ok_or(DataError::NoFolder {
-        dataset: CARD.id,
-        files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin, directly or in cifar-10-batches-bin/",
-    })?;
-    if !folder.is_dir() {
-        return Err(DataError::NotAFolder { dataset: CARD.id, folder: folder.to_owned() });
-    }
-    if let Some(packed) = packed::open(&CARD, folder, extent)? {
-        return Ok(packed);
-    }
-    let train = read(folder, &TRAIN, extent)?;
-    let test = read(folder, &TEST, extent)?;
-    Ok(Arc::new(Contents::new(&CARD, train, test)))
+    let files =
+        "data_batch_1.bin to data_batch_5.bin and test_batch.bin, directly or in cifar-10-batches-bin/";
+    packed::open_or(&CARD, folder, files, extent, |folder| {
+        let train = read(folder, &TRAIN, extent)?;
+        let test = read(folder, &TEST, extent)?;
+        Ok(Arc::new(Contents::new(&CARD, train, test)))
+    })
 }
 
 fn read(folder: &Path, names: &[&str], extent: Extent) -> Result<Samples, DataError> {

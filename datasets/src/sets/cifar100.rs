@@ -45,19 +45,12 @@ fn open(folder: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
 }
 
 pub(crate) fn open_extent(folder: Option<&Path>, extent: Extent) -> Result<Arc<dyn Dataset>, DataError> {
-    let folder = folder.ok_or(DataError::NoFolder {
-        dataset: CARD.id,
-        files: "train.bin and test.bin, directly or in cifar-100-binary/, or packed shards",
-    })?;
-    if !folder.is_dir() {
-        return Err(DataError::NotAFolder { dataset: CARD.id, folder: folder.to_owned() });
-    }
-    if let Some(packed) = packed::open(&CARD, folder, extent)? {
-        return Ok(packed);
-    }
-    let train = read(folder, "train.bin", CARD.counts[0], extent)?;
-    let test = read(folder, "test.bin", CARD.counts[1], extent)?;
-    Ok(Arc::new(Contents::new(&CARD, train, test)))
+    let files = "train.bin and test.bin, directly or in cifar-100-binary/, or packed shards";
+    packed::open_or(&CARD, folder, files, extent, |folder| {
+        let train = read(folder, "train.bin", CARD.counts[0], extent)?;
+        let test = read(folder, "test.bin", CARD.counts[1], extent)?;
+        Ok(Arc::new(Contents::new(&CARD, train, test)))
+    })
 }
 
 fn read(folder: &Path, name: &str, whole: usize, extent: Extent) -> Result<Samples, DataError> {

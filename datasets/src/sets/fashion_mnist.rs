@@ -55,18 +55,13 @@ fn open(folder: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
 }
 
 pub(crate) fn open_extent(folder: Option<&Path>, extent: Extent) -> Result<Arc<dyn Dataset>, DataError> {
-    let folder = folder.ok_or(DataError::NoFolder { dataset: CARD.id, files: FILES })?;
-    if !folder.is_dir() {
-        return Err(DataError::NotAFolder { dataset: CARD.id, folder: folder.to_owned() });
-    }
-    if let Some(packed) = packed::open(&CARD, folder, extent)? {
-        return Ok(packed);
-    }
-    let train = [read(folder, "train-images-idx3-ubyte")?, read(folder, "train-labels-idx1-ubyte")?];
-    let test = [read(folder, "t10k-images-idx3-ubyte")?, read(folder, "t10k-labels-idx1-ubyte")?];
-    let train = samples(&CARD, Split::Train, extent, train)?;
-    let test = samples(&CARD, Split::Test, extent, test)?;
-    Ok(Arc::new(Contents::new(&CARD, train, test)))
+    packed::open_or(&CARD, folder, FILES, extent, |folder| {
+        let train = [read(folder, "train-images-idx3-ubyte")?, read(folder, "train-labels-idx1-ubyte")?];
+        let test = [read(folder, "t10k-images-idx3-ubyte")?, read(folder, "t10k-labels-idx1-ubyte")?];
+        let train = samples(&CARD, Split::Train, extent, train)?;
+        let test = samples(&CARD, Split::Test, extent, test)?;
+        Ok(Arc::new(Contents::new(&CARD, train, test)))
+    })
 }
 
 /// A file's name for messages, and its bytes as they lie on the disk.

@@ -37,13 +37,9 @@ fn open(folder: Option<&Path>) -> Result<Arc<dyn Dataset>, DataError> {
 }
 
 pub(crate) fn open_extent(folder: Option<&Path>, extent: Extent) -> Result<Arc<dyn Dataset>, DataError> {
-    let folder = folder.ok_or(DataError::NoFolder {
-        dataset: CARD.id,
-        files: "train/CLASS/ and val/CLASS/, or ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar with val.txt, or \
-                packed shards",
-    })?;
-    match packed::open(&CARD, folder, extent)? {
-        Some(packed) => Ok(packed),
-        None => Ok(Arc::new(Pictures::open(&CARD, folder, extent)?)),
-    }
+    let files = "train/CLASS/ and val/CLASS/, or ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar with val.txt, or \
+                 packed shards";
+    packed::open_or(&CARD, folder, files, extent, |folder| {
+        Ok(Arc::new(Pictures::open(&CARD, folder, extent)?))
+    })
 }
