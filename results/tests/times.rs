@@ -141,3 +141,28 @@ fn a_published_ratio_meets_the_measured_one_of_the_same_pair() -> Outcome {
     assert!(table("published", &records(&rows[..2])?)?.groups.is_empty());
     Ok(())
 }
+
+#[test]
+fn a_network_at_one_place_has_its_step_in_a_table_and_a_line_has_its_own() -> Outcome {
+    let bytes = |whole, workspace| ScalingRow {
+        whole_bytes: Some(whole),
+        workspace_bytes: Some(workspace),
+        ..point("net", "stbp", 4, 0.25)
+    };
+    let lost =
+        ScalingRow { status: Status::OutOfMemory, note: "8 GiB".into(), ..point("net", "sltt", 4, 0.0) };
+    let lost = ScalingRow { step_seconds_median: None, ..lost };
+    let line = [1, 2].map(|steps| point("line", "stbp", steps, 0.1));
+    let grid = table(
+        "training-step",
+        &records(&[bytes(4 << 20, 800_000), lost, line[0].clone(), line[1].clone()])?,
+    )?;
+    assert_eq!(grid.groups.len(), 1, "the line's points stand elsewhere");
+    let missing = Cell::Missing(String::new()).display().to_owned();
+    assert_eq!(column(&grid, "method"), ["stbp", "sltt"]);
+    assert_eq!(column(&grid, "bytes_per_sample"), ["1.25", &missing]);
+    assert_eq!(column(&grid, "whole_bytes"), ["4.00", &missing]);
+    assert_eq!(column(&grid, "step_seconds_median"), ["500", &missing]);
+    assert!(column(&grid, "status")[1].contains("8 GiB"));
+    Ok(())
+}

@@ -11,6 +11,7 @@ mod relative_time;
 mod scaling;
 mod sweep_time;
 mod time_rise;
+mod training_step;
 
 pub use grid::{Align, Cell, Column, Grid, Group};
 pub(crate) use inference::operations;
@@ -30,6 +31,7 @@ pub struct Table {
 pub static TABLES: &[Table] = &[
     comparison::TABLE,
     memory::TABLE,
+    training_step::TABLE,
     scaling::TABLE,
     image_memory::AGAINST_STEPS,
     image_memory::AGAINST_BLOCKS,
