@@ -16,6 +16,16 @@ pub enum DataError {
         /// The files that the folder must hold.
         files: &'static str,
     },
+    /// A frame set can't be had at a T.
+    #[error("data set {dataset}: {rule}, got {found}")]
+    Steps {
+        /// Id of the data set.
+        dataset: &'static str,
+        /// Which T it can be had at.
+        rule: String,
+        /// T.
+        found: usize,
+    },
     /// The folder given is not a folder.
     #[error("data set {dataset} needs a folder, {} is not one (--data DIR)", folder.display())]
     NotAFolder {

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Card, DataError, Mirror, Split,
+    events::EVENT_PROTOCOLS,
     format::shard::hex,
     pipeline::{Crop, PIPELINES, Pipeline},
 };
@@ -30,6 +31,8 @@ pub struct Protocol {
     pub test_limit: Option<usize>,
     /// The named pipeline that decides all but the limits.
     pub named: Option<Named>,
+    /// The named protocol of event frames that decides all but the limits; images can't follow one.
+    pub events: Option<EventName>,
     /// Whether a mirrored image takes the label of its class's mirror image, on sets that have left and right classes.
     pub swap_labels: bool,
 }
@@ -45,6 +48,10 @@ impl PartialEq for Named {
 }
 
 impl Eq for Named {}
+
+/// The name of one of [`EVENT_PROTOCOLS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventName(pub &'static str);
 
 /// A protocol as it is written.
 #[derive(Serialize, Deserialize)]
@@ -88,11 +95,17 @@ impl TryFrom<Section> for Protocol {
                         "`protocol = \"{name}\"` decides normalise, flip and shift: leave them out"
                     ));
                 }
-                let known = || PIPELINES.iter().map(Pipeline::name).collect::<Vec<_>>().join(", ");
-                Self::of(
-                    Pipeline::find(&name)
-                        .ok_or_else(|| format!("no protocol is named {name}; there are {}", known()))?,
-                )
+                let events = EVENT_PROTOCOLS.iter().find(|own| **own == name);
+                match (Pipeline::find(&name), events) {
+                    (Some(pipeline), _) => Self::of(pipeline),
+                    (None, Some(events)) => Self { events: Some(EventName(events)), ..Self::PLAIN },
+                    (None, None) => {
+                        let pipelines = PIPELINES.iter().map(Pipeline::name);
+                        let events = EVENT_PROTOCOLS.iter().map(|&name| name.to_owned());
+                        let known = pipelines.chain(events).collect::<Vec<_>>().join(", ");
+                        return Err(format!("no protocol is named {name}; there are {known}"));
+                    }
+                }
             }
         };
         Ok(Self { swap_labels, train_limit, test_limit, ..own })
@@ -101,10 +114,11 @@ impl TryFrom<Section> for Protocol {
 
 impl From<Protocol> for Section {
     fn from(protocol: Protocol) -> Self {
-        let Protocol { normalise, flip, shift, train_limit, test_limit, named, swap_labels } = protocol;
-        let plain = named.is_none();
+        let Protocol { normalise, flip, shift, train_limit, test_limit, named, events, swap_labels } =
+            protocol;
+        let plain = named.is_none() && events.is_none();
         Self {
-            protocol: named.map(|named| named.0.name()),
+            protocol: named.map(|named| named.0.name()).or_else(|| events.map(|events| events.0.to_owned())),
             normalise: plain.then_some(normalise),
             flip: plain.then_some(flip),
             shift: plain.then_some(shift),
@@ -124,6 +138,7 @@ impl Protocol {
         train_limit: None,
         test_limit: None,
         named: None,
+        events: None,
         swap_labels: false,
     };
 
@@ -177,6 +192,10 @@ impl Protocol {
     /// # Errors
     /// When the shift or a limit is out of range, a pipeline is for other images, or a mirror would change classes.
     pub fn check(&self, card: &Card) -> Result<(), DataError> {
+        if let Some(EventName(events)) = self.events {
+            let reason = "it makes frames of events, and the set holds images".to_owned();
+            return Err(DataError::Unfit { protocol: events.to_owned(), dataset: card.id, reason });
+        }
         let side = card.shape[1].min(card.shape[2]);
         if self.shift >= side {
             return Err(DataError::Shift { dataset: card.id, side, found: self.shift });

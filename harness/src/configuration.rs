@@ -35,6 +35,10 @@ pub struct Configuration {
     pub dataset: String,
     /// Hash of what the data set holds.
     pub dataset_manifest: String,
+    /// Id of the protocol that makes batches of it, with its version.
+    pub protocol: String,
+    /// SHA-256 in hex over all choices of the protocol.
+    pub protocol_hash: String,
     /// Model id.
     pub model: String,
     /// What to build; its `steps` is T.

@@ -25,6 +25,7 @@ mod resident;
 mod select;
 mod setup;
 pub mod shelf;
+mod source;
 mod spread;
 mod suggest;
 mod suite;

@@ -1,10 +1,9 @@
 //! From a suite and a selection to a list of trials, with every mistake found before the first one runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use datasets::{Card, Dataset, Loader, Named, Protocol, Split};
+use datasets::{Protocol, Split};
 use engine::method::{Method, Unsupported};
 
 use crate::configuration::Configuration;
@@ -14,7 +13,7 @@ use crate::recipe::Recipe;
 use crate::select::Selection;
 use crate::setup::Setup;
 use crate::shelf;
-use crate::suggest::Unknown;
+use crate::source::{Entry, Feed, Source};
 use crate::suite::{Budget, Case, Suite};
 use crate::weights::WeightsFile;
 
@@ -39,6 +38,8 @@ pub struct Planned {
     pub test_samples: usize,
     /// Batches in an epoch.
     pub batches: usize,
+    /// Whether its data set stands for another: then no accuracy of it compares with a published one.
+    pub stand_in: bool,
     /// Why the method can't train this model, if it can't.
     pub unsupported: Option<String>,
 }
@@ -80,9 +81,9 @@ pub fn plan(suite: &Suite, selection: &Selection) -> Result<Vec<Planned>> {
         if drafts.is_empty() {
             continue;
         }
-        let dataset = open(&mut opened, case, selection)?;
         for draft in drafts {
-            trials.push(draft.finish(case, &dataset, weights.as_ref())?);
+            let set = open(&mut opened, case, &draft, selection)?;
+            trials.push(draft.finish(case, set, weights.as_ref())?);
         }
     }
     if trials.is_empty() {
@@ -105,16 +106,13 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
     let recipe_id = case.recipe_of(method);
     let recipe = shelf::recipe(recipe_id, Some(&suite.document.name))?;
     let dataset = case.dataset_from(selection.data.as_deref());
-    let entry = datasets::find(dataset).ok_or_else(|| {
-        Error::unknown(Unknown::new("dataset", dataset, datasets::DATASETS.iter().map(|e| e.id)))
-    })?;
+    let entry = Entry::find(dataset)?;
     let budget = Budget {
         epochs: selection.epochs.unwrap_or(case.budget.epochs),
         batch: selection.batch.unwrap_or(case.budget.batch),
     };
-    let data = limited(&recipe, entry.card, selection.limit);
-    data.check(entry.card).map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
-    let shape = image_shape(&data, entry.card, &format!("case {}, recipe {recipe_id}", case.id))?;
+    let data = limited(&recipe, case, entry, selection.limit);
+    let shape = entry.shape(&data, &format!("case {}, recipe {recipe_id}", case.id))?;
     let mut drafts = Vec::new();
     let own = [case.steps];
     for &requested in if selection.steps.is_empty() { own.as_slice() } else { &selection.steps } {
@@ -127,8 +125,10 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 case_rev: case.rev,
                 dataset: dataset.to_owned(),
                 dataset_manifest: String::new(),
+                protocol: String::new(),
+                protocol_hash: String::new(),
                 model: case.model.clone(),
-                network: recipe.model.spec(shape, entry.card.classes, requested),
+                network: recipe.model.spec(shape, entry.classes(), requested),
                 rebuilt_norms: recipe.model.rebuilt_norms,
                 method: method.to_owned(),
                 settings: case.settings.get(method).cloned().unwrap_or_default(),
@@ -146,75 +146,73 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 memory_budget: selection.memory_budget,
             };
             configuration.network.steps = configuration.method()?.steps(requested);
+            entry.check_steps(configuration.network.steps, &format!("case {}", case.id))?;
+            let method = configuration.method()?;
+            for &probed in &case.memory_probe {
+                entry.check_steps(method.steps(probed), &format!("case {}: memory-probe", case.id))?;
+            }
             drafts.push(Draft { configuration, recipe: recipe_id.to_owned() });
         }
     }
     Ok(drafts)
 }
 
-/// The recipe's protocol with `--limit`: so many training samples, and as large a share of the test set.
-fn limited(recipe: &Recipe, card: &Card, limit: Option<usize>) -> Protocol {
-    let Some(train) = limit else { return recipe.data };
-    let [all_train, all_test] = card.counts;
-    let test = (all_test * train).div_ceil(all_train).min(all_test);
+/// The recipe's protocol with the case's samples, or with `--limit`: so many training samples, and as large a share of the
+/// test set.
+fn limited(recipe: &Recipe, case: &Case, entry: Entry, limit: Option<usize>) -> Protocol {
+    let (train, test) = match (limit, case.samples) {
+        (Some(train), _) => {
+            let [all_train, all_test] = entry.counts();
+            (train, (all_test * train).div_ceil(all_train).min(all_test))
+        }
+        (None, Some([train, test])) => (train, test),
+        (None, None) => return recipe.data,
+    };
     Protocol { train_limit: Some(train), test_limit: Some(test), ..recipe.data }
 }
 
-/// Shape of the images `[C, H, W]` that a protocol makes of a set, where a trial can use them.
-fn image_shape(data: &Protocol, card: &Card, place: &str) -> Result<[usize; 3]> {
-    let place = || format!("{place}: data.protocol");
-    if data.named.is_some_and(|Named(pipeline)| pipeline.mix.is_some()) {
-        let rule = "one without mixup and cutmix: the losses here read one class a sample, not mixed targets";
-        return Err(Error::value(place(), rule, data.id()));
-    }
-    let (shape, judged) = (data.shape(card, Split::Train), data.shape(card, Split::Test));
-    if shape != judged {
-        let rule = "one that trains and judges at one size: a network here is built for one";
-        let found = format!("{} with {shape:?} and {judged:?}", data.id());
-        return Err(Error::value(place(), rule, found));
-    }
-    Ok(shape)
+/// An open set, with what a record says of it.
+struct Opened {
+    source: Source,
+    manifest: String,
 }
 
-fn open(
-    opened: &mut BTreeMap<String, Arc<dyn Dataset>>,
+/// The set of a draft, opened once for all drafts that see the same of it.
+fn open<'o>(
+    opened: &'o mut BTreeMap<(String, Option<usize>, String), Opened>,
     case: &Case,
+    draft: &Draft,
     selection: &Selection,
-) -> Result<Arc<dyn Dataset>> {
-    let folder = selection.data.as_deref();
-    let id = case.dataset_from(folder);
-    if let Some(dataset) = opened.get(id) {
-        return Ok(Arc::clone(dataset));
-    }
-    let place = || format!("case {}", case.id);
-    let dataset = open_dataset(id, folder).map_err(|error| match error {
-        Error::Data { source, .. } => Error::Data { place: place(), source },
-        other => other,
-    })?;
-    opened.insert(id.to_owned(), Arc::clone(&dataset));
-    Ok(dataset)
-}
-
-/// Opens a data set by its id.
-pub(crate) fn open_dataset(id: &str, folder: Option<&std::path::Path>) -> Result<Arc<dyn Dataset>> {
-    let entry = datasets::find(id).ok_or_else(|| {
-        Error::unknown(Unknown::new("dataset", id, datasets::DATASETS.iter().map(|entry| entry.id)))
-    })?;
-    (entry.open)(folder).map_err(|source| Error::Data { place: format!("dataset {id}"), source })
-}
-
-/// The loaders of both splits. Batches of the training set are all full, so that every timed step is alike.
-pub(crate) fn loaders(
-    configuration: &Configuration,
-    dataset: &Arc<dyn Dataset>,
-) -> Result<(Loader, Loader), datasets::DataError> {
-    let (batch, key) = (configuration.budget.batch, configuration.seed_for("data"));
-    let loader = |split, batch, drop_last| {
-        Loader::new(Arc::clone(dataset), split, configuration.data, batch, key, drop_last)
+) -> Result<&'o Opened> {
+    let configuration = &draft.configuration;
+    let steps = configuration.network.steps;
+    let entry = Entry::find(&configuration.dataset)?;
+    // Images are the same at every T and under every recipe; frames are made for one.
+    let key = match entry {
+        Entry::Images(_) => (configuration.dataset.clone(), None, String::new()),
+        Entry::Frames(_) => (configuration.dataset.clone(), Some(steps), configuration.data.id()),
     };
-    let train = loader(Split::Train, batch, true)?;
-    let test = loader(Split::Test, 1, false)?.samples().min(batch);
-    Ok((train, loader(Split::Test, test, false)?))
+    match opened.entry(key) {
+        btree_map::Entry::Occupied(found) => Ok(found.into_mut()),
+        btree_map::Entry::Vacant(vacant) => {
+            let fault = |source| Error::Data { place: format!("case {}", case.id), source };
+            let source = entry.open(&configuration.data, selection.data.as_deref(), steps).map_err(fault)?;
+            let manifest = source.manifest().map_err(fault)?;
+            Ok(vacant.insert(Opened { source, manifest }))
+        }
+    }
+}
+
+/// The feeds of both splits. Batches of the training set are all full, so that every timed step is alike.
+pub(crate) fn feeds(
+    configuration: &Configuration,
+    source: &Source,
+) -> std::result::Result<(Feed, Feed), datasets::DataError> {
+    let (batch, key) = (configuration.budget.batch, configuration.seed_for("data"));
+    let feed = |split, batch, drop_last| source.feed(split, configuration.data, batch, key, drop_last);
+    let train = feed(Split::Train, batch, true)?;
+    let test = feed(Split::Test, 1, false)?.samples().min(batch);
+    Ok((train, feed(Split::Test, test, false)?))
 }
 
 /// Why a trial's step does not fit into its memory budget, if it doesn't.
@@ -228,15 +226,11 @@ fn beyond_budget(configuration: &Configuration, method: &dyn Method) -> Result<O
 }
 
 impl Draft {
-    fn finish(
-        self,
-        case: &Case,
-        dataset: &Arc<dyn Dataset>,
-        weights: Option<&WeightsFile>,
-    ) -> Result<Planned> {
+    fn finish(self, case: &Case, set: &Opened, weights: Option<&WeightsFile>) -> Result<Planned> {
         let Self { mut configuration, recipe } = self;
-        dataset.manifest().clone_into(&mut configuration.dataset_manifest);
-        let (train, test) = loaders(&configuration, dataset)
+        set.manifest.clone_into(&mut configuration.dataset_manifest);
+        [configuration.protocol, configuration.protocol_hash] = set.source.protocol(&configuration.data);
+        let (train, test) = feeds(&configuration, &set.source)
             .map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
         configuration.weights = weights.map(|file| file.sha256.clone());
         let steps = configuration.network.steps;
@@ -267,42 +261,9 @@ impl Draft {
             train_samples: train.batches() * configuration.budget.batch,
             test_samples: test.samples(),
             batches: train.batches(),
+            stand_in: Entry::find(&configuration.dataset)?.is_stand_in(),
             unsupported,
             configuration,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use datasets::Pipeline;
-
-    use super::*;
-
-    fn shape(pipeline: &str, set: &str) -> Result<[usize; 3]> {
-        let data = Protocol::of(Pipeline::find(pipeline).unwrap());
-        image_shape(&data, datasets::find(set).unwrap().card, "case a")
-    }
-
-    #[test]
-    fn a_protocol_decides_the_shape_of_the_images() {
-        assert_eq!(shape("imagenet/small-64", "imagenet").unwrap(), [3, 64, 64]);
-        assert_eq!(shape("cifar10/ottt", "cifar10").unwrap(), [3, 32, 32]);
-        let card = datasets::find("fashion-mnist-mini").unwrap().card;
-        assert_eq!(image_shape(&Protocol::PLAIN, card, "case a").unwrap(), [1, 28, 28]);
-    }
-
-    #[test]
-    fn protocols_that_no_trial_can_follow_are_refused() {
-        let refused = |pipeline, set| shape(pipeline, set).unwrap_err().to_string();
-        assert_eq!(
-            refused("cifar10/sdt", "cifar10"),
-            "case a: data.protocol must be one without mixup and cutmix: the losses here read one class a sample, not mixed \
-             targets, got cifar10/sdt@1"
-        );
-        let wide = Pipeline { test_side: 96, ..*Pipeline::find("imagenet/small-64").unwrap() };
-        let data = Protocol::of(Box::leak(Box::new(wide)));
-        let refusal = image_shape(&data, datasets::find("imagenet").unwrap().card, "case a").unwrap_err();
-        assert!(refusal.to_string().ends_with("with [3, 64, 64] and [3, 96, 96]"), "{refusal}");
     }
 }

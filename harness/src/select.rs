@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
+use crate::source;
 use crate::suggest::Unknown;
 use crate::suite::{Case, Suite};
 
@@ -52,11 +53,7 @@ impl Selection {
         }
         known("method", &self.methods, &registry::all().map(|entry| entry.id).collect::<Vec<_>>())?;
         known("model", &self.models, &models::all().map(|entry| entry.id).collect::<Vec<_>>())?;
-        known(
-            "dataset",
-            &self.datasets,
-            &datasets::DATASETS.iter().map(|entry| entry.id).collect::<Vec<_>>(),
-        )?;
+        known("dataset", &self.datasets, &source::ids().collect::<Vec<_>>())?;
         if self.epochs == Some(0) && self.weights.is_none() {
             return Err(Error::value("--epochs", "at least 1 without --weights", 0));
         }

@@ -10,6 +10,7 @@ use toml::Spanned;
 use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::shelf;
+use crate::source::{self, Entry};
 use crate::suggest::Unknown;
 
 /// Largest T: a plan of it is made in seconds, and no paper goes as far.
@@ -45,6 +46,9 @@ pub struct Case {
     /// Data set that needs no files and takes its place where no folder of files is given.
     #[serde(default)]
     pub stand_in: Option<String>,
+    /// Samples to train and to test on, of each split's first ones balanced over the classes; all where absent.
+    #[serde(default)]
+    pub samples: Option<[usize; 2]>,
     /// Model id.
     pub model: String,
     /// Recipe id, or the path of a recipe beside the suite's file.
@@ -165,10 +169,10 @@ impl Case {
         };
         let place = |field: &str| format!("{}: case {}: {field}", document.place(from), self.id);
         check_id(&self.id, || format!("{}: case id", document.place_of(&self.id, from)))?;
-        known("dataset", &self.dataset, datasets::DATASETS.iter().map(|entry| entry.id).collect())?;
+        known("dataset", &self.dataset, source::ids().collect())?;
         if let Some(stand_in) = &self.stand_in {
-            let free = datasets::DATASETS.iter().filter(|entry| entry.card.stand_in.is_some());
-            known("stand-in", stand_in, free.map(|entry| entry.id).collect())?;
+            let stands = |id: &&str| Entry::find(id).is_ok_and(Entry::is_stand_in);
+            known("stand-in", stand_in, source::ids().filter(stands).collect())?;
         }
         known("model", &self.model, models::all().map(|entry| entry.id).collect())?;
         let methods: Vec<&str> = registry::all().map(|entry| entry.id).collect();
@@ -195,7 +199,8 @@ impl Case {
             ("number of methods", self.methods.len(), MOST_COUNTED),
             ("number of seeds", self.seeds.len(), MOST_COUNTED),
         ];
-        for (field, count, most) in counts.into_iter().chain(probes) {
+        let samples = self.samples.iter().flatten().map(|&count| ("samples", count, MOST_COUNTED));
+        for (field, count, most) in counts.into_iter().chain(probes).chain(samples) {
             if count == 0 {
                 return Err(Error::value(place(field), "at least 1", 0));
             }

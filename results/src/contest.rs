@@ -13,6 +13,8 @@ pub(crate) struct Contest<'a> {
     pub(crate) suite: &'a str,
     pub(crate) dataset: &'a str,
     pub(crate) model: &'a str,
+    /// Whether the dataset stands for another.
+    pub(crate) stand_in: bool,
     pub(crate) entries: Vec<Entry<'a>>,
 }
 
@@ -37,6 +39,7 @@ pub(crate) fn contests(records: &Records) -> Vec<Contest<'_>> {
                 suite: &trial.suite,
                 dataset: &trial.dataset,
                 model: &trial.model,
+                stand_in: trial.stand_in,
                 entries: Vec::new(),
             });
             contests.len() - 1
@@ -99,7 +102,8 @@ impl<'a> Contest<'a> {
 
     /// What the contest is about, in a few words.
     pub(crate) fn title(&self) -> String {
-        format!("{} on {}", self.model, self.dataset)
+        let mark = if self.stand_in { ", a stand-in" } else { "" };
+        format!("{} on {}{mark}", self.model, self.dataset)
     }
 }
 

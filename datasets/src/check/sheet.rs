@@ -20,7 +20,7 @@ pub struct Sheet {
 }
 
 /// Pixels between images.
-const GAP: usize = 2;
+pub(super) const GAP: usize = 2;
 
 /// Draws the first samples of each class, as the files have them, and gives the PNG's bytes.
 ///
@@ -64,7 +64,7 @@ pub fn sheet(set: &dyn Dataset, asked: Sheet) -> Result<Vec<u8>, DataError> {
     png(&canvas)
 }
 
-fn png(image: &Rgb) -> Result<Vec<u8>, DataError> {
+pub(super) fn png(image: &Rgb) -> Result<Vec<u8>, DataError> {
     let fault = |error: png::EncodingError| DataError::Picture {
         file: "the contact sheet".to_owned(),
         format: "PNG",

@@ -133,6 +133,22 @@ impl EventSet for Folder {
         self.samples(split).get(index).map_or_else(String::new, |sample| sample.file.display().to_string())
     }
 
+    fn stamp(&self, split: Split, index: usize) -> Result<Vec<u8>, DataError> {
+        let samples = self.samples(split);
+        let sample =
+            samples.get(index).ok_or_else(|| no_sample(self.card.id, split, index, samples.len()))?;
+        let name = sample.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (bytes, member) = match &sample.reader {
+            // The place of a member in its archive is not a file of the system.
+            Reader::Zipped(archive, member) => (archive.bytes, *member),
+            _ => {
+                let fault = |source| DataError::Read { file: sample.file.display().to_string(), source };
+                (std::fs::metadata(&sample.file).map_err(fault)?.len(), 0)
+            }
+        };
+        Ok(format!("{name} {bytes} {member} {:?}\n", sample.part).into_bytes())
+    }
+
     fn decoded(&self, split: Split, index: usize) -> Result<Decoded, DataError> {
         let samples = self.samples(split);
         let sample =
@@ -175,7 +191,7 @@ impl Archive {
 fn nmnist(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> {
     require_split(protocol, protocol.split == SplitRule::Official)?;
     let card = EventCard {
-        id: "nmnist",
+        id: "n-mnist",
         title: "N-MNIST".to_owned(),
         classes: 10,
         class_names: (0..10).map(|digit| digit.to_string()).collect(),

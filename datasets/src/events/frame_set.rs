@@ -72,6 +72,16 @@ pub trait FrameSet: Send + Sync {
     /// As [`FrameSet::write`].
     fn digest(&self, split: Split, index: usize) -> Result<[u8; 32], DataError>;
 
+    /// SHA-256 in hex that records carry: over protocol, counts, labels, and what tells a sample from another without
+    /// reading all of them: names and lengths of files, or what a made set is made from. Where a set has neither, it is
+    /// the manifest.
+    ///
+    /// # Errors
+    /// When a file is gone, or as [`FrameSet::write`].
+    fn identity(&self) -> Result<String, DataError> {
+        self.manifest()
+    }
+
     /// SHA-256 in hex over protocol, counts, labels and samples, in order. Reads every sample.
     ///
     /// # Errors
@@ -201,6 +211,19 @@ impl FrameSet for Framed {
                 self.protocol.augment.apply(target, self.protocol.size, label, mirror, key)
             }
         })
+    }
+
+    fn identity(&self) -> Result<String, DataError> {
+        let mut digest = Sha256::new();
+        digest.update(&self.card.protocol_hash);
+        for split in [Split::Train, Split::Test] {
+            digest.update((self.len(split) as u64).to_le_bytes());
+            for index in 0..self.len(split) {
+                digest.update(self.label(split, index).to_le_bytes());
+                digest.update(self.set.stamp(split, index)?);
+            }
+        }
+        Ok(hex(&digest.finalize()))
     }
 
     fn digest(&self, split: Split, index: usize) -> Result<[u8; 32], DataError> {

@@ -101,6 +101,13 @@ pub trait EventSet: Send + Sync {
     /// The place of a sample for messages: its file, or what it was made from.
     fn place(&self, split: Split, index: usize) -> String;
 
+    /// What tells the sample from others without reading its events: name and length of its file, or a piece of what it
+    /// is made from.
+    ///
+    /// # Errors
+    /// When its file is gone, or there is no such sample.
+    fn stamp(&self, split: Split, index: usize) -> Result<Vec<u8>, DataError>;
+
     /// The events of one sample as its reader finds them, with the number of records that are none.
     ///
     /// # Errors

@@ -26,6 +26,9 @@ const VERSION: u32 = 1;
 const SUBJECTS: [u64; 2] = [23, 6];
 const CLIPS: u64 = 2;
 
+/// Recordings of a split that its identity covers.
+const STAMPED: usize = 4;
+
 type Make = Box<dyn Fn(Split, usize) -> Result<Vec<Event>, DataError> + Send + Sync>;
 
 /// Recordings that are made when they are first asked for, and kept as the bytes of an N-MNIST file: a tenth of the
@@ -66,6 +69,15 @@ impl EventSet for Simulated {
 
     fn place(&self, split: Split, index: usize) -> String {
         format!("{} {split} {index} (simulated)", self.card.id)
+    }
+
+    /// The first recordings themselves, which change with the key, the images and the sensor; of the rest nothing more can
+    /// be told than that they follow from the same.
+    fn stamp(&self, split: Split, index: usize) -> Result<Vec<u8>, DataError> {
+        match index {
+            0..STAMPED => event_files::atis_bin(&self.decoded(split, index)?.events),
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn decoded(&self, split: Split, index: usize) -> Result<Decoded, DataError> {

@@ -14,11 +14,13 @@
 //!   units", 2015).
 
 mod adding;
+mod mean;
 mod recall;
 mod sequential;
 mod task;
 
 pub use adding::BinaryAdding;
+pub use mean::MeanOverTime;
 pub use recall::DelayedRecall;
 pub use sequential::sequential_pixels;
 pub use task::{Task, TaskSet};

@@ -107,7 +107,23 @@ impl<T: Task> FrameSet for TaskSet<T> {
     fn digest(&self, split: Split, index: usize) -> Result<[u8; 32], DataError> {
         digest(self, split, index)
     }
+
+    /// Over the parameters and the first samples: the rest follows from the same.
+    fn identity(&self) -> Result<String, DataError> {
+        let mut all = Sha256::new();
+        all.update(&self.card.protocol_hash);
+        for split in [Split::Train, Split::Test] {
+            all.update((self.len(split) as u64).to_le_bytes());
+            for index in 0..self.len(split).min(STAMPED) {
+                all.update(digest(self, split, index)?);
+            }
+        }
+        Ok(hex(&all.finalize()))
+    }
 }
+
+/// Samples of a split that a task's identity covers.
+const STAMPED: usize = 10;
 
 /// SHA-256 over the frames themselves.
 pub(super) fn digest(set: &dyn FrameSet, split: Split, index: usize) -> Result<[u8; 32], DataError> {

@@ -7,7 +7,6 @@
 use std::io::Write;
 
 use candle_core::Tensor;
-use datasets::Loader;
 use engine::fidelity::{self, Agreement};
 use engine::ledger::{Category, Phase};
 use engine::method::{Method, Settings};
@@ -21,12 +20,13 @@ use crate::configuration::Configuration;
 use crate::device;
 use crate::environment::available_bytes;
 use crate::event::{Assignment, Event, Measured};
+use crate::source::Feed;
 
 /// Fills in the cells of the gradient, or says in the note why they stay empty: by now the trial is measured, and
 /// nothing that goes wrong here is a reason to lose it.
 pub(super) fn compare<W: Write>(
     assignment: &Assignment,
-    loader: &Loader,
+    loader: &Feed,
     reporter: &mut Reporter<W>,
     measured: &mut Measured,
 ) -> Result<(), Failure> {
@@ -52,7 +52,7 @@ fn row((layer, Agreement { cosine, norm_ratio }): (String, Agreement)) -> Fideli
 
 fn compared(
     assignment: &Assignment,
-    loader: &Loader,
+    loader: &Feed,
     batch: &datasets::Batch,
 ) -> Result<fidelity::Fidelity, Failure> {
     let configuration = &assignment.configuration;
@@ -78,7 +78,7 @@ fn compared(
 fn gradients(
     assignment: &Assignment,
     method: &dyn Method,
-    loader: &Loader,
+    loader: &Feed,
     batch: &datasets::Batch,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
     let configuration = &assignment.configuration;
@@ -94,7 +94,7 @@ fn gradients(
 fn needed_bytes(
     configuration: &Configuration,
     method: &dyn Method,
-    loader: &Loader,
+    loader: &Feed,
     batch: &datasets::Batch,
 ) -> Option<usize> {
     let steps = configuration.network.steps;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use datasets::Loader;
 use engine::ledger::Phase;
 use engine::method::{Batch, Method, Outcome, Trainer};
 use engine::optim::{Average, Optimizer};
@@ -11,6 +10,7 @@ use engine::pass::Session;
 
 use super::Failure;
 use crate::configuration::Configuration;
+use crate::source::Feed;
 use crate::weights::WeightsFile;
 
 /// All that a training step needs beside a batch.
@@ -78,7 +78,7 @@ impl Learner {
     }
 
     /// A host batch on the session's device.
-    pub(super) fn batch(&self, loader: &Loader, batch: datasets::Batch) -> Result<Batch, Failure> {
+    pub(super) fn batch(&self, loader: &Feed, batch: datasets::Batch) -> Result<Batch, Failure> {
         to_device(&self.session, loader, batch)
     }
 }
@@ -102,19 +102,14 @@ pub(super) fn trainer(
     Ok(trainer)
 }
 
-/// A host batch on the session's device, as one frame `[1, B, C, H, W]` that is shown at every step.
-pub(super) fn to_device(
-    session: &Session,
-    loader: &Loader,
-    batch: datasets::Batch,
-) -> Result<Batch, Failure> {
+/// A host batch on the session's device: one frame `[1, B, C, H, W]` that is shown at every step, or one a step.
+pub(super) fn to_device(session: &Session, loader: &Feed, batch: datasets::Batch) -> Result<Batch, Failure> {
     if batch.mixed.is_some() {
         // A sample of two classes under one label would train on wrong labels without a word.
         return Err(Failure::because(
             "the batch is mixed (mixup or cutmix), and the losses here read one class a sample",
         ));
     }
-    let [_, channels, height, width] = loader.shape();
-    let shape = [1, batch.labels.len(), channels, height, width];
+    let shape = loader.shape(batch.labels.len());
     Ok(Batch { images: session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
 }

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::event::{Assignment, Event, Measured};
 use crate::plan;
+use crate::source::{Entry, Source};
 use crate::sweep;
 pub(crate) use report::Reporter;
 
@@ -94,33 +95,38 @@ fn assigned<A: DeserializeOwned>(text: &str) -> Result<A, Failure> {
         .map_err(|error| Failure::because(format!("the assignment on standard input: {error}")))
 }
 
+/// The trial's set; frames are made for T = `steps`.
+fn opened(entry: Entry, assignment: &Assignment, steps: usize) -> Result<Source, Failure> {
+    Ok(entry.open(&assignment.configuration.data, assignment.data.as_deref(), steps)?)
+}
+
 fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -> Result<Measured, Failure> {
     kernels::heap::keep_pages();
     if let Some(bytes) = assignment.memory_limit {
         kernels::heap::set_limit(bytes);
     }
     let configuration = &assignment.configuration;
-    let dataset = plan::open_dataset(&configuration.dataset, assignment.data.as_deref())?;
-    if dataset.manifest() != configuration.dataset_manifest {
+    let entry = Entry::find(&configuration.dataset)?;
+    let source = opened(entry, assignment, configuration.network.steps)?;
+    let manifest = source.manifest()?;
+    if manifest != configuration.dataset_manifest {
         return Err(Failure::because(format!(
-            "data set {} changed since the campaign began: manifest {} was planned with, {} is there",
-            configuration.dataset,
-            configuration.dataset_manifest,
-            dataset.manifest()
+            "data set {} changed since the campaign began: manifest {} was planned with, {manifest} is there",
+            configuration.dataset, configuration.dataset_manifest,
         )));
     }
-    let (train, test) = plan::loaders(configuration, &dataset)?;
+    let (train, test) = plan::feeds(configuration, &source)?;
     let pool = kernels::threads::pool(assignment.threads, STACK_BYTES).map_err(Failure::because)?;
     pool.install(|| {
         let mut measured = train::train(assignment, &train, &test, reporter)?;
-        if dataset.card().stand_in.is_some() {
+        if entry.is_stand_in() {
             measured.add_note("accuracy on a stand-in, to be compared with no published value");
         }
         if configuration.budget.epochs == 0 {
             return Ok(measured);
         }
         // The trained network is gone by now: the two lanes never share a step.
-        probe::probe(configuration, &train, reporter, &mut measured)?;
+        probe::probe(assignment, &train, reporter, &mut measured)?;
         fidelity::compare(assignment, &train, reporter, &mut measured)?;
         Ok(measured)
     })

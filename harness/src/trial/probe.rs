@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use candle_core::Tensor;
-use datasets::Loader;
 use engine::ledger::{Category, Ledger, Phase};
 use engine::pass::Session;
 use kernels::heap;
@@ -18,7 +17,9 @@ use super::learner::Learner;
 use super::report::Reporter;
 use crate::configuration::Configuration;
 use crate::device;
-use crate::event::{Event, Measured};
+use crate::event::{Assignment, Event, Measured};
+use crate::plan;
+use crate::source::{Entry, Feed};
 
 /// The name under which a whole step stands beside its phases.
 const WHOLE_STEP: &str = "step";
@@ -28,11 +29,12 @@ const IN_LAWS: &str = "law";
 
 /// Measures the memory of a step at the trial's own T and at each other T that the case asks for.
 pub(super) fn probe<W: Write>(
-    configuration: &Configuration,
-    loader: &Loader,
+    assignment: &Assignment,
+    loader: &Feed,
     reporter: &mut Reporter<W>,
     measured: &mut Measured,
 ) -> Result<(), Failure> {
+    let configuration = &assignment.configuration;
     let Some(batch) = loader.epoch(0).next().transpose()? else { return Ok(()) };
     let (own, method) = (configuration.network.steps, configuration.method()?);
     // A method without time runs at a T of its own, whatever is asked for.
@@ -40,7 +42,9 @@ pub(super) fn probe<W: Write>(
         configuration.memory_probe.iter().map(|&steps| method.steps(steps)).collect();
     for &steps in std::iter::once(&own).chain(asked.iter().filter(|&&steps| steps != own)) {
         reporter.tell(&Event::Probe { steps })?;
-        let found = match step(configuration, loader, &batch, steps) {
+        let other = if steps == own { None } else { at(assignment, steps)? };
+        let (loader, batch) = other.as_ref().map_or((loader, &batch), |(loader, batch)| (loader, batch));
+        let found = match step(configuration, loader, batch, steps) {
             Ok(found) => found,
             // A setting such as "backward at 2 of T steps" may rule out a small T, and that alone.
             Err(failure) if steps != own && failure.status == results::Status::Unsupported => continue,
@@ -49,12 +53,22 @@ pub(super) fn probe<W: Write>(
         if steps == own {
             measured.peak_step_bytes = found.heap_bytes;
             measured.saved_bytes_peak = Some(found.saved_bytes);
-            measured.planned_step_bytes = planned(configuration, loader, &batch, steps);
+            measured.planned_step_bytes = planned(configuration, loader, batch, steps);
         }
         measured.ledger.extend(found.rows);
     }
     measured.ledger.sort_by_key(|row| row.probe_t);
     Ok(())
+}
+
+/// The training feed at another T with its first batch, where the data have a T of their own; `None` of images.
+fn at(assignment: &Assignment, steps: usize) -> Result<Option<(Feed, datasets::Batch)>, Failure> {
+    let entry = Entry::find(&assignment.configuration.dataset)?;
+    let Entry::Frames(_) = entry else { return Ok(None) };
+    let source = super::opened(entry, assignment, steps)?;
+    let (feed, _) = plan::feeds(&assignment.configuration, &source)?;
+    let first = feed.epoch(0).next().transpose()?;
+    Ok(first.map(|batch| (feed, batch)))
 }
 
 /// What one step held.
@@ -66,7 +80,7 @@ struct Found {
 
 fn step(
     configuration: &Configuration,
-    loader: &Loader,
+    loader: &Feed,
     batch: &datasets::Batch,
     steps: usize,
 ) -> Result<Found, Failure> {
@@ -116,7 +130,7 @@ fn kept_scratch() -> usize {
 fn learn_once(
     configuration: &Configuration,
     session: Session,
-    loader: &Loader,
+    loader: &Feed,
     batch: &datasets::Batch,
     steps: usize,
 ) -> Result<Learner, Failure> {
@@ -158,7 +172,7 @@ fn rows(ledger: &Ledger, steps: usize, heap_bytes: Option<u64>, booked: u64) -> 
 /// predicts the step's own memory. A method that can't be planned leaves the cell empty.
 fn planned(
     configuration: &Configuration,
-    loader: &Loader,
+    loader: &Feed,
     batch: &datasets::Batch,
     steps: usize,
 ) -> Option<u64> {

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::time::Instant;
 
-use datasets::Loader;
 use engine::method::Outcome;
 use kernels::heap;
 use results::CurvePoint;
@@ -14,13 +13,14 @@ use super::{Failure, clock};
 use crate::configuration::Configuration;
 use crate::device;
 use crate::event::{Assignment, Event, Measured};
+use crate::source::Feed;
 use crate::weights;
 
 /// Trains for the whole budget; with a budget of no epochs, judges the weights that it begins with.
 pub(super) fn train<W: Write>(
     assignment: &Assignment,
-    train: &Loader,
-    test: &Loader,
+    train: &Feed,
+    test: &Feed,
     reporter: &mut Reporter<W>,
 ) -> Result<Measured, Failure> {
     let configuration = &assignment.configuration;
@@ -75,7 +75,7 @@ pub(super) fn train<W: Write>(
 }
 
 /// One pass over the test set.
-fn judge(learner: &mut Learner, loader: &Loader) -> Result<Sum, Failure> {
+fn judge(learner: &mut Learner, loader: &Feed) -> Result<Sum, Failure> {
     let mut judged = Sum::default();
     for batch in loader.epoch(0) {
         let batch = learner.batch(loader, batch?)?;
@@ -87,7 +87,7 @@ fn judge(learner: &mut Learner, loader: &Loader) -> Result<Sum, Failure> {
 /// One pass over the training set: what was learned, the last learning rate, and the samples per second.
 fn train_epoch<W: Write>(
     configuration: &Configuration,
-    loader: &Loader,
+    loader: &Feed,
     learner: &mut Learner,
     epoch: usize,
     reporter: &mut Reporter<W>,

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use datasets::check::{Report, Sheet, SplitReport, Twin, sheet, verify};
-use datasets::events::EVENT_PROTOCOLS;
 use datasets::synth::images::{Tree, write};
-use datasets::{Dataset, DatasetEntry, Mirror, Protocol, Split, convert};
+use datasets::{Dataset, DatasetEntry, FrameEntry, Mirror, Protocol, Split, convert};
 
 use crate::error::{Error, Result};
-use crate::plan::open_dataset;
 use crate::shelf::{self, RECIPES};
+use crate::source::Entry;
 use crate::suggest::Unknown;
 
 #[derive(Debug, Subcommand)]
@@ -84,32 +83,57 @@ pub(crate) struct Set {
 }
 
 impl Set {
+    fn folder(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
     fn open(&self) -> Result<Arc<dyn Dataset>> {
         match &self.data {
             Some(folder) if self.part => {
                 find(&self.id)?;
                 datasets::open_part(&self.id, folder).map_err(|source| fault(&self.id, source))
             }
-            folder => open_dataset(&self.id, folder.as_deref()),
+            folder => (find(&self.id)?.open)(folder.as_deref()).map_err(|source| fault(&self.id, source)),
         }
     }
 }
 
 fn find(id: &str) -> Result<&'static DatasetEntry> {
     datasets::find(id).ok_or_else(|| {
-        Error::unknown(Unknown::new("dataset", id, datasets::DATASETS.iter().map(|entry| entry.id)))
+        Error::unknown(Unknown::new("dataset of images", id, datasets::DATASETS.iter().map(|entry| entry.id)))
     })
 }
 
-fn fault(id: &str, source: datasets::DataError) -> Error {
+/// The frame set of an id; `None` where it is a set of images.
+///
+/// # Errors
+/// When it is neither.
+fn frames(id: &str) -> Result<Option<&'static FrameEntry>> {
+    Ok(match Entry::find(id)? {
+        Entry::Frames(entry) => Some(entry),
+        Entry::Images(_) => None,
+    })
+}
+
+pub(super) fn fault(id: &str, source: datasets::DataError) -> Error {
     Error::Data { place: format!("dataset {id}"), source }
 }
 
 pub(crate) fn data(asked: &Data, output: &mut dyn Write) -> Result<ExitCode> {
     match asked {
-        Data::Verify { set } => return verified(set, output),
+        Data::Verify { set } => match frames(&set.id)? {
+            Some(entry) => return super::data_frames::verified(entry, set.folder(), output),
+            None => return verified(set, output),
+        },
         Data::Show { set, to, test, classes, columns, side } => {
             let split = if *test { Split::Test } else { Split::Train };
+            if let Some(entry) = frames(&set.id)? {
+                let png = super::data_frames::sheet(entry, set.folder(), split, (*classes, *side))?;
+                save(to, &png)?;
+                let place = to.display();
+                writeln!(output, "{place}: the frames of a sample of each class of {}, OFF red, ON blue", set.id)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let asked = Sheet { split, classes: *classes, columns: *columns, side: *side };
             let png = sheet(set.open()?.as_ref(), asked).map_err(|source| fault(&set.id, source))?;
             save(to, &png)?;
@@ -133,13 +157,13 @@ pub(crate) fn data(asked: &Data, output: &mut dyn Write) -> Result<ExitCode> {
             )?;
         }
         Data::Help { id } => {
-            let one = id.as_deref().map(find).transpose()?;
-            for entry in datasets::DATASETS.iter().filter(|entry| one.is_none_or(|one| one.id == entry.id)) {
+            let one = id.as_deref().map(Entry::find).transpose()?;
+            let wanted = |own: &str| one.is_none_or(|one| one.id() == own);
+            for entry in datasets::DATASETS.iter().filter(|entry| wanted(entry.id)) {
                 help(entry, output)?;
             }
-            if one.is_none() {
-                writeln!(output, "event sets, in code alone (datasets::events), no suite runs them yet:")?;
-                writeln!(output, "  protocols: {}", EVENT_PROTOCOLS.join(", "))?;
+            for entry in datasets::FRAME_SETS.iter().filter(|entry| wanted(entry.id)) {
+                super::data_frames::help(entry, output)?;
             }
         }
     }
@@ -345,7 +369,7 @@ mod tests {
     #[test]
     fn help_tells_licence_and_source_of_each_set() {
         let (_, said) = ask(&Data::Help { id: None }).unwrap();
-        assert_eq!(said.matches("licence: ").count(), datasets::DATASETS.len());
+        assert_eq!(said.matches("licence: ").count(), datasets::DATASETS.len() + datasets::FRAME_SETS.len());
         assert!(said.contains("stand-in: ") && said.contains("cifar10dvs/first900"), "{said}");
         let (_, one) = ask(&Data::Help { id: Some("cifar10".to_owned()) }).unwrap();
         assert!(one.starts_with("cifar10: ") && !one.contains("imagenet"), "{one}");

@@ -74,15 +74,22 @@ fn rows(kind: Kind) -> Result<Vec<(String, String)>> {
             let entries = models::all();
             entries.map(|entry| (entry.id.to_owned(), with_paper(entry.summary, entry.paper))).collect()
         }
-        Kind::Datasets => datasets::DATASETS
-            .iter()
-            .map(|entry| {
+        Kind::Datasets => {
+            let images = datasets::DATASETS.iter().map(|entry| {
                 let card = entry.card;
-                let [train, test] = card.counts;
-                let place = if card.needs_data_dir { "needs --data DIR" } else { "ships" };
-                let about = format!("{}: {train} + {test}, {} classes, {place}", card.title, card.classes);
-                (entry.id.to_owned(), format!("{about}; licence: {}", card.licence))
-            })
-            .collect(),
+                (entry.id, card.title, card.counts, card.classes, card.needs_data_dir, card.licence)
+            });
+            let frames = datasets::FRAME_SETS.iter().map(|entry| {
+                (entry.id, entry.title, entry.counts, entry.classes, entry.needs_data_dir, entry.licence)
+            });
+            images
+                .chain(frames)
+                .map(|(id, title, [train, test], classes, needs_files, licence)| {
+                    let place = if needs_files { "needs --data DIR" } else { "ships" };
+                    let about = format!("{title}: {train} + {test}, {classes} classes, {place}");
+                    (id.to_owned(), format!("{about}; licence: {licence}"))
+                })
+                .collect()
+        }
     })
 }

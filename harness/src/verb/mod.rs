@@ -1,6 +1,7 @@
 //! What the program can be asked to do, one file a verb.
 
 pub(crate) mod data;
+mod data_frames;
 pub(crate) mod list;
 pub(crate) mod measure;
 pub(crate) mod measured;

@@ -4,6 +4,7 @@
 mod bits;
 mod checkpoint;
 mod frozen;
+mod memoryless;
 mod settings;
 mod sparing;
 mod trainer;
@@ -51,6 +52,16 @@ pub static ENTRIES: &[MethodEntry] = &[
         build: |settings| {
             settings.only("frozen", &[])?;
             Ok(Box::new(frozen::Frozen))
+        },
+    },
+    MethodEntry {
+        id: "memoryless",
+        summary: "backpropagation with membranes forgotten at every step: what the data give away without time",
+        paper: "none: a reference row (the no-time probe of NeuroSeqBench, arXiv 2505.22035)",
+        official: &[],
+        build: |settings| {
+            settings.only("memoryless", &[])?;
+            Ok(Box::new(memoryless::Memoryless))
         },
     },
 ];

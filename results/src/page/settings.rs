@@ -8,9 +8,10 @@ type Setting<R> = (&'static str, fn(&R) -> String);
 
 /// Names of settings, each with its values in the order of the records.
 pub(super) fn settings(records: &Records) -> Vec<(&'static str, String)> {
-    let trials: [Setting<Trial>; 13] = [
+    let trials: [Setting<Trial>; 14] = [
         ("datasets", |trial| trial.dataset.clone()),
         ("dataset manifests", |trial| trial.dataset_manifest.clone()),
+        ("protocols", |trial| trial.protocol.clone()),
         ("training samples", |trial| trial.train_samples.to_string()),
         ("test samples", |trial| trial.test_samples.to_string()),
         ("time steps T", |trial| trial.steps_t.to_string()),

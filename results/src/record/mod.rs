@@ -27,7 +27,7 @@ pub use trial::Trial;
 ///
 /// It grows by one whenever a column is added, removed, renamed or changes its meaning. A folder of another
 /// version is refused, never guessed at.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What every row file has in common: a name on disk and the key that joins it to its trial.
 pub trait Row: serde::Serialize + serde::de::DeserializeOwned + Clone {

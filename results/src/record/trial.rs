@@ -30,6 +30,10 @@ pub struct Trial {
     pub model: String,
     /// Dataset id.
     pub dataset: String,
+    /// Whether the data set stands for another: then no accuracy of the row compares with a published one.
+    pub stand_in: bool,
+    /// Id of the protocol that made batches of the data set, with its version.
+    pub protocol: String,
     /// How the trial ended.
     pub status: Status,
     /// Why the status is not `ok`, or why a cell is empty.
@@ -100,6 +104,8 @@ pub struct Trial {
     pub weights: String,
     /// Hash of the dataset's manifest.
     pub dataset_manifest: String,
+    /// Hash of all choices of the protocol.
+    pub protocol_hash: String,
     /// Revision of the program's source.
     pub git_rev: String,
     /// Whether the source had changes that the revision does not hold.
@@ -123,6 +129,8 @@ impl Default for Trial {
             method: String::new(),
             model: String::new(),
             dataset: String::new(),
+            stand_in: false,
+            protocol: String::new(),
             status: Status::Failed,
             note: String::new(),
             baseline: false,
@@ -158,6 +166,7 @@ impl Default for Trial {
             recipe: String::new(),
             weights: String::new(),
             dataset_manifest: String::new(),
+            protocol_hash: String::new(),
             git_rev: String::new(),
             dirty: false,
             started_utc: String::new(),
@@ -179,6 +188,8 @@ impl Row for Trial {
         "method",
         "model",
         "dataset",
+        "stand_in",
+        "protocol",
         "status",
         "note",
         "baseline",
@@ -214,6 +225,7 @@ impl Row for Trial {
         "recipe",
         "weights",
         "dataset_manifest",
+        "protocol_hash",
         "git_rev",
         "dirty",
         "started_utc",

@@ -103,9 +103,11 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, unit: TimeUnit, several_cases: 
     );
     let time = against(entry.median(seconds), base.and_then(|b| b.median(seconds)), |own, other| own / other);
     let mad = entry.median(|trial| trial.train_step_seconds_mad);
-    let accuracy = |text: String, deviation: Option<f64>| match deviation {
-        Some(deviation) => format!("{text} ± {}", percent(deviation)),
-        None => text,
+    // What a stand-in's accuracy is must be told wherever it goes, even where a cell is copied alone.
+    let mark = if contest.stand_in { " (stand-in)" } else { "" };
+    let accuracy = |mean: f64, deviation: Option<f64>| match deviation {
+        Some(deviation) => format!("{} ± {}{mark}", percent(mean), percent(deviation)),
+        None => format!("{}{mark}", percent(mean)),
     };
 
     let mut cells = vec![Cell::Text(entry.method.to_owned())];
@@ -114,8 +116,8 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, unit: TimeUnit, several_cases: 
     }
     cells.extend([
         Cell::number(Some(f64::from(entry.steps_t)), |steps| format!("{steps}"), &reason),
-        Cell::number(entry.mean(top1), |mean| accuracy(percent(mean), entry.deviation(top1)), &reason),
-        Cell::number(entry.mean(|trial| trial.top1_best), percent, &reason),
+        Cell::number(entry.mean(top1), |mean| accuracy(mean, entry.deviation(top1)), &reason),
+        Cell::number(entry.mean(|trial| trial.top1_best), |best| accuracy(best, None), &reason),
         Cell::number(delta, told, &reason),
         Cell::number(entry.mean(|trial| trial.gradient_cosine), cosine, &reason),
         Cell::number(entry.mean(|trial| trial.gradient_norm_ratio), times, &reason),

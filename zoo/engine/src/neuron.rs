@@ -167,6 +167,25 @@ impl Neuron {
         }
     }
 
+    /// The same neuron with nothing left of its membrane at the next step, its current taken as it comes; a quantiser has no
+    /// membrane.
+    #[must_use]
+    pub fn forgetting(self) -> Self {
+        match self {
+            Self::Lif { threshold, reset, reset_gradient, surrogate, firing, smooth, .. } => Self::Lif {
+                decay: 0.0,
+                input_decay: InputDecay::Off,
+                threshold,
+                reset,
+                reset_gradient,
+                surrogate,
+                firing,
+                smooth,
+            },
+            Self::Quantiser { .. } => self,
+        }
+    }
+
     /// The same neuron with another threshold; a quantiser keeps its own.
     #[must_use]
     pub fn with_threshold(self, threshold: f64) -> Self {
