@@ -274,9 +274,7 @@ fn recordings(
 ) -> Result<(Arc<dyn EventSet>, EventProtocol), DataError> {
     let name = entry.protocol(request.protocol).unwrap_or_default();
     let protocol = named(name)
-        .ok_or_else(|| {
-            DataError::event_choice("protocol", "an event set must have a named protocol", name)
-        })?
+        .ok_or_else(|| DataError::event_choice("protocol", "an event set must have a named protocol", name))?
         .with_steps(request.steps);
     let set = match (entry.needs_data_dir, request.folder) {
         (true, Some(folder)) => {

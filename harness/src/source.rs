@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use datasets::{
     Batches, Card, DataError, Dataset, DatasetEntry, EventName, FrameEntry, Loader, Named, Protocol, Request,
-    Split, events::FrameLoader, events::FrameSet,
+    Split,
+    events::{FrameLoader, FrameSet, Origin},
 };
 use keys::Key;
 
@@ -211,6 +212,14 @@ impl Feed {
         match self {
             Self::Images(loader) => loader.epoch(epoch),
             Self::Frames(loader) => loader.epoch(epoch),
+        }
+    }
+
+    /// Makes what is simulated, before any clock runs.
+    pub(crate) fn prepare(&self) -> std::result::Result<(), DataError> {
+        match self {
+            Self::Frames(loader) if loader.set().card().origin == Origin::Simulated => loader.touch(),
+            Self::Images(_) | Self::Frames(_) => Ok(()),
         }
     }
 

@@ -282,14 +282,14 @@ fn a_folder_of_an_older_format_is_refused_with_what_to_do() -> Outcome {
     let folder = tempfile::tempdir()?;
     let dir = folder.path();
     Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &Details::default())?;
-    // Version 1 had no gradients.
+    // Version 2 had no protocols.
     let path = dir.join(Trial::FILE);
-    let older = std::fs::read_to_string(&path)?.replace("gradient_cosine,gradient_norm_ratio,", "");
-    std::fs::write(&path, older.replace("\n2,", "\n1,"))?;
+    let older = std::fs::read_to_string(&path)?.replace("stand_in,protocol,", "");
+    std::fs::write(&path, older.replace("\n3,", "\n2,"))?;
     for error in [Campaign::open(dir).map(|_| ()).unwrap_err(), results::read(dir).map(|_| ()).unwrap_err()] {
         let text = error.to_string();
         for words in
-            ["record format is version 2", "trials.csv", "must be `gradient_cosine`", "another output folder"]
+            ["record format is version 3", "trials.csv", "must be `stand_in`", "another output folder"]
         {
             assert!(text.contains(words), "{text}");
         }

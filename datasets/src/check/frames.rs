@@ -105,7 +105,12 @@ fn look(set: &dyn FrameSet, split: Split) -> FrameSplit {
 ///
 /// # Errors
 /// When a sample can't be read, or the sheet is no picture.
-pub fn frame_sheet(set: &dyn FrameSet, split: Split, classes: usize, side: usize) -> Result<Vec<u8>, DataError> {
+pub fn frame_sheet(
+    set: &dyn FrameSet,
+    split: Split,
+    classes: usize,
+    side: usize,
+) -> Result<Vec<u8>, DataError> {
     let card = set.card();
     let [steps, channels, height, width] = card.shape;
     let side = side.max(1);
@@ -116,8 +121,7 @@ pub fn frame_sheet(set: &dyn FrameSet, split: Split, classes: usize, side: usize
             *first = Some(index);
         }
     }
-    let mut canvas =
-        Rgb::black(steps * (side + GAP) + GAP, firsts.len() * (tall + GAP) + GAP);
+    let mut canvas = Rgb::black(steps * (side + GAP) + GAP, firsts.len() * (tall + GAP) + GAP);
     canvas.pixels.fill(200);
     let mut numbers = vec![0.0; card.numbers()];
     for (row, index) in firsts.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use keys::Key;
+use rayon::prelude::*;
 
 use super::FrameSet;
 use crate::{Batch, Batches, DataError, Split, Throughput, prefetch::Work, subset::balanced};
@@ -80,6 +81,19 @@ impl FrameLoader {
     #[must_use]
     pub fn set(&self) -> &Arc<dyn FrameSet> {
         &self.source.set
+    }
+
+    /// Reads every sample once, on the threads of the pool, and keeps nothing: a set that makes its recordings when they are
+    /// asked for has made them then, and no epoch waits for that or shares the processor with it.
+    ///
+    /// # Errors
+    /// As [`FrameSet::write`].
+    pub fn touch(&self) -> Result<(), DataError> {
+        let Source { set, split, samples, .. } = &*self.source;
+        samples.par_iter().try_for_each_init(
+            || vec![0.0; set.card().numbers()],
+            |target, &index| set.write(*split, index as usize, None, target).map(|_| ()),
+        )
     }
 
     /// Samples made so far by all epochs of this loader and its clones, and the seconds that making them took.

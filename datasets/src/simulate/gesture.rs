@@ -121,17 +121,22 @@ impl Clip {
             bones[2 * arm] = (shoulder, elbow);
             bones[2 * arm + 1] = (elbow, end(elbow, fore, self.limbs[1]));
         }
-        let head = place(0.0, -14.5);
+        let shapes = Shapes {
+            head: (place(0.0, -14.5), Edge::of(k * 4.6)),
+            bones: bones.map(|(from, to)| Bone::between(from, to)),
+            limb: Edge::of(k * self.thickness),
+        };
+        // An ellipse's distance is near enough to (1 - r) times its shorter axis.
+        let [across, down] = [6.2 * k, 11.0 * k];
+        let rim = 1.0 + 0.5 / across;
         for (row, line) in target.chunks_exact_mut(SIZE[1]).enumerate() {
+            let v = (row as f64 - centre[1]) / down;
             for (column, value) in line.iter_mut().enumerate() {
-                let pixel = [column as f64, row as f64];
-                let mut inside = k * 4.6 - distance(pixel, head);
-                // An ellipse's distance is near enough to (1 - r) times its shorter axis.
-                let (u, v) = ((pixel[0] - centre[0]) / (6.2 * k), (pixel[1] - centre[1]) / (11.0 * k));
-                inside = inside.max((1.0 - u.hypot(v)) * 6.2 * k);
-                for &(from, to) in &bones {
-                    inside = inside.max(k * self.thickness - to_bone(pixel, from, to));
-                }
+                let u = (column as f64 - centre[0]) / across;
+                let square = u * u + v * v;
+                let body =
+                    if square < rim * rim { (1.0 - square.sqrt()) * across } else { f64::NEG_INFINITY };
+                let inside = body.max(shapes.inside([column as f64, row as f64]));
                 let coverage = (inside + 0.5).clamp(0.0, 1.0);
                 *value = (0.5 + 0.45 * self.contrast * coverage) as f32;
             }
@@ -139,21 +144,70 @@ impl Clip {
     }
 }
 
+/// A radius, with the square beyond which a pixel is not touched.
+#[derive(Clone, Copy)]
+struct Edge {
+    radius: f64,
+    beyond: f64,
+}
+
+impl Edge {
+    fn of(radius: f64) -> Self {
+        Self { radius, beyond: (radius + 0.5) * (radius + 0.5) }
+    }
+
+    /// How far inside a point is by the square of its distance; minus infinity where the pixel is not touched, which spares
+    /// most roots.
+    fn inside(self, square: f64) -> f64 {
+        if square < self.beyond { self.radius - square.sqrt() } else { f64::NEG_INFINITY }
+    }
+}
+
+/// A line between two points.
+#[derive(Clone, Copy)]
+struct Bone {
+    from: Point,
+    along: Point,
+    /// One over the square of its length.
+    inverse: f64,
+}
+
+impl Bone {
+    fn between(from: Point, to: Point) -> Self {
+        let along = [to[0] - from[0], to[1] - from[1]];
+        let square = along[0] * along[0] + along[1] * along[1];
+        Self { from, along, inverse: 1.0 / square.max(1e-9) }
+    }
+
+    /// Square of a point's distance.
+    fn square_to(&self, point: Point) -> f64 {
+        let offset = [point[0] - self.from[0], point[1] - self.from[1]];
+        let part = ((offset[0] * self.along[0] + offset[1] * self.along[1]) * self.inverse).clamp(0.0, 1.0);
+        square([offset[0] - part * self.along[0], offset[1] - part * self.along[1]])
+    }
+}
+
+/// Head and arms.
+struct Shapes {
+    head: (Point, Edge),
+    bones: [Bone; 4],
+    limb: Edge,
+}
+
+impl Shapes {
+    fn inside(&self, point: Point) -> f64 {
+        let (head, edge) = self.head;
+        let head = edge.inside(square([point[0] - head[0], point[1] - head[1]]));
+        self.bones.iter().fold(head, |inside, bone| inside.max(self.limb.inside(bone.square_to(point))))
+    }
+}
+
+fn square([x, y]: Point) -> f64 {
+    x * x + y * y
+}
+
 fn between(stream: &mut Stream, low: f64, high: f64) -> f64 {
     low + (high - low) * stream.uniform()
-}
-
-fn distance(a: Point, b: Point) -> f64 {
-    (a[0] - b[0]).hypot(a[1] - b[1])
-}
-
-/// Distance of a pixel from the line between two points.
-fn to_bone(pixel: Point, from: Point, to: Point) -> f64 {
-    let along = [to[0] - from[0], to[1] - from[1]];
-    let offset = [pixel[0] - from[0], pixel[1] - from[1]];
-    let length = along[0] * along[0] + along[1] * along[1];
-    let part = ((offset[0] * along[0] + offset[1] * along[1]) / length.max(1e-9)).clamp(0.0, 1.0);
-    (offset[0] - part * along[0]).hypot(offset[1] - part * along[1])
 }
 
 #[cfg(test)]

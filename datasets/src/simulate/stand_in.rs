@@ -20,6 +20,8 @@ use crate::{
 
 /// Raised when the same key and parameters give other events.
 const VERSION: u32 = 1;
+/// The same of the drawn figure.
+const GESTURE_VERSION: u32 = 2;
 
 /// Subjects of `sim-gesture11` that train and that test, and clips of each class and subject: 23 + 6 subjects as in DVS128
 /// Gesture, 506 + 132 clips.
@@ -97,11 +99,11 @@ impl EventSet for Simulated {
 }
 
 /// What a note has to tell of a generator: its version, and the hash of all its parameters.
-fn generator(id: &str, parameters: &impl serde::Serialize) -> String {
+fn generator((id, version): (&str, u32), parameters: &impl serde::Serialize) -> String {
     // Numbers and names alone; that can't fail.
-    let text = serde_json::to_vec(&(id, VERSION, parameters)).unwrap_or_default();
+    let text = serde_json::to_vec(&(id, version, parameters)).unwrap_or_default();
     let hash = hex(&Sha256::digest(text));
-    format!("Generator {id} version {VERSION}, parameters {}.", hash.get(..16).unwrap_or_default())
+    format!("Generator {id} version {version}, parameters {}.", hash.get(..16).unwrap_or_default())
 }
 
 fn image_labels(images: &dyn Dataset) -> [Vec<u32>; 2] {
@@ -127,7 +129,7 @@ pub fn sim_nmnist(images: Arc<dyn Dataset>, key: Key) -> Result<Arc<dyn EventSet
     let note = format!(
         "Simulated from {}; stands for N-MNIST and is not it. Sensor calibrated on N-MNIST training recordings. {}",
         card.title,
-        generator("sim-nmnist", &(sensor, &path))
+        generator(("sim-nmnist", VERSION), &(sensor, &path))
     );
     let events = EventCard {
         id: "sim-nmnist",
@@ -167,7 +169,7 @@ pub fn sim_cifar10_dvs(images: Arc<dyn Dataset>, key: Key) -> Result<Arc<dyn Eve
     let note = format!(
         "Simulated from {}; stands for CIFAR10-DVS and is not it. {}",
         card.title,
-        generator("sim-cifar10-dvs", &(sensor, &path))
+        generator(("sim-cifar10-dvs", VERSION), &(sensor, &path))
     );
     let events = EventCard {
         id: "sim-cifar10-dvs",
@@ -198,7 +200,7 @@ pub fn sim_gesture11(key: Key) -> Result<Arc<dyn EventSet>, DataError> {
     let sensor = Sensor { size: SIZE, step_us: 2_000, black: 0.001, ..Sensor::NMNIST };
     let note = format!(
         "Simulated from drawn figures; stands for DVS128 Gesture and is not it. {}",
-        generator("sim-gesture11", &sensor)
+        generator(("sim-gesture11", GESTURE_VERSION), &sensor)
     );
     let card = EventCard {
         id: "sim-gesture11",

@@ -118,6 +118,8 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
     let (train, test) = plan::feeds(configuration, &source)?;
     let pool = kernels::threads::pool(assignment.threads, STACK_BYTES).map_err(Failure::because)?;
     pool.install(|| {
+        train.prepare()?;
+        test.prepare()?;
         let mut measured = train::train(assignment, &train, &test, reporter)?;
         if entry.is_stand_in() {
             measured.add_note("accuracy on a stand-in, to be compared with no published value");

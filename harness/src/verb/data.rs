@@ -131,7 +131,11 @@ pub(crate) fn data(asked: &Data, output: &mut dyn Write) -> Result<ExitCode> {
                 let png = super::data_frames::sheet(entry, set.folder(), split, (*classes, *side))?;
                 save(to, &png)?;
                 let place = to.display();
-                writeln!(output, "{place}: the frames of a sample of each class of {}, OFF red, ON blue", set.id)?;
+                writeln!(
+                    output,
+                    "{place}: the frames of a sample of each class of {}, OFF red, ON blue",
+                    set.id
+                )?;
                 return Ok(ExitCode::SUCCESS);
             }
             let asked = Sheet { split, classes: *classes, columns: *columns, side: *side };

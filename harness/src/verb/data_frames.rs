@@ -64,12 +64,7 @@ fn tell(split: &FrameSplit, output: &mut dyn Write) -> Result<()> {
 }
 
 /// Totals of the events themselves, where there are events.
-fn recordings(
-    entry: &FrameEntry,
-    folder: Option<&Path>,
-    split: Split,
-    output: &mut dyn Write,
-) -> Result<()> {
+fn recordings(entry: &FrameEntry, folder: Option<&Path>, split: Split, output: &mut dyn Write) -> Result<()> {
     let events = entry.events(&request(entry, folder)).map_err(|source| fault(entry.id, source))?;
     let Some(events) = events else { return Ok(()) };
     match events::survey(events.as_ref(), split) {
