@@ -4,6 +4,8 @@
 mod baseline;
 pub mod chart;
 mod contest;
+mod counts;
+pub mod energy;
 mod error;
 mod fit;
 mod page;
