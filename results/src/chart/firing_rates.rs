@@ -15,13 +15,17 @@ fn figure(records: &Records) -> Option<Figure> {
         .map(|contest| (contest.title(), series(contest, &counts, &methods)))
         .filter(|(_, series)| !series.is_empty())
         .collect();
-    let points = || drawn.iter().flat_map(|(_, series)| series).flat_map(|series| &series.points);
     if drawn.is_empty() {
         return None;
     }
-    let x = Axis::linear("layer of neurons, from the input", points().map(|(x, _)| *x), true);
-    let y = Axis::linear("spikes per neuron and step (%)", points().map(|(_, y)| *y), true);
-    let panels = drawn.into_iter().map(|(title, series)| Panel { title, x: x.clone(), series, guide: None });
+    let points = drawn.iter().flat_map(|(_, series)| series).flat_map(|series| &series.points);
+    let y = Axis::linear("spikes per neuron and step (%)", points.map(|(_, y)| *y), true);
+    let panels = drawn.into_iter().map(|(title, series)| {
+        // Networks differ in depth: each panel has an axis of its own.
+        let deepest = series.iter().flat_map(|series| &series.points).map(|(x, _)| *x);
+        let x = Axis::linear("layer of neurons, from the input", deepest, true);
+        Panel { title, x, series, guide: None }
+    });
     Some(Figure {
         id: CHART.id.to_owned(),
         title: "Firing rate of each layer of neurons".to_owned(),

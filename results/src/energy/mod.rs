@@ -91,5 +91,4 @@ pub fn find(id: &str) -> Option<&'static EnergyModel> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "the lint spares test functions, not what they share")]
 mod tests;
