@@ -79,8 +79,9 @@ pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &In
         };
         let wall_seconds = planned.unsupported.is_none().then(|| began.elapsed().as_secs_f64());
         let trial = Trial { started_utc, wall_seconds, ..row(planned, setup, &verdict, &curve) };
-        let Measured { ledger, fidelity, .. } = verdict.measured.unwrap_or_default();
-        let details = Details { curve: &curve, ledger: &ledger, fidelity: &fidelity, ..Details::default() };
+        let Measured { ledger, ops, fidelity, meter, .. } = verdict.measured.unwrap_or_default();
+        let details =
+            Details { curve: &curve, ledger: &ledger, ops: &ops, fidelity: &fidelity, meter: &meter };
         store.append_trial(&trial, &details).map_err(Error::Store)?;
         progress.finish(planned.work(), &summary(&trial));
         match trial.status {

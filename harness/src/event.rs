@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use results::{CurvePoint, FidelityRow, LedgerRow, Status};
+use results::{CurvePoint, FidelityRow, LedgerRow, MeterRow, OpsRow, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
@@ -113,6 +113,12 @@ pub struct Measured {
     pub firing_rate: Option<f64>,
     /// Where the bytes of a step went, at each probed T.
     pub ledger: Vec<LedgerRow>,
+    /// What each layer computed, step by step.
+    #[serde(default)]
+    pub ops: Vec<OpsRow>,
+    /// What the machine's energy meter counted.
+    #[serde(default)]
+    pub meter: Vec<MeterRow>,
     /// Cosine of the angle between the method's gradient and the exact one, all parameters as one vector.
     pub gradient_cosine: Option<f64>,
     /// Length of the method's gradient divided by that of the exact one.

@@ -14,6 +14,7 @@ pub mod event;
 mod forecast;
 mod interrupt;
 mod measurement;
+mod meter;
 mod noise;
 mod plan;
 mod probe;

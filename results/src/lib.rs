@@ -4,6 +4,8 @@
 mod baseline;
 pub mod chart;
 mod contest;
+mod counts;
+pub mod energy;
 mod error;
 mod fit;
 mod page;
@@ -25,8 +27,8 @@ pub use error::Error;
 pub use points::Points;
 pub use read::{Records, read};
 pub use record::{
-    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, OpsRow, Row, SCHEMA, ScalingRow,
-    Status, Trial,
+    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow, READ_SCHEMAS, Row,
+    SCHEMA, ScalingRow, Status, Trial,
 };
 pub use report::{ReportPaths, report};
 pub use store::{Campaign, Details};

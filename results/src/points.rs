@@ -86,7 +86,7 @@ impl Points {
     }
 
     fn index<R: Head>(&mut self) -> Result<(), Error> {
-        for row in newest::<R>(&self.dir)? {
+        for row in newest::<R>(&self.dir, &[SCHEMA])? {
             self.note(&row);
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::record::{
-    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, OpsRow, Row, SCHEMA, ScalingRow,
-    Trial,
+    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow, READ_SCHEMAS, Row,
+    SCHEMA, ScalingRow, Trial,
 };
 use crate::rows;
 use crate::store::read_environment;
@@ -23,6 +23,8 @@ pub struct Records {
     pub ops: Vec<OpsRow>,
     /// How right the gradients were, layer by layer.
     pub fidelity: Vec<FidelityRow>,
+    /// What the machine's energy meter counted.
+    pub meter: Vec<MeterRow>,
     /// One row a point of a sweep, in the order in which the points were first finished.
     pub scaling: Vec<ScalingRow>,
     /// One row a point of an inference sweep, in the same order.
@@ -45,26 +47,27 @@ pub fn read(dir: impl AsRef<Path>) -> Result<Records, Error> {
     if ![Trial::FILE, ScalingRow::FILE, InferenceRow::FILE].iter().any(|file| dir.join(file).exists()) {
         return Err(Error::NoRecords { path: dir.join(Trial::FILE) });
     }
-    let trials: Vec<Trial> = newest(dir)?;
+    let trials: Vec<Trial> = newest(dir, READ_SCHEMAS)?;
     let attempts = trials.iter().map(|trial| (trial.trial.clone(), trial.attempt)).collect();
     Ok(Records {
         curve: details(dir, &attempts)?,
         ledger: details(dir, &attempts)?,
         ops: details(dir, &attempts)?,
         fidelity: details(dir, &attempts)?,
-        scaling: newest(dir)?,
-        inference: newest(dir)?,
+        meter: details(dir, &attempts)?,
+        scaling: newest(dir, READ_SCHEMAS)?,
+        inference: newest(dir, READ_SCHEMAS)?,
         environment: read_environment(dir)?,
         trials,
     })
 }
 
-/// The newest attempt at each trial or point.
-pub(crate) fn newest<R: Head>(dir: &Path) -> Result<Vec<R>, Error> {
+/// The newest attempt at each trial or point, of rows in these versions of the format alone.
+pub(crate) fn newest<R: Head>(dir: &Path, versions: &[u32]) -> Result<Vec<R>, Error> {
     let mut newest: Vec<R> = Vec::new();
     let mut place: BTreeMap<String, usize> = BTreeMap::new();
     for (line, row) in rows::read::<R>(dir)? {
-        if row.schema() != SCHEMA {
+        if !versions.contains(&row.schema()) {
             let path = dir.join(R::FILE);
             return Err(Error::Schema { path, line, expected: SCHEMA, found: row.schema() });
         }

@@ -1,7 +1,9 @@
 //! A campaign folder that is written to.
 
 use crate::error::Error;
-use crate::record::{CurvePoint, Environment, FidelityRow, LedgerRow, OpsRow, Row, SCHEMA, Status, Trial};
+use crate::record::{
+    CurvePoint, Environment, FidelityRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA, Status, Trial,
+};
 use crate::rows::{self, RowFile};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,6 +21,8 @@ pub struct Details<'a> {
     pub ops: &'a [OpsRow],
     /// How right each layer's gradient was.
     pub fidelity: &'a [FidelityRow],
+    /// What the machine's energy meter counted.
+    pub meter: &'a [MeterRow],
 }
 
 /// An open campaign folder: append-only row files and one environment file.
@@ -36,6 +40,7 @@ pub struct Campaign {
     ledger: RowFile,
     ops: RowFile,
     fidelity: RowFile,
+    meter: RowFile,
     /// Highest attempt on file for a trial, with or without a trial row.
     attempts: BTreeMap<String, u32>,
     /// What the newest trial row says.
@@ -56,6 +61,7 @@ impl Campaign {
             ledger: RowFile::open::<LedgerRow>(&dir)?,
             ops: RowFile::open::<OpsRow>(&dir)?,
             fidelity: RowFile::open::<FidelityRow>(&dir)?,
+            meter: RowFile::open::<MeterRow>(&dir)?,
             attempts: BTreeMap::new(),
             latest: BTreeMap::new(),
             dir,
@@ -90,6 +96,7 @@ impl Campaign {
         self.ledger.append(&keyed(details.ledger, key, attempt))?;
         self.ops.append(&keyed(details.ops, key, attempt))?;
         self.fidelity.append(&keyed(details.fidelity, key, attempt))?;
+        self.meter.append(&keyed(details.meter, key, attempt))?;
         let mut row = trial.clone();
         row.schema = SCHEMA;
         row.campaign.clone_from(&self.name);
@@ -122,8 +129,9 @@ impl Campaign {
         self.count_attempts::<LedgerRow>()?;
         self.count_attempts::<OpsRow>()?;
         self.count_attempts::<FidelityRow>()?;
+        self.count_attempts::<MeterRow>()?;
         self.count_attempts::<Trial>()?;
-        for row in crate::read::newest::<Trial>(&self.dir)? {
+        for row in crate::read::newest::<Trial>(&self.dir, &[SCHEMA])? {
             self.latest.insert(row.trial, (row.config_hash, row.status));
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! The format, its description and its code agree.
 
 use results::{
-    CurvePoint, Environment, FidelityRow, InferenceRow, LedgerRow, OpsRow, Row, SCHEMA, ScalingRow, Trial,
+    CurvePoint, Environment, FidelityRow, InferenceRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA, ScalingRow,
+    Trial,
 };
 use std::path::Path;
 
@@ -37,6 +38,7 @@ fn every_column_is_documented_in_its_place() -> Outcome {
     agrees(&LedgerRow::default())?;
     agrees(&OpsRow::default())?;
     agrees(&FidelityRow::default())?;
+    agrees(&MeterRow::default())?;
     agrees(&ScalingRow::default())?;
     agrees(&InferenceRow::default())
 }

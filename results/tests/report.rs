@@ -144,7 +144,7 @@ fn a_report_is_whole_and_depends_on_nothing_else() -> Outcome {
     }
     let (tables, charts) = filled(&sample()?);
     assert_eq!((paths.tables.len(), paths.charts.len()), (2 * tables.len(), 2 * charts.len()));
-    assert_eq!(tables, ["comparison", "memory"]);
+    assert_eq!(tables, ["comparison", "memory", "energy", "operations", "layers", "training-operations"]);
     let page = std::fs::read_to_string(&paths.page)?;
     for word in [COMMAND, "out-of-memory: needed more", "Example CPU", "One seed", "<svg ", "lang=\"en\""] {
         assert!(page.contains(word), "the page lacks {word}");

@@ -66,7 +66,8 @@ fn what_is_written_is_read_back_to_the_bit() -> Outcome {
     let mut campaign = Campaign::open(&dir)?;
     campaign.set_environment(&environment)?;
     let (curve, ledger, ops, layers) = ([point(1, 0.7)], [ledger], [ops], [fidelity]);
-    let details = Details { curve: &curve, ledger: &ledger, ops: &ops, fidelity: &layers };
+    let details =
+        Details { curve: &curve, ledger: &ledger, ops: &ops, fidelity: &layers, ..Details::default() };
     assert_eq!(campaign.append_trial(&row, &details)?, 1);
     let records = results::read(&dir)?;
 
@@ -229,6 +230,24 @@ fn another_schema_version_is_refused_with_its_line() -> Outcome {
 }
 
 #[test]
+fn a_campaign_of_version_3_is_read_and_not_continued() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let dir = folder.path();
+    Campaign::open(dir)?.append_trial(&trial(1, Status::Ok), &curve(&[point(1, 0.5)]))?;
+    std::fs::remove_file(dir.join(results::MeterRow::FILE))?;
+    std::fs::write(dir.join(OpsRow::FILE), "trial,attempt,layer,step,macs_per_sample,acs_per_sample\n")?;
+    let path = dir.join(Trial::FILE);
+    let older = std::fs::read_to_string(&path)?.replace(&format!("\n{SCHEMA},"), "\n3,");
+    std::fs::write(&path, older)?;
+    let records = results::read(dir)?;
+    assert_eq!((records.trials.len(), records.curve.len(), records.ops.len()), (1, 1, 0));
+    assert!(matches!(Campaign::open(dir).map(|_| ()), Err(Error::Columns { .. })));
+    std::fs::remove_file(dir.join(OpsRow::FILE))?;
+    assert!(matches!(Campaign::open(dir).map(|_| ()), Err(Error::Schema { found: 3, .. })));
+    Ok(())
+}
+
+#[test]
 fn a_malformed_row_is_told_with_its_line() -> Outcome {
     let folder = tempfile::tempdir()?;
     Campaign::open(folder.path())?;
@@ -285,12 +304,21 @@ fn a_folder_of_an_older_format_is_refused_with_what_to_do() -> Outcome {
     // Version 2 had no protocols.
     let path = dir.join(Trial::FILE);
     let older = std::fs::read_to_string(&path)?.replace("stand_in,protocol,", "");
-    std::fs::write(&path, older.replace("\n3,", "\n2,"))?;
+    std::fs::write(
+        &path,
+        older.replace(
+            &format!(
+                "
+{SCHEMA},"
+            ),
+            "
+2,",
+        ),
+    )?;
     for error in [Campaign::open(dir).map(|_| ()).unwrap_err(), results::read(dir).map(|_| ()).unwrap_err()] {
         let text = error.to_string();
-        for words in
-            ["record format is version 3", "trials.csv", "must be `stand_in`", "another output folder"]
-        {
+        let version = format!("record format is version {SCHEMA}");
+        for words in [version.as_str(), "trials.csv", "must be `stand_in`", "another output folder"] {
             assert!(text.contains(words), "{text}");
         }
     }

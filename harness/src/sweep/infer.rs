@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use engine::drive;
 use engine::method::{Batch, Outcome, RunSpec};
+use engine::operations::Operations;
 use engine::pass::{Mode, Pass};
 use engine::run::Run;
 use engine::tape::Tape;
@@ -12,7 +13,6 @@ use engine::unroll::{Through, TimeGradient};
 use kernels::heap;
 
 use super::measure::pool;
-use super::operations::{Count, Counting};
 use super::point::{InferenceFound, Point};
 use crate::device;
 use crate::event::Event;
@@ -31,22 +31,21 @@ pub(super) fn infer<W: Write + Send>(
     reporter: &mut Reporter<W>,
 ) -> Result<InferenceFound, Failure> {
     reporter.tell(&Event::Probe { steps: point.network.steps })?;
-    let (count, outcome, seconds) = pool(threads)?.install(|| {
+    let (counts, outcome, seconds) = pool(threads)?.install(|| {
         let (mut run, batch) = settled(point)?;
-        let mut count = Count::default();
-        let outcome = run.evaluate(&batch, |statistics| Counting {
-            inner: Through::new(statistics, TimeGradient::Kept),
-            count: &mut count,
-        })?;
-        Ok::<_, Failure>((count, outcome, clock(point, &mut run, &batch, reporter)?))
+        let session = run.session();
+        session.count_operations();
+        let outcome = evaluate(&mut run, &batch)?;
+        let counts = session.take_counts()?.unwrap_or_default();
+        Ok::<_, Failure>((counts, outcome, clock(point, &mut run, &batch, reporter)?))
     })?;
     // On one thread, so that no byte depends on which of several packs a matrix at which moment.
     let held = pool(1)?.install(|| memory(point))?;
-    let each = |operations: f64| operations / point.batch as f64;
+    let each = |of: fn(&Operations) -> u64| counts.total(of) as f64 / point.batch as f64;
     Ok(InferenceFound {
-        dense_macs_per_sample: each(count.dense),
-        macs_per_sample: each(count.macs),
-        acs_per_sample: each(count.acs),
+        dense_macs_per_sample: each(|sums| sums.dense_macs),
+        macs_per_sample: each(|sums| sums.macs),
+        acs_per_sample: each(|sums| sums.acs),
         firing_rate: (outcome.neuron_steps > 0).then(|| outcome.spikes as f64 / outcome.neuron_steps as f64),
         law_bytes: held.in_laws as u64,
         whole_bytes: held.whole as u64,

@@ -6,7 +6,6 @@
 
 mod infer;
 mod measure;
-mod operations;
 mod plan;
 mod point;
 mod row;

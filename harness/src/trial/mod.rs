@@ -3,6 +3,7 @@
 mod clock;
 mod fidelity;
 mod learner;
+mod operations;
 mod probe;
 mod report;
 mod train;

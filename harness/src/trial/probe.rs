@@ -14,6 +14,7 @@ use results::LedgerRow;
 
 use super::Failure;
 use super::learner::Learner;
+use super::operations;
 use super::report::Reporter;
 use crate::configuration::Configuration;
 use crate::device;
@@ -54,6 +55,7 @@ pub(super) fn probe<W: Write>(
             measured.peak_step_bytes = found.heap_bytes;
             measured.saved_bytes_peak = Some(found.saved_bytes);
             measured.planned_step_bytes = planned(configuration, loader, batch, steps);
+            operations::plan(configuration, loader, batch, measured);
         }
         measured.ledger.extend(found.rows);
     }

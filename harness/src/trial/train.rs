@@ -9,10 +9,11 @@ use results::CurvePoint;
 
 use super::learner::Learner;
 use super::report::Reporter;
-use super::{Failure, clock};
+use super::{Failure, clock, operations};
 use crate::configuration::Configuration;
 use crate::device;
 use crate::event::{Assignment, Event, Measured};
+use crate::meter::Meter;
 use crate::source::Feed;
 use crate::weights;
 
@@ -29,18 +30,27 @@ pub(super) fn train<W: Write>(
     let weights = assignment.weights.as_deref();
     let mut learner = Learner::new(configuration, session, configuration.network.steps, weights)?;
     let mut seconds = Seconds::default();
-    let mut judged = Sum::default();
+    let (mut judged, mut trained_samples) = (Sum::default(), 0);
+    let meter = Meter::at_rest();
+    let (mut trainings, mut evaluations) = (Vec::new(), Vec::new());
     heap::reset_peak();
     if epochs == 0 {
-        judged = judge(&mut learner, test)?;
+        let (found, span) = meter.watch(|| judge(&mut learner, test));
+        judged = found?;
+        evaluations.push(span);
         let point = CurvePoint { test_top1: judged.top1(), ..CurvePoint::default() };
         reporter.tell(&Event::Epoch { point, samples_per_second: 0.0, peak_bytes: heap::peak_bytes() })?;
     }
     for epoch in 0..epochs {
-        let (learned, rate, samples_per_second) =
-            train_epoch(configuration, train, &mut learner, epoch, reporter, &mut seconds)?;
+        let (trained, span) =
+            meter.watch(|| train_epoch(configuration, train, &mut learner, epoch, reporter, &mut seconds));
+        let (learned, rate, samples_per_second) = trained?;
+        trainings.push(span);
+        trained_samples += learned.samples;
         let began = Instant::now();
-        judged = judge(&mut learner, test)?;
+        let (found, span) = meter.watch(|| judge(&mut learner, test));
+        judged = found?;
+        evaluations.push(span);
         let averaged = learner.averaged(|learner| judge(learner, test))?;
         seconds.eval += began.elapsed().as_secs_f64();
         let point = CurvePoint {
@@ -68,6 +78,12 @@ pub(super) fn train<W: Write>(
     if !spiking {
         measured.add_note("nothing spikes here");
     }
+    if epochs > 0 {
+        measured.meter.push(meter.row("training", &trainings, trained_samples));
+    }
+    measured.meter.push(meter.row("evaluation", &evaluations, evaluations.len() * judged.samples));
+    // The clocks have been read.
+    operations::evaluate(&mut learner, test, &mut measured);
     if epochs == 0 {
         measured.add_note("evaluation alone");
     }

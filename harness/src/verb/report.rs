@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// Rows of a table that a terminal still shows.
+const LONGEST: usize = 60;
+
 /// Writes the report and says where it is; the comparison table goes to `output` first.
 pub(crate) fn report(dir: &Path, to: Option<&Path>, output: &mut dyn Write) -> Result<()> {
     let to = to.map_or_else(|| dir.join("report"), Path::to_owned);
@@ -13,7 +16,11 @@ pub(crate) fn report(dir: &Path, to: Option<&Path>, output: &mut dyn Write) -> R
     let paths = results::report(dir, &to, &command).map_err(Error::Report)?;
     for table in results::table::TABLES {
         let grid = (table.grid)(&records);
-        if !grid.groups.is_empty() {
+        let rows: usize = grid.groups.iter().map(|group| group.rows.len()).sum();
+        if rows > LONGEST {
+            let file = to.join(format!("{}.md", table.id));
+            writeln!(output, "{}: {rows} rows, in {}\n", grid.title, file.display())?;
+        } else if rows > 0 {
             writeln!(output, "{}", results::render::terminal(&grid))?;
         }
     }

@@ -23,8 +23,8 @@ impl Unroll for Rectified<'_> {
         self.inner.synapse(pass, site, op, x)
     }
 
-    fn fire(&mut self, pass: &Pass<'_>, _site: &Site, _neuron: &Neuron, current: &Value) -> Result<Value> {
-        ops::relu(pass, current)
+    fn fire(&mut self, pass: &Pass<'_>, site: &Site, _neuron: &Neuron, current: &Value) -> Result<Value> {
+        ops::relu(pass, site.name(), current)
     }
 
     fn norm(&mut self, pass: &Pass<'_>, site: &Site, norm: &Norm, x: &Value) -> Result<Value> {

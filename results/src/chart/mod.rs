@@ -2,6 +2,7 @@
 
 mod accuracy_memory;
 mod figure;
+mod firing_rates;
 mod inference_steps;
 mod memory_steps;
 mod scaling_categories;
@@ -26,6 +27,7 @@ pub static CHARTS: &[Chart] = &[
     accuracy_memory::CHART,
     memory_steps::CHART,
     step_time::CHART,
+    firing_rates::CHART,
     scaling_lines::AGAINST_STEPS,
     scaling_lines::AGAINST_BLOCKS,
     scaling_lines::TIME_AGAINST_STEPS,

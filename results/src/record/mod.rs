@@ -8,6 +8,7 @@ mod environment;
 mod fidelity;
 mod inference;
 mod ledger;
+mod meter;
 mod ops;
 mod scaling;
 mod status;
@@ -18,6 +19,7 @@ pub use environment::Environment;
 pub use fidelity::FidelityRow;
 pub use inference::InferenceRow;
 pub use ledger::LedgerRow;
+pub use meter::MeterRow;
 pub use ops::OpsRow;
 pub use scaling::ScalingRow;
 pub use status::Status;
@@ -27,7 +29,11 @@ pub use trial::Trial;
 ///
 /// It grows by one whenever a column is added, removed, renamed or changes its meaning. A folder of another
 /// version is refused, never guessed at.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
+
+/// The versions that are read, as far as their columns are these: trials since 3, points of sweeps since 2. Version 3 had
+/// no `meter.csv` and another `ops.csv`, which nothing wrote to.
+pub const READ_SCHEMAS: &[u32] = &[2, 3, SCHEMA];
 
 /// What every row file has in common: a name on disk and the key that joins it to its trial.
 pub trait Row: serde::Serialize + serde::de::DeserializeOwned + Clone {

@@ -2,15 +2,19 @@
 
 mod along;
 mod comparison;
+mod energy;
 mod grid;
 mod image_memory;
 mod inference;
+mod layers;
 mod memory;
+mod operations;
 mod published;
 mod relative_time;
 mod scaling;
 mod sweep_time;
 mod time_rise;
+mod training_operations;
 mod training_step;
 
 pub use grid::{Align, Cell, Column, Grid, Group};
@@ -31,6 +35,10 @@ pub struct Table {
 pub static TABLES: &[Table] = &[
     comparison::TABLE,
     memory::TABLE,
+    energy::TABLE,
+    operations::TABLE,
+    layers::TABLE,
+    training_operations::TABLE,
     training_step::TABLE,
     scaling::TABLE,
     image_memory::AGAINST_STEPS,

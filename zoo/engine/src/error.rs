@@ -71,6 +71,17 @@ pub enum Error {
         /// Which update of the run, from 0.
         step: u64,
     },
+    /// Something was computed that no counter knows.
+    #[error(
+        "operations can't be counted: a value of shape {shape:?}, and {others} more, was made by an operation that does \
+         not say what it computes"
+    )]
+    Uncounted {
+        /// Shape of the first such value.
+        shape: Vec<usize>,
+        /// How many others there are.
+        others: usize,
+    },
     /// The engine was used against its own rules; a defect of the caller.
     #[error("{0}")]
     Misuse(String),

@@ -145,6 +145,12 @@ impl Default for Ledger {
 }
 
 impl Ledger {
+    /// What the trainer is doing now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
     /// Bytes held now, by category.
     #[must_use]
     pub fn held(&self) -> Bytes {

@@ -7,6 +7,7 @@
 //! - [`model`], [`layer`], [`drive`]: wiring, and how it is driven through time.
 //! - [`rehearsal`]: a step that is planned before it is taken.
 //! - [`method`], [`run`], [`loss`], [`optim`]: training.
+//! - [`operations`]: what is computed, layer by layer and step by step.
 //! - [`ledger`]: who holds how many bytes. [`journal`]: what a watched step did. [`fidelity`]: how right a gradient is.
 //!   [`weights`]: files of parameters.
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod method;
 pub mod model;
 pub mod neuron;
 pub mod norm;
+pub mod operations;
 pub mod ops;
 pub mod optim;
 pub mod param;

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::ledger::{Category, Ledger};
+use crate::operations::Tally;
 use crate::param::Params;
 use crate::region::Regions;
 use crate::saved::{CHEAP, Origin};
 use crate::tape::Tape;
-use crate::value::Value;
+use crate::value::{Folded, Value};
 
 /// Training or evaluation: which statistics norms use, and whether dropout is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub struct Session {
     journal: RefCell<Option<Journal>>,
     watching: Cell<Watch>,
     spared: RefCell<BTreeMap<String, Spared>>,
+    pub(crate) tally: RefCell<Option<Tally>>,
 }
 
 /// Values of one place that are computed again in place of being kept.
@@ -81,6 +83,7 @@ impl Session {
             journal: RefCell::default(),
             watching: Cell::new(Watch::Nothing),
             spared: RefCell::default(),
+            tally: RefCell::default(),
         }
     }
 
@@ -212,18 +215,33 @@ impl Session {
         make: impl FnOnce() -> Result<Tensor>,
     ) -> Result<Value> {
         let tensor = if self.planned { None } else { Some(make()?.reshape(shape)?) };
-        Ok(Value::dense_of(&self.ledger, category, shape, self.dtype, tensor))
+        let value = Value::dense_of(&self.ledger, category, shape, self.dtype, tensor);
+        if category == Category::Passing {
+            self.made_value(&value);
+        }
+        Ok(value)
     }
 
     /// Spikes; `make` is not called in a plan.
     pub(crate) fn spikes(&self, shape: &[usize], make: impl FnOnce() -> Result<Bits>) -> Result<Value> {
         let bits = if self.planned { None } else { Some(make()?) };
-        Ok(Value::spikes_of(&self.ledger, shape, self.dtype, bits))
+        let value = Value::spikes_of(&self.ledger, shape, self.dtype, bits);
+        self.made_value(&value);
+        Ok(value)
     }
 
     /// `factor * spikes`, which their reader multiplies.
     pub(crate) fn scaled(&self, spikes: Value, factor: f64) -> Value {
-        Value::scaled_of(&self.ledger, spikes, factor)
+        let value = Value::scaled_of(&self.ledger, spikes, factor);
+        self.made_value(&value);
+        value
+    }
+
+    /// A norm that whoever reads it computes.
+    pub(crate) fn folded(&self, folded: Folded) -> Value {
+        let value = Value::folded_of(&self.ledger, folded);
+        self.made_value(&value);
+        value
     }
 
     /// A batch `[1 or T, B, C, H, W]` from host memory, booked as input.

@@ -174,7 +174,11 @@ impl Total {
     pub fn add(&mut self, pass: &Pass<'_>, scores: &Value) -> Result<()> {
         let sum = match self.sum.take() {
             Some(sum) => sum,
-            None => pass.session().zeros(Category::Passing, scores.shape())?,
+            None => {
+                let zeros = pass.session().zeros(Category::Passing, scores.shape())?;
+                pass.prepared(&zeros);
+                zeros
+            }
         };
         if let (Ok(into), Ok(from)) = (sum.tensor(), scores.tensor()) {
             match self.decision {

@@ -216,6 +216,11 @@ impl Value {
         matches!(self.data, Data::Spikes(_))
     }
 
+    /// Whether it is a batch of the data set, or a frame of one.
+    pub(crate) fn is_input(&self) -> bool {
+        self.buffer.booked() == Category::Input
+    }
+
     /// Whether to keep it costs next to nothing: spikes, or a parameter.
     pub(crate) fn is_there_anyway(&self) -> bool {
         self.is_spikes() || matches!(self.slot, Some(Slot::Parameter(_)))

@@ -4,6 +4,7 @@ use kernels::pool::{self as kernel, AdaptiveShape};
 
 use super::reshape::readable;
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reads, Work, binned};
 use crate::pass::Pass;
 use crate::saved::CHEAP;
 use crate::value::Value;
@@ -26,6 +27,10 @@ pub fn adaptive_average(pass: &Pass<'_>, place: &str, x: &Value, out: [usize; 2]
     let y = pass.passing(&[steps, batch, channels, out[0], out[1]], || {
         Ok(kernel::adaptive_avg_forward(&shape, x.operand()?, dtype)?)
     })?;
+    let added = shape.rows * binned(h, out[0]) * binned(w, out[1]);
+    pass.count(
+        Work::at(place, Kind::Pool, &[&x], &y, Reads::Numbers).adds(added - y.len()).multiplies(y.len()),
+    )?;
     let y = pass.made((place, CHEAP), y, &[&x], {
         let place = place.to_string();
         move |pass, inputs| adaptive_average(pass, &place, &inputs[0], out)

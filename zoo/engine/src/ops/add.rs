@@ -5,6 +5,7 @@ use kernels::elementwise;
 use super::dense;
 use super::reshape::{readable, repeat_steps};
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::CHEAP;
 use crate::value::Value;
@@ -43,6 +44,7 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
             pass.passing(a.shape(), || Ok(elementwise::add(a.tensor()?, other.tensor()?)?))?
         }
     };
+    pass.count(Work::at(place, Kind::Sum, &[a, b], &y, Reads::Summed).adds(y.len()))?;
     let y = pass.made((place, CHEAP), y, &[a, b], {
         let place = place.to_string();
         move |pass, inputs| add(pass, &place, &inputs[0], &inputs[1])
@@ -65,10 +67,19 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
 ///
 /// # Errors
 /// When a kernel fails.
-pub fn add_rounded(pass: &Pass<'_>, x: &Value, f: &Value, exponent: i32, negate: bool) -> Result<Value> {
+pub fn add_rounded(
+    pass: &Pass<'_>,
+    place: &str,
+    [x, f]: [&Value; 2],
+    exponent: i32,
+    negate: bool,
+) -> Result<Value> {
     let f = dense(pass, f)?;
     let sign = if negate { -1 } else { 1 };
-    pass.passing(x.shape(), || Ok(elementwise::add_rounded(x.tensor()?, f.tensor()?, exponent, sign)?))
+    let y =
+        pass.passing(x.shape(), || Ok(elementwise::add_rounded(x.tensor()?, f.tensor()?, exponent, sign)?))?;
+    pass.count(Work::at(place, Kind::Sum, &[x, &f], &y, Reads::Summed).adds(y.len()))?;
+    Ok(y)
 }
 
 /// `into += from`, where it lies.

@@ -5,6 +5,7 @@ use kernels::attention::{self as kernel, AttentionShape};
 use super::images;
 use super::reshape::readable;
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reach, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -43,6 +44,14 @@ pub fn attention(
         let dtype = session.dtype();
         Ok(kernel::forward(&geometry, q.operand()?, k.operand()?, v.operand()?, scale, dtype)?)
     })?;
+    let [q, k, v] = inputs.each_ref();
+    // Each spike of q meets a token of k, each one of v a weight of attention, as often as there are tokens.
+    let (dense, tokens) = (2 * q.len() * q.plane(), q.plane() as u64);
+    pass.count(
+        Work::at(place, Kind::Product, &[q, k, v], &y, Reads::Products)
+            .products(dense as u64, &[q, v], Reach::Each(tokens))
+            .multiplies(y.len()),
+    )?;
     let y = pass.made((place, geometry.products() as u64), y, &[&inputs[0], &inputs[1], &inputs[2]], {
         let place = place.to_string();
         move |pass, inputs| attention(pass, &place, [&inputs[0], &inputs[1], &inputs[2]], heads, scale)
@@ -53,8 +62,12 @@ pub fn attention(
         return Ok(y);
     }
     let kept = inputs.map(|x| Saved::new(&x));
+    let counted = pass.counted_place(place);
     Ok(tape.record("attention", y, move |backward, dy| {
         let pass = backward.pass();
+        // Scores again, and a gradient through both sides of both products.
+        let products = dense / 2 * 5;
+        pass.count_back(counted.as_deref(), Kind::Product, Reads::Products, products, dy.steps());
         let mut gradients = [None, None, None];
         let [q, k, v] = [kept[0].get(pass)?, kept[1].get(pass)?, kept[2].get(pass)?];
         if !pass.session().is_planned() {

@@ -17,6 +17,7 @@ use super::dense;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::Levels;
+use crate::operations::{Kind, Reads, Work};
 use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::region::{Grid, Remainders};
@@ -61,6 +62,8 @@ impl<'a> Shortcut<'a> {
             return Ok(f);
         };
         let y = pass.passing(f.shape(), || Ok(remainder::start(f.tensor()?, grid.bits)?))?;
+        // On its grid: rounded, nothing else.
+        pass.moved(&f, &y);
         grid.check(self.place, &y)?;
         let tape = pass.tape();
         if !tape.tracks(&f) {
@@ -89,6 +92,11 @@ impl<'a> Shortcut<'a> {
                 Ok(elementwise::mix(f.tensor()?, previous.tensor()?, alpha.tensor()?, n, c, plane)?)
             }
         })?;
+        pass.count(
+            Work::at(self.place, Kind::Carry, &[&f, &previous], &y, Reads::Summed)
+                .multiplies(y.len())
+                .adds(y.len()),
+        )?;
         if let Some(grid) = self.grid {
             grid.check(self.place, &y)?;
         }

@@ -25,6 +25,7 @@ pub fn channels(pass: &Pass<'_>, place: &str, x: &Value, range: Range<usize>) ->
     // A copy: an op may overwrite what it holds alone.
     let y =
         pass.passing(&shape, || Ok(x.tensor()?.narrow(2, range.start, range.len())?.force_contiguous()?))?;
+    pass.moved(&x, &y);
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);

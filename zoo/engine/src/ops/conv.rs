@@ -8,6 +8,7 @@ use super::reshape::{factored, readable};
 use super::scale::times;
 use super::{images, weight_gradient};
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reach, Reads, Work, windows};
 use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::saved::Saved;
@@ -109,7 +110,11 @@ pub fn conv(
     let (read, factor) = factored(pass, x)?;
     let taken = match factor {
         1.0 => weight.clone(),
-        _ => pass.passing(weight.shape(), || Ok(elementwise::scale(weight.tensor()?, factor)?))?,
+        _ => {
+            let taken = pass.passing(weight.shape(), || Ok(elementwise::scale(weight.tensor()?, factor)?))?;
+            pass.prepared(&taken);
+            taken
+        }
     };
     let y = pass.passing(&out, || {
         let bias = bias_value.map(Value::tensor).transpose()?;
@@ -117,6 +122,16 @@ pub fn conv(
     })?;
     let macs = y.len() * (spec.c_in / spec.groups) * spec.kernel * spec.kernel;
     drop(taken);
+    if pass.session().is_counting() {
+        let window = (spec.kernel, spec.stride, spec.pad);
+        let (from, to) = ([shape.h, shape.w], [shape.out_h(), shape.out_w()]);
+        let readers = windows(from, to, window, spec.c_out / spec.groups);
+        pass.count(
+            Work::at(place, Kind::Convolution, &[x], &y, Reads::Weighted)
+                .products(macs as u64, &[x], Reach::Plane(&readers))
+                .weights(weight.len() + bias_value.map_or(0, Value::len), bias.is_some()),
+        )?;
+    }
     let y = pass.made((place, macs as u64), y, &[x, weight], {
         let (place, spec) = (place.to_string(), *spec);
         move |pass, inputs| conv(pass, &place, &spec, &inputs[0], &inputs[1], bias, None)
@@ -130,10 +145,18 @@ pub fn conv(
     let x_slot = x.slot.filter(|_| to_x);
     let x_shape = x.shape().to_vec();
     let weight_slot = weight.slot;
+    let counted = pass.counted_place(place);
     let mut weight_kept = to_x.then(|| Saved::new(weight));
     let weight_shape = weight.shape().to_vec();
     Ok(tape.record("conv", y, move |backward, dy| {
         let pass = backward.pass();
+        let count = |reads| pass.count_back(counted.as_deref(), Kind::Convolution, reads, macs, dy.steps());
+        if to_x {
+            count(Reads::Weighted);
+        }
+        if kept.is_some() {
+            count(Reads::Numbers);
+        }
         if let Some((into, add)) = bias.map(|id| pass.params().accumulator(id)).transpose()?.flatten() {
             let plane = shape.out_h() * shape.out_w();
             kernels::bias::gradient(dy.tensor()?, shape.n, shape.c_out, plane, into, add)?;

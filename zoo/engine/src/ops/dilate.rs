@@ -12,6 +12,7 @@ use kernels::pool::{self as kernel, PoolShape};
 use super::reshape::readable;
 use super::{dense, images};
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reach, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -86,6 +87,7 @@ pub fn dilate(pass: &Pass<'_>, place: &str, x: &Value, heads: usize) -> Result<V
         pass.passing(x.shape(), run)?
     };
     drop(full);
+    pass.count(Work::at(place, Kind::Pool, &[&x], &y, Reads::Numbers).compares(8 * y.len()))?;
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);
@@ -122,6 +124,11 @@ pub fn dilated_token_dot(pass: &Pass<'_>, place: &str, [k, v]: [&Value; 2], head
         Ok(maxima.reshape((planes.pool.n_c, planes.pool.h, planes.pool.w))?.sum(1)?)
     })?;
     drop(full);
+    pass.count(
+        Work::at(place, Kind::Product, &[&k, &v], &y, Reads::SpikeCounts)
+            .products(k.len() as u64, &[&k], Reach::Each(1))
+            .compares(8 * k.len()),
+    )?;
     let tape = pass.tape();
     let slots = [&k, &v].map(|x| x.slot.filter(|_| tape.tracks(x)));
     if slots == [None; 2] {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{dense, repeat_steps};
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reads, Work};
 use crate::pass::{Mode, Pass};
 use crate::value::Value;
 
@@ -63,6 +64,7 @@ pub fn drop_path(pass: &Pass<'_>, place: &str, x: &Value, rate: f64, per: DropPe
         Ok(elementwise::channel_scale(x, 1, steps * batch, plane, &mask)?)
     };
     let y = pass.passing(x.shape(), || masked(x.tensor()?))?;
+    pass.count(Work::at(place, Kind::Scale, &[&x], &y, Reads::Numbers).multiplies(y.len()))?;
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);

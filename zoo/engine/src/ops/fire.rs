@@ -6,6 +6,7 @@ use super::dense;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::neuron::Neuron;
+use crate::operations::{Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -64,6 +65,7 @@ pub fn fire(
             }
         })?
     };
+    pass.count(Work::at(place, Kind::Neuron, &[&current], &spikes, Reads::Numbers).neurons(neuron))?;
     let last = if keep_last {
         Some(session.dense(Category::State, &one, || {
             last_tensor.ok_or_else(|| Error::Misuse(format!("{place}: the kernel kept no membrane")))
@@ -83,6 +85,7 @@ pub fn fire(
         && current.folded().is_none()
     {
         let open = session.spikes(&out, || Ok(lif::window(&shape, &read(&current)?, low, high)?))?;
+        pass.prepared(&open);
         let kept = Saved::new(&open);
         drop((current, open));
         let spikes = tape.record("fire", spikes, move |backward, ds| {

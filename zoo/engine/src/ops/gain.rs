@@ -5,6 +5,7 @@ use kernels::elementwise;
 use super::dense;
 use super::reshape::readable;
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reads, Work};
 use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
@@ -30,6 +31,7 @@ pub fn gain(pass: &Pass<'_>, place: &str, x: &Value, param: ParamId) -> Result<V
         Ok(elementwise::channel_scale(numbers.tensor()?, n, c, plane, factor.tensor()?)?)
     })?;
     drop(numbers);
+    pass.count(Work::at(place, Kind::Scale, &[&x], &y, Reads::Numbers).multiplies(y.len()))?;
     let y = pass.made((place, CHEAP), y, &[&x], {
         let place = place.to_string();
         move |pass, inputs| gain(pass, &place, &inputs[0], param)

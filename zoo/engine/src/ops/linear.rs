@@ -5,6 +5,7 @@ use kernels::linear as kernel;
 use super::reshape::readable;
 use super::{images, weight_gradient};
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reach, Reads, Work};
 use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::saved::Saved;
@@ -37,7 +38,13 @@ pub fn linear(
         let bias = bias_value.map(Value::tensor).transpose()?;
         Ok(kernel::forward(rows, x.operand()?, weight.tensor()?, bias)?)
     })?;
-    let y = pass.made((place, (y.len() * features) as u64), y, &[&x, weight], {
+    let macs = y.len() * features;
+    pass.count(
+        Work::at(place, Kind::Linear, &[&x], &y, Reads::Weighted)
+            .products(macs as u64, &[&x], Reach::Each(outputs as u64))
+            .weights(weight.len() + bias_value.map_or(0, Value::len), bias.is_some()),
+    )?;
+    let y = pass.made((place, macs as u64), y, &[&x, weight], {
         let place = place.to_string();
         move |pass, inputs| linear(pass, &place, &inputs[0], &inputs[1], bias, None)
     });
@@ -50,7 +57,16 @@ pub fn linear(
     let x_slot = x.slot.filter(|_| to_x);
     let weight_slot = weight.slot;
     let weight_kept = to_x.then(|| Saved::new(weight));
+    let counted = pass.counted_place(place);
     Ok(tape.record("linear", y, move |backward, dy| {
+        let pass = backward.pass();
+        let count = |reads| pass.count_back(counted.as_deref(), Kind::Linear, reads, macs, dy.steps());
+        if weight_kept.is_some() {
+            count(Reads::Weighted);
+        }
+        if kept.is_some() {
+            count(Reads::Numbers);
+        }
         if let Some((into, add)) =
             bias.map(|id| backward.pass().params().accumulator(id)).transpose()?.flatten()
         {

@@ -7,6 +7,7 @@ use super::dense;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::norm::{Norm, NormOver};
+use crate::operations::{Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::{Folded, Value};
@@ -39,7 +40,8 @@ pub fn normalise(
         (Some(affine), Some(moments))
     };
     let ledger = pass.session().ledger();
-    let y = Value::folded_of(ledger, Folded { x: x.detached(), affine, groups });
+    let y = pass.session().folded(Folded { x: x.detached(), affine, groups });
+    count(pass, place, &x, &y)?;
     let tape = pass.tape();
     if !tape.is_recording() {
         return Ok(y);
@@ -108,7 +110,14 @@ pub fn normalise_running(
         let (gamma, beta) = (pass.param(norm.gamma), pass.param(norm.beta));
         Some(norm::fold(running, norm.eps, norm.gain, Some(gamma.tensor()?), Some(beta.tensor()?))?)
     };
-    Ok(Value::folded_of(pass.session().ledger(), Folded { x: x.detached(), affine, groups: 1 }))
+    let y = pass.session().folded(Folded { x: x.detached(), affine, groups: 1 });
+    count(pass, place, &x, &y)?;
+    Ok(y)
+}
+
+/// One factor and one shift a value; the statistics of a batch are not counted, as a trained network has none.
+fn count(pass: &Pass<'_>, place: &str, x: &Value, y: &Value) -> Result<()> {
+    pass.count(Work::at(place, Kind::Norm, &[x], y, Reads::Normalised).multiplies(y.len()).adds(y.len()))
 }
 
 fn check(place: &str, norm: &Norm, x: &Value) -> Result<()> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reshape::{factored, readable};
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
 use crate::value::Value;
@@ -75,6 +76,13 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
         })?,
         PoolKind::Max => pass.passing(&out, || Ok(kernel::max_forward(&shape, x.operand()?, dtype)?))?,
     };
+    let window = spec.kernel * spec.kernel;
+    let inputs = [x];
+    let work = Work::at(place, Kind::Pool, &inputs, &y, Reads::Numbers);
+    pass.count(match spec.kind {
+        PoolKind::Average => work.adds(y.len() * (window - 1)).multiplies(y.len()),
+        PoolKind::Max => work.compares(y.len() * (window - 1)),
+    })?;
     // The maximum of spikes is spikes: kept as they are.
     let y = match y.is_spikes() {
         true => y,
@@ -112,6 +120,9 @@ pub fn global_average(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> 
     let y = pass.passing(&[steps, batch, channels], || {
         Ok(kernel::global_avg_forward(rows, plane, x.operand()?, dtype)?)
     })?;
+    pass.count(
+        Work::at(place, Kind::Pool, &[&x], &y, Reads::Numbers).adds(x.len() - y.len()).multiplies(y.len()),
+    )?;
     let y = pass.made((place, CHEAP), y, &[&x], {
         let place = place.to_string();
         move |pass, inputs| global_average(pass, &place, &inputs[0])

@@ -3,6 +3,7 @@
 use super::dense;
 use super::fire::gated;
 use crate::error::Result;
+use crate::operations::{Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -11,7 +12,7 @@ use crate::value::Value;
 ///
 /// # Errors
 /// When a kernel fails.
-pub fn relu(pass: &Pass<'_>, x: &Value) -> Result<Value> {
+pub fn relu(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
     let x = match x.folded() {
         Some(_) if x.shape().len() == 5 => x.clone(),
         _ => dense(pass, x)?,
@@ -24,14 +25,17 @@ pub fn relu(pass: &Pass<'_>, x: &Value) -> Result<Value> {
         sign = Some(positive);
         Ok(y)
     })?;
+    pass.count(Work::at(place, Kind::Rectifier, &[&x], &y, Reads::Rectified).compares(y.len()))?;
     let tape = pass.tape();
     if !tape.tracks(&x) {
         return Ok(y);
     }
-    let kept =
-        Saved::new(&pass.session().spikes(&shape, || {
-            sign.ok_or_else(|| crate::error::Error::Misuse("relu kept no signs".into()))
-        })?);
+    let sign = pass
+        .session()
+        .spikes(&shape, || sign.ok_or_else(|| crate::error::Error::Misuse("relu kept no signs".into())))?;
+    pass.prepared(&sign);
+    let kept = Saved::new(&sign);
+    drop(sign);
     let slot = x.slot;
     Ok(tape.record("relu", y, move |backward, dy| {
         let dx = gated(backward.pass(), dy, kept)?;

@@ -22,6 +22,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
                 .ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
             Ok(norm::affine(&folded.x.norm_shape(folded.groups), folded.x.tensor()?, scale, shift)?)
         })?;
+        pass.moved(x, &y);
         y = pass.made(("", CHEAP), y, &[x], |pass, inputs| dense(pass, &inputs[0]));
         y.slot = x.slot;
         return Ok(y);
@@ -31,6 +32,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
             let bits = scaled.spikes.bits().ok_or_else(|| Error::Misuse("spikes without bits".into()))?;
             Ok(elementwise::scale_spikes(bits, scaled.factor, x.dtype())?)
         })?;
+        pass.moved(x, &y);
         y = pass.made(("", CHEAP), y, &[x], |pass, inputs| dense(pass, &inputs[0]));
         y.slot = x.slot;
         return Ok(y);
@@ -40,6 +42,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
             let bits = x.bits().ok_or_else(|| Error::Misuse("spikes without bits".into()))?;
             Ok(bits.unpack(x.dtype())?)
         })?;
+        pass.moved(x, &y);
         y = pass.made(("", CHEAP), y, &[x], |pass, inputs| dense(pass, &inputs[0]));
         y.slot = x.slot;
         return Ok(y);
@@ -107,6 +110,8 @@ pub fn split_channels(pass: &Pass<'_>, place: &str, x: &Value) -> Result<(Value,
     })?;
     let second =
         pass.passing(&shape, || second.ok_or_else(|| Error::Misuse("a split gave one half".into())))?;
+    pass.moved(&x, &first);
+    pass.moved(&x, &second);
     Ok((first, second))
 }
 
@@ -122,7 +127,10 @@ pub fn concat_channels(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Re
     shape[2] *= 2;
     let plane = a.plane();
     let (n, c) = (a.steps() * a.batch(), a.channels());
-    pass.passing(&shape, || Ok(elementwise::concat_channels(a.tensor()?, c, b.tensor()?, c, n, plane)?))
+    let y =
+        pass.passing(&shape, || Ok(elementwise::concat_channels(a.tensor()?, c, b.tensor()?, c, n, plane)?))?;
+    pass.moved(a, &y);
+    Ok(y)
 }
 
 /// A value beside itself on channels: `[T, B, C, ...]` to `[T, B, 2C, ...]`, the two halves of a reversible stream.
@@ -159,6 +167,7 @@ pub fn repeat_steps(pass: &Pass<'_>, x: &Value, steps: usize) -> Result<Value> {
     let mut shape = x.shape().to_vec();
     shape[0] = steps;
     let y = pass.passing(&shape, || Ok(Tensor::cat(&vec![x.tensor()?; steps], 0)?))?;
+    pass.moved(&x, &y);
     let y = pass.made(("", CHEAP), y, &[&x], move |pass, inputs| repeat_steps(pass, &inputs[0], steps));
     let tape = pass.tape();
     if !tape.tracks(&x) {
@@ -193,6 +202,7 @@ pub fn concat_steps(pass: &Pass<'_>, parts: &[Value]) -> Result<Value> {
         let tensors = parts.iter().map(Value::tensor).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::cat(&tensors, 0)?)
     })?;
+    pass.moved(first, &y);
     let tape = pass.tape();
     let slots: Vec<_> = parts.iter().map(|part| part.slot.filter(|_| tape.tracks(part))).collect();
     if slots.iter().all(Option::is_none) {

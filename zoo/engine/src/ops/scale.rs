@@ -6,6 +6,7 @@ use keys::Key;
 use super::reshape::factored;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
+use crate::operations::{Kind, Reads, Work};
 use crate::pass::{Mode, Pass};
 use crate::saved::CHEAP;
 use crate::value::Value;
@@ -21,6 +22,12 @@ pub fn scale(pass: &Pass<'_>, place: &str, x: &Value, factor: f64) -> Result<Val
     } else {
         pass.passing(x.shape(), || Ok(elementwise::scale(read.tensor()?, factor)?))?
     };
+    if y.scaled().is_some() {
+        // Spikes of another height: their reader's weights take it on.
+        pass.moved(x, &y);
+    } else {
+        pass.count(Work::at(place, Kind::Scale, &[x], &y, Reads::Numbers).multiplies(y.len()))?;
+    }
     let y = pass.made((place, CHEAP), y, &[x], {
         let place = place.to_string();
         move |pass, inputs| scale(pass, &place, &inputs[0], factor)
@@ -67,10 +74,16 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
             Some(bits) => Ok(elementwise::dropout_spikes(bits, steps, key, rate)?),
             None => Err(Error::Misuse(format!("{place}: spikes without bits"))),
         })?;
+        pass.moved(x, &kept);
         pass.session().scaled(kept, already / (1.0 - rate))
     } else {
         masked(pass, key, rate, read, Category::Passing)?
     };
+    if y.scaled().is_some() {
+        pass.moved(x, &y);
+    } else {
+        pass.count(Work::at(place, Kind::Scale, &[x], &y, Reads::Numbers).multiplies(y.len()))?;
+    }
     let y = pass.made((place, CHEAP), y, &[x], {
         let place = place.to_string();
         move |pass, inputs| dropout(pass, &place, &inputs[0], rate)

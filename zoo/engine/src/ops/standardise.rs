@@ -27,6 +27,7 @@ pub fn standardise(
     let y = pass.passing(w.shape(), || {
         Ok(kernel::forward(w.tensor()?, gain_value.map(Value::tensor).transpose()?, how)?)
     })?;
+    pass.prepared(&y);
     let y = pass.made(("", CHEAP), y, &[&w], move |pass, _| standardise(pass, weight, gain, how));
     let tape = pass.tape();
     if !tape.is_recording() {

@@ -5,6 +5,7 @@ use kernels::elementwise;
 use super::images;
 use super::reshape::readable;
 use crate::error::{Error, Result};
+use crate::operations::{Kind, Reach, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -28,6 +29,13 @@ pub fn token_dot(pass: &Pass<'_>, place: &str, k: &Value, v: &Value) -> Result<V
             _ => Ok(elementwise::row_dot(rows, plane, k.operand()?, v.operand()?, dtype)?),
         }
     })?;
+    // A spike of k lets one value of v through.
+    let [first, second] = inputs.each_ref();
+    pass.count(Work::at(place, Kind::Product, &[first, second], &y, Reads::SpikeCounts).products(
+        k.len() as u64,
+        &[first],
+        Reach::Each(1),
+    ))?;
     let y = pass.made((place, k.len() as u64), y, &[&inputs[0], &inputs[1]], {
         let place = place.to_string();
         move |pass, inputs| token_dot(pass, &place, &inputs[0], &inputs[1])
@@ -79,6 +87,11 @@ pub fn mask_channels(pass: &Pass<'_>, place: &str, q: &Value, s: &Value) -> Resu
             Ok(elementwise::row_scale(rows, plane, q.operand()?, s.operand()?, dtype)?)
         })?
     };
+    pass.count(Work::at(place, Kind::Product, &[&q, &s], &y, Reads::Products).products(
+        q.len() as u64,
+        &[&q],
+        Reach::Each(1),
+    ))?;
     let tape = pass.tape();
     let q_slot = q.slot.filter(|_| tape.tracks(&q));
     let s_slot = s.slot.filter(|_| tape.tracks(&s));

@@ -24,6 +24,7 @@ pub fn upsample(pass: &Pass<'_>, place: &str, x: &Value, factor: usize) -> Resul
     let y = pass.passing(&[steps, batch, channels, factor * h, factor * w], || {
         Ok(elementwise::upsample_nearest(x.tensor()?, rows, h, w, factor)?)
     })?;
+    pass.moved(&x, &y);
     let y = pass.made((place, CHEAP), y, &[&x], {
         let place = place.to_string();
         move |pass, inputs| upsample(pass, &place, &inputs[0], factor)

@@ -11,6 +11,7 @@ use super::{Grid, Regions};
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::{Block, Stage};
+use crate::operations::{Kind, Reads, Work};
 use crate::ops::{accumulate, add_rounded, concat_channels, dense, repeat_steps, split_channels, sum_steps};
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
@@ -148,7 +149,7 @@ fn combine(
 ) -> Result<Value> {
     match grid {
         Some(grid) => {
-            let sum = add_rounded(pass, stream, f, grid.bits, negate)?;
+            let sum = add_rounded(pass, place, [stream, f], grid.bits, negate)?;
             grid.check(place, &sum)?;
             Ok(sum)
         }
@@ -156,6 +157,7 @@ fn combine(
             let f = dense(pass, f)?;
             let sign = if negate { -1.0 } else { 1.0 };
             let sum = pass.passing(stream.shape(), || Ok(stream.tensor()?.copy()?))?;
+            pass.count(Work::at(place, Kind::Sum, &[stream, &f], &sum, Reads::Summed).adds(sum.len()))?;
             if let (Ok(into), Ok(from)) = (sum.tensor(), f.tensor()) {
                 kernels::elementwise::add_assign(into, from, sign)?;
             }

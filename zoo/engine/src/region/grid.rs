@@ -48,7 +48,10 @@ impl Grid {
 
     /// Rounds a value to the grid, to even.
     pub(crate) fn round(self, pass: &Pass<'_>, x: &Value) -> Result<Value> {
-        pass.passing(x.shape(), || Ok(kernels::elementwise::round_to_grid(x.tensor()?, self.bits)?))
+        let y =
+            pass.passing(x.shape(), || Ok(kernels::elementwise::round_to_grid(x.tensor()?, self.bits)?))?;
+        pass.moved(x, &y);
+        Ok(y)
     }
 
     /// Refuses a stream that left the range.

@@ -170,7 +170,7 @@ fn a_folded_norm_is_the_norm() {
         |pass, x, ids| {
             let norm = norm_of(ids, 4, NormOver::Time, 1.0);
             let y = ops::normalise(pass, "norm", &norm, x, |_, _, _| Ok(()))?;
-            ops::add(pass, "add", &ops::relu(pass, &y)?, &ops::add(pass, "add", x, &y)?)
+            ops::add(pass, "add", &ops::relu(pass, "relu", &y)?, &ops::add(pass, "add", x, &y)?)
         },
         |x, w| {
             let y = candle_norm(4, &w[0], &w[1])?.forward_t(x, true)?;
@@ -239,8 +239,14 @@ fn global_average() {
 
 #[test]
 fn rectified_unit() {
-    compare("relu of images", &[2, 3, 4, 5, 5], &[], |pass, x, _| ops::relu(pass, x), |x, _| x.relu());
-    compare("relu of features", &[2, 3, 11], &[], |pass, x, _| ops::relu(pass, x), |x, _| x.relu());
+    compare(
+        "relu of images",
+        &[2, 3, 4, 5, 5],
+        &[],
+        |pass, x, _| ops::relu(pass, "relu", x),
+        |x, _| x.relu(),
+    );
+    compare("relu of features", &[2, 3, 11], &[], |pass, x, _| ops::relu(pass, "relu", x), |x, _| x.relu());
 }
 
 /// One value read by several ops, one of them twice: gradients add up, and none is overwritten while another needs it.
@@ -256,7 +262,7 @@ fn gradients_of_a_value_with_several_readers() {
             let y = ops::conv(pass, "first", &spec, x, &weight, None, None)?;
             let twice = ops::add(pass, "twice", &y, &y)?;
             let scaled = ops::scale(pass, "scale", &twice, 0.5)?;
-            let again = ops::conv(pass, "second", &spec, &ops::relu(pass, &y)?, &weight, None, None)?;
+            let again = ops::conv(pass, "second", &spec, &ops::relu(pass, "relu", &y)?, &weight, None, None)?;
             let sum = ops::add(pass, "sum", &again, &scaled)?;
             ops::add(pass, "shortcut", &sum, x)
         },
@@ -280,7 +286,7 @@ fn the_tape_changes_no_value() {
     let run = |tape: &Tape| {
         let pass = Pass::new(&session, &params, tape, Mode::Train, 1, Key::new(0));
         let y = ops::conv(&pass, "conv", &spec, &tape.leaf(&x), &pass.param(id), None, None).unwrap();
-        numbers(ops::relu(&pass, &y).unwrap().tensor().unwrap())
+        numbers(ops::relu(&pass, "relu", &y).unwrap().tensor().unwrap())
     };
     let (off, on) = (Tape::off(), session.tape());
     assert_eq!(run(&off), run(&on));

@@ -29,7 +29,7 @@ struct Rectified;
 
 impl Block for Rectified {
     fn forward(&self, pass: &Pass<'_>, _port: &mut dyn Unroll, x: &Value) -> Result<Value> {
-        ops::relu(pass, x)
+        ops::relu(pass, "relu", x)
     }
 }
 
