@@ -53,6 +53,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "${wheels[*]}" ]; then
     python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --upgrade \
         --target "$folder" "${wheels[@]}" >&2 || fail "pip could not install: ${wheels[*]}"
     [ -d "$toolkit/lib" ] || fail "the wheels have no folder nvidia/cu13/lib"
+    # A second build of the run-time compiler, which nothing here asks for: half of its wheel.
+    rm -f "$toolkit"/lib/libnvrtc*.alt.so*
     printf '%s' "${wheels[*]}" >"$stamp"
 fi
 

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::norm::sums::sums;
 use crate::real::Real;
@@ -21,6 +22,7 @@ pub fn gradient(
 ) -> Result<()> {
     const OP: &str = "bias::gradient";
     distinct(OP, ("into", into), &[("dy", dy)])?;
+    on_cuda!(dy => crate::cuda::ops::norm::channel_sum(OP, dy, None, (n, c, plane), into, accumulate));
     dispatch!(OP, dy, T => {
         let dy = read::<T>(OP, "dy", dy, n * c * plane)?;
         let sums: Vec<f64> = sums(1, n, c, plane, &dy, &dy).iter().map(|sum| sum[0]).collect();

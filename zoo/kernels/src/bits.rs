@@ -5,6 +5,7 @@
 
 use candle_core::{DType, Tensor};
 
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -62,6 +63,7 @@ impl Bits {
 
     /// Packs numbers: whatever is not zero becomes 1.
     pub fn pack(dense: &Tensor, rows: usize, plane: usize) -> Result<Bits> {
+        on_cuda!(dense => crate::cuda::ops::bits::pack("bits::pack", dense, rows, plane));
         dispatch!("bits::pack", dense, T => {
             let x = read::<T>("bits::pack", "dense", dense, rows * plane)?;
             let (x, width) = (&*x, plane.div_ceil(8));
@@ -83,8 +85,16 @@ impl Bits {
         Ok(Bits { packed: storage::tensor(packed, (rows, plane.div_ceil(8)))?, rows, plane })
     }
 
+    /// Takes over a U8 tensor of `[rows, ceil(plane / 8)]`, on any device.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn of_tensor(packed: Tensor, rows: usize, plane: usize) -> Result<Bits> {
+        storage::extent::<u8>("bits", "packed", &packed, Bits::bytes_for(rows, plane))?;
+        Ok(Bits { packed, rows, plane })
+    }
+
     /// Expands to zeros and ones, `[rows, plane]`.
     pub fn unpack(&self, dtype: DType) -> Result<Tensor> {
+        on_cuda!(self.packed => crate::cuda::ops::bits::unpack("bits::unpack", self, dtype));
         match dtype {
             DType::F32 => self.expand::<f32>(),
             DType::F64 => self.expand::<f64>(),
@@ -133,6 +143,7 @@ impl Bits {
             || format!("{:?}", parts.iter().map(|p| p.plane).collect::<Vec<_>>()),
         )?;
         let rows = parts.iter().map(|p| p.rows).sum();
+        on_cuda!(parts[0].packed => crate::cuda::ops::bits::concat(parts, rows, plane));
         let mut packed = Vec::with_capacity(Bits::bytes_for(rows, plane));
         for part in parts {
             packed.extend_from_slice(&part.read("bits::concat")?);
@@ -143,6 +154,7 @@ impl Bits {
     /// How many values are 1.
     pub fn count_ones(&self) -> Result<u64> {
         const TASK: usize = 1 << 14;
+        on_cuda!(self.packed => crate::cuda::ops::bits::count_ones("bits::count_ones", self));
         let bytes = self.read("bits::count_ones")?;
         let bytes = &*bytes;
         let tasks = bytes.len().div_ceil(TASK);
@@ -151,7 +163,16 @@ impl Bits {
     }
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// The tensor that tells where the values lie.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn tensor(&self) -> &'a Tensor {
+        match *self {
+            Operand::Dense(x) => x,
+            Operand::Spikes(bits) => bits.tensor(),
+        }
+    }
+
     /// The type an op computes in when it has no other operand to say so.
     pub fn dtype_or(&self, spikes: DType) -> DType {
         match self {

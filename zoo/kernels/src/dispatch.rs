@@ -2,7 +2,7 @@
 
 /// Runs the `f32` or the `f64` arm of op `$op` for the device and type of `$tensor`.
 ///
-/// A CUDA arm is added beside the CPU one, in the op's own `match`.
+/// A CUDA device has been asked for before (`on_cuda!`); one that arrives here has no kernel of the op.
 macro_rules! dispatch {
     ($op:expr, $tensor:expr, $T:ident => $body:expr) => {
         $crate::dispatch::dispatch!($op, $tensor,

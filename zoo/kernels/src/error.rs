@@ -75,6 +75,36 @@ pub enum Error {
     /// The thread pool could not be started.
     #[error("the thread pool could not be started: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
+    /// There is no such device, or what it needs is missing.
+    #[error("no CUDA device: {why}")]
+    NoDevice {
+        /// What was missing.
+        why: String,
+    },
+    /// A device's memory does not hold what was asked for.
+    #[error("{op}: out of device memory, {bytes} bytes were asked for")]
+    OutOfMemory {
+        /// The op.
+        op: &'static str,
+        /// Bytes of the allocation that failed.
+        bytes: usize,
+    },
+    /// The driver or one of its libraries refused a call.
+    #[error("{op}: {message}")]
+    Driver {
+        /// The op.
+        op: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// A CUDA source does not compile.
+    #[error("{source_name}.cu does not compile: {message}")]
+    Compile {
+        /// The source.
+        source_name: &'static str,
+        /// What the compiler said.
+        message: String,
+    },
     /// candle refused a view or a storage access.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

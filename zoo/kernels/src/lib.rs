@@ -9,6 +9,7 @@ pub mod attention;
 pub mod bias;
 pub mod bits;
 pub mod conv;
+pub mod cuda;
 pub mod elementwise;
 pub mod heap;
 pub mod lif;

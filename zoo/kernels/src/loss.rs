@@ -10,6 +10,7 @@
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -97,6 +98,10 @@ pub fn softmax_cross_entropy<'a>(
     let (b, k) = logits.dims2()?;
     let labels = labels.into();
     labels.check(OP, (b, k))?;
+    on_cuda!(logits => {
+        let (sum, grad) = crate::cuda::ops::loss::softmax_cross_entropy(OP, logits, (b, k), labels, smoothing)?;
+        Ok((sum / b as f64, grad))
+    });
     dispatch!(OP, logits, T => {
         let z = read::<T>(OP, "logits", logits, b * k)?;
         let (mut loss, mut grad) = (0.0, Vec::with_capacity(b * k));
@@ -128,6 +133,14 @@ pub fn mse(logits: &Tensor, target: Target) -> Result<(f64, Tensor)> {
     if let Target::Hot(labels) = target {
         labels.check(OP, (b, k))?;
     }
+    on_cuda!(logits => {
+        let (labels, goal) = match target {
+            Target::Hot(labels) => (Some(labels), 0.0),
+            Target::Constant(goal) => (None, goal),
+        };
+        let (sum, grad) = crate::cuda::ops::loss::mse(OP, logits, (b, k), labels, goal)?;
+        Ok((sum / (b * k) as f64, grad))
+    });
     dispatch!(OP, logits, T => {
         let z = read::<T>(OP, "logits", logits, b * k)?;
         let (mut loss, mut grad) = (0.0, Vec::with_capacity(b * k));
@@ -148,6 +161,7 @@ pub fn mse(logits: &Tensor, target: Target) -> Result<(f64, Tensor)> {
 pub fn argmax(logits: &Tensor) -> Result<Vec<u32>> {
     const OP: &str = "loss::argmax";
     let (b, k) = logits.dims2()?;
+    on_cuda!(logits => crate::cuda::ops::loss::argmax(OP, logits, (b, k)));
     dispatch!(OP, logits, T => {
         let z = read::<T>(OP, "logits", logits, b * k)?;
         let best = |z: &[T]| (0..z.len()).fold(0, |best, i| if z[i] > z[best] { i } else { best }) as u32;

@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -61,11 +62,17 @@ impl Standardisation {
         let n = w.len() as f64;
         let mean = sum(w, w, |w, _| w) / n;
         let var = sum(w, w, |w, _| (w - mean) * (w - mean)) / self.freedom(w.len());
+        (mean, 1.0 / (var * n + self.terms(w.len()).1).sqrt())
+    }
+
+    /// What the sum of squares is divided by, and what is added to `var * N`.
+    #[inline(always)]
+    fn terms(&self, n: usize) -> (f64, f64) {
         let eps = match self.eps {
             Epsilon::ToProduct(eps) => eps,
-            Epsilon::ToVariance(eps) => eps * n,
+            Epsilon::ToVariance(eps) => eps * n as f64,
         };
-        (mean, 1.0 / (var * n + eps).sqrt())
+        (self.freedom(n), eps)
     }
 }
 
@@ -103,6 +110,7 @@ fn sizes(op: &'static str, w: &Tensor) -> Result<(usize, usize)> {
 pub fn forward(w: &Tensor, gain: Option<&Tensor>, how: Standardisation) -> Result<Tensor> {
     const OP: &str = "standardise::forward";
     let ((o, n), shape) = (sizes(OP, w)?, w.shape().clone());
+    on_cuda!(w => crate::cuda::ops::standardise::forward(OP, w, gain, (o, n), how.terms(n)));
     dispatch!(OP, w, T => {
         let (w, gain) = (read::<T>(OP, "w", w, o * n)?, read_opt::<T>(OP, "gain", gain, o)?);
         let (w, gain, rows) = (&*w, gain.as_deref(), rows_per_task(o, n));
@@ -137,6 +145,9 @@ pub fn backward(
     if let (Some(gain), Some((into, _))) = (gain, into_gain) {
         distinct(OP, ("into_gain", into), &[("gain", gain), ("w", w), ("dwhat", dwhat)])?;
     }
+    on_cuda!(w => crate::cuda::ops::standardise::backward(
+        OP, w, gain, (o, n), how.terms(n), dwhat, (into_w, acc_w), into_gain,
+    ));
     dispatch!(OP, w, T => {
         let (w, dwhat) = (read::<T>(OP, "w", w, o * n)?, read::<T>(OP, "dwhat", dwhat, o * n)?);
         let gains = read_opt::<T>(OP, "gain", gain, o)?;

@@ -107,6 +107,16 @@ fn span<T: WithDType>(op: &'static str, what: &'static str, t: &Tensor, len: usi
     if !t.device().is_cpu() {
         return Err(Error::NoKernel { op, device: format!("{:?}", t.device().location()) });
     }
+    extent::<T>(op, what, t, len)
+}
+
+/// Which elements of its storage `t` has, if it is contiguous and has the type and the length asked for; on any device.
+pub(crate) fn extent<T: WithDType>(
+    op: &'static str,
+    what: &'static str,
+    t: &Tensor,
+    len: usize,
+) -> Result<Range<usize>> {
     if t.dtype() != T::DTYPE {
         return Err(Error::DType { op, what, expected: T::DTYPE, got: t.dtype() });
     }

@@ -14,6 +14,7 @@
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
 use crate::error::ensure;
@@ -36,6 +37,12 @@ pub fn sgd(
 ) -> Result<()> {
     const OP: &str = "update::sgd";
     distinct(OP, ("p", p), &[("g", g)])?;
+    on_cuda!(p => {
+        if let Some(velocity) = velocity {
+            distinct(OP, ("velocity", velocity), &[("p", p)])?;
+        }
+        crate::cuda::ops::update::sgd(OP, p, g, velocity, lr, momentum, weight_decay, nesterov)
+    });
     dispatch!(OP, p, T => {
         let len = p.elem_count();
         let g = read::<T>(OP, "g", g, len)?;
@@ -92,6 +99,7 @@ pub fn adam(
 ) -> Result<()> {
     const OP: &str = "update::adam";
     all_distinct(OP, p, g, m, v)?;
+    on_cuda!(p => crate::cuda::ops::update::adam(OP, [p, g, m, v], at, lr, wd, decoupled));
     dispatch!(OP, p, T => {
         let len = p.elem_count();
         let g = read::<T>(OP, "g", g, len)?;
@@ -122,6 +130,7 @@ pub fn lamb(
 ) -> Result<()> {
     const OP: &str = "update::lamb";
     all_distinct(OP, p, g, m, v)?;
+    on_cuda!(p => crate::cuda::ops::update::lamb(OP, [p, g, m, v], at, lr, wd, trust));
     dispatch!(OP, p, T => {
         let len = p.elem_count();
         let g = read::<T>(OP, "g", g, len)?;
@@ -159,6 +168,7 @@ pub fn clip_units(p: &Tensor, g: &Tensor, units: usize, factor: f64, eps: f64) -
     ensure(units > 0 && len.is_multiple_of(units), OP, "units must divide the elements", || {
         format!("{units} units of {len} elements")
     })?;
+    on_cuda!(g => crate::cuda::ops::update::clip_units(OP, p, g, units, factor, eps));
     dispatch!(OP, g, T => {
         let p = read::<T>(OP, "p", p, len)?;
         let p = &*p;
@@ -200,6 +210,7 @@ fn unit_scale(weight: f64, pull: f64, factor: f64, eps: f64) -> Option<f64> {
 pub fn average(average: &Tensor, x: &Tensor, decay: f64) -> Result<()> {
     const OP: &str = "update::average";
     distinct(OP, ("average", average), &[("x", x)])?;
+    on_cuda!(average => crate::cuda::ops::update::average(OP, average, x, decay));
     dispatch!(OP, average, T => {
         let x = read::<T>(OP, "x", x, average.elem_count())?;
         let (x, keep, take) = (&*x, <T as Real>::of(decay), <T as Real>::of(1.0 - decay));
@@ -213,6 +224,7 @@ pub fn average(average: &Tensor, x: &Tensor, decay: f64) -> Result<()> {
 pub fn swap(a: &Tensor, b: &Tensor) -> Result<()> {
     const OP: &str = "update::swap";
     distinct(OP, ("a", a), &[("b", b)])?;
+    on_cuda!(a => crate::cuda::ops::update::swap(OP, a, b));
     dispatch!(OP, a, T => {
         let len = a.elem_count();
         write::<T, _>(OP, "a", a, len, |a| write::<T, _>(OP, "b", b, len, |b| a.swap_with_slice(b)))?
@@ -221,6 +233,7 @@ pub fn swap(a: &Tensor, b: &Tensor) -> Result<()> {
 
 /// The Euclidean norm, summed in `f64` in an order fixed by the length.
 pub fn l2_norm(x: &Tensor) -> Result<f64> {
+    on_cuda!(x => crate::cuda::ops::update::l2_norm("update::l2_norm", x));
     dispatch!("update::l2_norm", x, T => Ok(norm::<T>(&read("update::l2_norm", "x", x, x.elem_count())?)))
 }
 
@@ -254,19 +267,19 @@ fn zip_blocks<T: Real, const N: usize>(
 }
 
 /// The constants of the moving averages at one step.
-struct Moving<T> {
-    b1: T,
-    b2: T,
-    rest1: T,
-    rest2: T,
+pub(crate) struct Moving<T> {
+    pub(crate) b1: T,
+    pub(crate) b2: T,
+    pub(crate) rest1: T,
+    pub(crate) rest2: T,
     /// One over the bias corrections.
-    unbias1: T,
-    unbias2: T,
-    eps: T,
+    pub(crate) unbias1: T,
+    pub(crate) unbias2: T,
+    pub(crate) eps: T,
 }
 
 impl<T: Real> Moving<T> {
-    fn new(at: Averages) -> Self {
+    pub(crate) fn new(at: Averages) -> Self {
         let Averages { step, betas: [b1, b2], eps } = at;
         let unbias = |b: f64| T::of(1.0 / (1.0 - b.powi(step.clamp(1, i32::MAX as u64) as i32)));
         Moving {

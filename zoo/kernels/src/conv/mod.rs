@@ -22,6 +22,7 @@ mod winograd;
 use candle_core::{DType, Tensor};
 
 use crate::bits::{Source, lend};
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -29,7 +30,7 @@ use crate::storage::{self, distinct, read, read_opt, write};
 use crate::{Operand, Result};
 
 /// Sizes of a 2-D convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Images (steps times batch).
     pub n: usize,
@@ -103,6 +104,7 @@ impl ConvShape {
 pub fn forward(s: &ConvShape, x: Operand, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     const OP: &str = "conv::forward";
     s.check()?;
+    on_cuda!(weight => crate::cuda::ops::conv::forward(OP, s, x, weight, bias));
     let y = dispatch!(OP, weight, T => {
         let (x, w) = (lend::<T>(OP, x, s.input_len())?, read::<T>(OP, "weight", weight, s.weight_len())?);
         let b = read_opt::<T>(OP, "bias", bias, s.c_out)?;
@@ -115,6 +117,7 @@ pub fn forward(s: &ConvShape, x: Operand, weight: &Tensor, bias: Option<&Tensor>
 pub fn backward_input(s: &ConvShape, dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
     const OP: &str = "conv::backward_input";
     s.check()?;
+    on_cuda!(weight => crate::cuda::ops::conv::backward_input(OP, s, dy, weight));
     dispatch!(OP, weight, T => {
         let (dy, w) = (read::<T>(OP, "dy", dy, s.output_len())?, read::<T>(OP, "weight", weight, s.weight_len())?);
         storage::tensor(<T as Arm>::backward_input(s, &dy, &w), (s.n, s.c_in, s.h, s.w))
@@ -133,6 +136,7 @@ pub fn backward_weight(
     s.check()?;
     let seen = if let Operand::Dense(x) = x { x } else { dy };
     distinct(OP, ("into", into), &[("x", seen), ("dy", dy)])?;
+    on_cuda!(dy => crate::cuda::ops::conv::backward_weight(OP, s, x, dy, into, accumulate));
     dispatch!(OP, dy, T => {
         let (x, dy) = (lend::<T>(OP, x, s.input_len())?, read::<T>(OP, "dy", dy, s.output_len())?);
         write::<T, _>(OP, "into", into, s.weight_len(), |dw| {

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use super::BLOCK;
 use crate::Result;
 use crate::bits::{Bits, Source};
+use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::real::Real;
 use crate::simd::multiversion;
@@ -14,11 +15,13 @@ use crate::storage::{self, distinct, each_chunk, filled_chunks, map_tasks, read,
 
 /// Computes `a + b`.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    on_cuda!(a => crate::cuda::ops::elementwise::add("elementwise::add", a, b));
     dispatch!("elementwise::add", a, T => zip::<T>("elementwise::add", a, b, add_span))
 }
 
 /// Computes `a * b`, element by element.
 pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    on_cuda!(a => crate::cuda::ops::elementwise::mul("elementwise::mul", a, b));
     dispatch!("elementwise::mul", a, T => zip::<T>("elementwise::mul", a, b, mul_span))
 }
 
@@ -43,6 +46,7 @@ fn zip<T: Real>(op: &'static str, a: &Tensor, b: &Tensor, f: Span<T>) -> Result<
 pub fn add_assign(dst: &Tensor, src: &Tensor, factor: f64) -> Result<()> {
     const OP: &str = "elementwise::add_assign";
     distinct(OP, ("dst", dst), &[("src", src)])?;
+    on_cuda!(dst => crate::cuda::ops::elementwise::add_assign(OP, dst, src, factor));
     dispatch!(OP, dst, T => {
         let src = read::<T>(OP, "src", src, dst.elem_count())?;
         let (src, factor) = (&*src, <T as Real>::of(factor));
@@ -55,6 +59,7 @@ pub fn add_assign(dst: &Tensor, src: &Tensor, factor: f64) -> Result<()> {
 /// Computes `factor * x`.
 pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
     const OP: &str = "elementwise::scale";
+    on_cuda!(x => crate::cuda::ops::elementwise::scale(OP, crate::Operand::Dense(x), factor, x.dtype()));
     dispatch!(OP, x, T => {
         let (shape, len, factor) = (x.shape().clone(), x.elem_count(), <T as Real>::of(factor));
         let x = read::<T>(OP, "x", x, len)?;
@@ -68,6 +73,7 @@ pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
 /// Computes `factor * x` of spikes, `[rows, plane]`.
 pub fn scale_spikes(x: &Bits, factor: f64, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::scale_spikes";
+    on_cuda!(x.tensor() => crate::cuda::ops::elementwise::scale(OP, crate::Operand::Spikes(x), factor, dtype));
     match dtype {
         DType::F32 => scale_bits::<f32>(OP, x, factor),
         DType::F64 => scale_bits::<f64>(OP, x, factor),
@@ -95,6 +101,7 @@ fn scale_bits<T: Real>(op: &'static str, x: &Bits, factor: f64) -> Result<Tensor
 /// Multiplies in place: `x *= factor`.
 pub fn scale_assign(x: &Tensor, factor: f64) -> Result<()> {
     const OP: &str = "elementwise::scale_assign";
+    on_cuda!(x => crate::cuda::ops::elementwise::scale_assign(OP, x, factor));
     dispatch!(OP, x, T => {
         let factor = <T as Real>::of(factor);
         write::<T, _>(OP, "x", x, x.elem_count(), |x| {
@@ -106,6 +113,7 @@ pub fn scale_assign(x: &Tensor, factor: f64) -> Result<()> {
 /// The largest absolute value; NaN when there is one.
 pub fn max_abs(x: &Tensor) -> Result<f64> {
     const OP: &str = "elementwise::max_abs";
+    on_cuda!(x => crate::cuda::ops::elementwise::max_abs(OP, x));
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, x.elem_count())?;
         let x = &*x;
@@ -122,6 +130,7 @@ pub fn max_abs(x: &Tensor) -> Result<f64> {
 /// Whether no element is infinite or NaN.
 pub fn all_finite(x: &Tensor) -> Result<bool> {
     const OP: &str = "elementwise::all_finite";
+    on_cuda!(x => crate::cuda::ops::elementwise::all_finite(OP, x));
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, x.elem_count())?;
         let x = &*x;

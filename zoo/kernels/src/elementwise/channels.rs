@@ -6,6 +6,7 @@ use candle_core::Tensor;
 
 use crate::bias::store;
 use crate::bits::lend;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::norm::{NormShape, affine, rows_per_task, sums::sums};
 use crate::real::Real;
@@ -24,6 +25,7 @@ pub fn add_affine(
     other: Operand,
 ) -> Result<Tensor> {
     const OP: &str = "elementwise::add_affine";
+    on_cuda!(x => crate::cuda::ops::channels::affine(OP, s, x, scale, shift, Some(other)));
     let (shape, own) = (x.shape().clone(), if scale.elem_count() == s.c { 1 } else { s.groups });
     dispatch!(OP, x, T => {
         let (scale, shift) = (read::<T>(OP, "scale", scale, own * s.c)?, read::<T>(OP, "shift", shift, own * s.c)?);
@@ -56,6 +58,7 @@ multiversion! {
 
 /// Computes `x[n, c, p] * alpha[c]`; an `alpha` of one element is the same for all channels.
 pub fn channel_scale(x: &Tensor, n: usize, c: usize, plane: usize, alpha: &Tensor) -> Result<Tensor> {
+    on_cuda!(x => crate::cuda::ops::channels::channel_scale("elementwise::channel_scale", x, (n, c, plane), alpha));
     let shape = match alpha.elem_count() {
         1 => NormShape { groups: 1, n, c: 1, plane: c * plane },
         _ => NormShape { groups: 1, n, c, plane },
@@ -76,6 +79,7 @@ pub fn channel_dot(
 ) -> Result<()> {
     const OP: &str = "elementwise::channel_dot";
     distinct(OP, ("into", into), &[("a", a), ("b", b)])?;
+    on_cuda!(a => crate::cuda::ops::norm::channel_sum(OP, a, Some(b), (n, c, plane), into, accumulate));
     dispatch!(OP, a, T => {
         let (a, b) = (read::<T>(OP, "a", a, n * c * plane)?, read::<T>(OP, "b", b, n * c * plane)?);
         let dots: Vec<f64> = sums(1, n, c, plane, &a, &b).iter().map(|sum| sum[1]).collect();
@@ -99,6 +103,7 @@ pub fn split_channels(
 ) -> Result<(Tensor, Tensor)> {
     const OP: &str = "elementwise::split_channels";
     crate::error::ensure(first <= c, OP, "no more channels than there are", || format!("{first} of {c}"))?;
+    on_cuda!(x => crate::cuda::ops::channels::split(OP, x, (n, c, plane), first));
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, n * c * plane)?;
         let (x, cut) = (&*x, first * plane);
@@ -126,6 +131,7 @@ pub fn concat_channels(
     plane: usize,
 ) -> Result<Tensor> {
     const OP: &str = "elementwise::concat_channels";
+    on_cuda!(a => crate::cuda::ops::channels::concat(OP, (a, ca), (b, cb), n, plane));
     dispatch!(OP, a, T => {
         let (wa, wb) = (ca * plane, cb * plane);
         let (a, b) = (read::<T>(OP, "a", a, n * wa)?, read::<T>(OP, "b", b, n * wb)?);

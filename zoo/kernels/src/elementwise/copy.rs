@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::BLOCK;
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::storage::{distinct, each_chunk, read, write};
 
@@ -11,6 +12,7 @@ use crate::storage::{distinct, each_chunk, read, write};
 pub fn copy(dst: &Tensor, src: &Tensor) -> Result<()> {
     const OP: &str = "elementwise::copy";
     distinct(OP, ("dst", dst), &[("src", src)])?;
+    on_cuda!(dst => crate::cuda::ops::elementwise::copy(OP, dst, src));
     dispatch!(OP, dst, T => {
         let src = read::<T>(OP, "src", src, dst.elem_count())?;
         let src = &*src;

@@ -14,6 +14,7 @@ use candle_core::Tensor;
 
 use super::BLOCK;
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -23,6 +24,7 @@ use crate::storage::{self, filled_chunks, read};
 /// Rounds to multiples of `2^-exponent`, ties to even.
 pub fn round_to_grid(x: &Tensor, exponent: i32) -> Result<Tensor> {
     const OP: &str = "elementwise::round_to_grid";
+    on_cuda!(x => crate::cuda::ops::grid::round_to_grid(OP, x, exponent));
     dispatch!(OP, x, T => {
         let (shape, len) = (x.shape().clone(), x.elem_count());
         let x = read::<T>(OP, "x", x, len)?;
@@ -38,6 +40,7 @@ pub fn round_to_grid(x: &Tensor, exponent: i32) -> Result<Tensor> {
 pub fn add_rounded(x: &Tensor, f: &Tensor, exponent: i32, sign: i32) -> Result<Tensor> {
     const OP: &str = "elementwise::add_rounded";
     ensure(sign == 1 || sign == -1, OP, "the sign must be +1 or -1", || sign.to_string())?;
+    on_cuda!(x => crate::cuda::ops::grid::add_rounded(OP, x, f, exponent, sign));
     dispatch!(OP, x, T => {
         let (shape, len) = (x.shape().clone(), x.elem_count());
         let (x, f) = (read::<T>(OP, "x", x, len)?, read::<T>(OP, "f", f, len)?);
@@ -53,11 +56,13 @@ pub fn add_rounded(x: &Tensor, f: &Tensor, exponent: i32, sign: i32) -> Result<T
 
 /// Computes `f + alpha[ch] * prev`, all `[n, ch, plane]`.
 pub fn mix(f: &Tensor, prev: &Tensor, alpha: &Tensor, n: usize, ch: usize, plane: usize) -> Result<Tensor> {
+    on_cuda!(f => crate::cuda::ops::grid::mix("elementwise::mix", f, prev, alpha, (n, ch, plane)));
     dispatch!("elementwise::mix", f, T => by_channel::<T>("elementwise::mix", f, prev, alpha, (n, ch, plane), mix_span))
 }
 
 /// Computes `(c - f) / alpha[ch]`, all `[n, ch, plane]`: what [`mix`] had as `prev`.
 pub fn unmix(c: &Tensor, f: &Tensor, alpha: &Tensor, n: usize, ch: usize, plane: usize) -> Result<Tensor> {
+    on_cuda!(c => crate::cuda::ops::grid::unmix("elementwise::unmix", c, f, alpha, (n, ch, plane)));
     dispatch!("elementwise::unmix", c, T => by_channel::<T>("elementwise::unmix", c, f, alpha, (n, ch, plane), unmix_span))
 }
 

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -12,6 +13,7 @@ use crate::storage::{self, each_chunk, read};
 pub fn upsample_nearest(x: &Tensor, rows: usize, h: usize, w: usize, factor: usize) -> Result<Tensor> {
     const OP: &str = "elementwise::upsample_nearest";
     ensure(factor > 0, OP, "the factor must be positive", || factor.to_string())?;
+    on_cuda!(x => crate::cuda::ops::channels::upsample(OP, x, (rows, h, w), factor, false));
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, rows * h * w)?;
         let (x, wide) = (&*x, w * factor);
@@ -32,6 +34,7 @@ pub fn upsample_nearest(x: &Tensor, rows: usize, h: usize, w: usize, factor: usi
 pub fn upsample_backward(dy: &Tensor, rows: usize, h: usize, w: usize, factor: usize) -> Result<Tensor> {
     const OP: &str = "elementwise::upsample_backward";
     ensure(factor > 0, OP, "the factor must be positive", || factor.to_string())?;
+    on_cuda!(dy => crate::cuda::ops::channels::upsample(OP, dy, (rows, h, w), factor, true));
     dispatch!(OP, dy, T => {
         let dy = read::<T>(OP, "dy", dy, rows * h * w * factor * factor)?;
         let (dy, wide) = (&*dy, w * factor);

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::BLOCK;
 use crate::bits::{Bits, lend};
+use crate::cuda::on_cuda;
 use crate::dispatch::refusal;
 use crate::error::ensure;
 use crate::norm::sums::span;
@@ -35,6 +36,7 @@ macro_rules! by_operands {
 /// Computes `y[r] = sum over p of a[r, p] * b[r, p]`, `[rows]`; `dtype` is that of the result for spikes.
 pub fn row_dot(rows: usize, plane: usize, a: Operand, b: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::row_dot";
+    on_cuda!(a.tensor() => crate::cuda::ops::channels::row_dot(OP, (rows, plane), a, b, dtype));
     let per_task = (BLOCK / plane.max(1)).max(1);
     let tasks = rows.div_ceil(per_task);
     by_operands!(OP, a, b, dtype, T => {
@@ -57,6 +59,7 @@ pub fn row_dot(rows: usize, plane: usize, a: Operand, b: Operand, dtype: DType) 
 pub fn row_overlap(a: &Bits, b: &Bits, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::row_overlap";
     same_rows(OP, a, b.rows(), b.plane())?;
+    on_cuda!(a.tensor() => crate::cuda::ops::bits::row_overlap(OP, a, b, dtype));
     let (rows, width) = (a.rows(), a.plane().div_ceil(8));
     let (a, b) = (a.read(OP)?, b.read(OP)?);
     let (a, b, per_task) = (&*a, &*b, (BLOCK / width.max(1)).max(1));
@@ -71,6 +74,7 @@ pub fn row_overlap(a: &Bits, b: &Bits, dtype: DType) -> Result<Tensor> {
 /// Computes `x[r, p] * factor[r]`, `[rows, plane]`; `dtype` is that of the result for spikes.
 pub fn row_scale(rows: usize, plane: usize, x: Operand, factor: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::row_scale";
+    on_cuda!(x.tensor() => crate::cuda::ops::channels::row_scale(OP, (rows, plane), x, factor, dtype));
     let per_task = (BLOCK / plane.max(1)).max(1);
     by_operands!(OP, x, factor, dtype, T => {
         let (x, factor) = (lend::<T>(OP, x, rows * plane)?, lend::<T>(OP, factor, rows)?);
@@ -94,6 +98,7 @@ pub fn row_scale(rows: usize, plane: usize, x: Operand, factor: Operand, dtype: 
 pub fn row_mask(x: &Bits, mask: &Bits) -> Result<Bits> {
     const OP: &str = "elementwise::row_mask";
     same_rows(OP, mask, x.rows(), 1)?;
+    on_cuda!(x.tensor() => crate::cuda::ops::bits::row_mask(OP, x, mask));
     let (rows, width, plane) = (x.rows(), x.plane().div_ceil(8), x.plane());
     let (x, mask) = (x.read(OP)?, mask.read(OP)?);
     let (x, mask, per_task) = (&*x, &*mask, (BLOCK / width.max(1)).max(1));

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::BLOCK;
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::real::Real;
 use crate::simd::multiversion;
@@ -12,6 +13,7 @@ use crate::storage::{self, each_chunk, read};
 /// Sums `x` `[steps, n]` over its steps, in order, `[n]`.
 pub fn sum_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
     const OP: &str = "elementwise::sum_steps";
+    on_cuda!(x => crate::cuda::ops::elementwise::sum_steps(OP, x, steps));
     let n = x.elem_count() / steps.max(1);
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, steps * n)?;

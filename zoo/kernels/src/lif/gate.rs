@@ -11,6 +11,7 @@ use candle_core::Tensor;
 use super::{Current, Input, LifShape};
 use crate::Result;
 use crate::bits::{Bits, expand_span, pack_flags};
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -25,6 +26,7 @@ pub fn window(s: &LifShape, i: &Current, low: f64, high: f64) -> Result<Bits> {
     const OP: &str = "lif::window";
     s.check(OP)?;
     ensure(s.current_steps == s.steps, OP, "the current has a frame for each step", || format!("{s:?}"))?;
+    on_cuda!(i.x => crate::cuda::ops::lif::window(OP, s, i, low, high));
     dispatch!(OP, i.x, T => with_input!(OP, T, s, i, None, input => {
         let (rows, width) = (s.steps * s.rows, s.plane.div_ceil(8));
         let (per_task, low, high) = ((BLOCK / s.plane).max(1), <T as Real>::of(low), <T as Real>::of(high));
@@ -48,6 +50,7 @@ pub fn window(s: &LifShape, i: &Current, low: f64, high: f64) -> Result<Bits> {
 /// `dy` where the gate is open, else 0, in the shape of `dy`. With `reuse_dy` the result takes its place.
 pub fn gate(dy: &Tensor, open: &Bits, reuse_dy: bool) -> Result<Tensor> {
     const OP: &str = "lif::gate";
+    on_cuda!(dy => crate::cuda::ops::bits::gate(OP, dy, open, reuse_dy));
     let (plane, width, rows) = (open.plane(), open.plane().div_ceil(8), open.rows());
     dispatch!(OP, dy, T => {
         let (shape, bytes) = (dy.shape().clone(), open.read(OP)?);

@@ -46,6 +46,7 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::bits::{Bits, Source};
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -147,7 +148,7 @@ impl LifShape {
 
 impl Current<'_> {
     /// Rows of the affine: 1, or one a step.
-    fn affine_steps(&self, channels: usize) -> usize {
+    pub(crate) fn affine_steps(&self, channels: usize) -> usize {
         self.affine.map_or(1, |(scale, _)| scale.elem_count() / channels.max(1))
     }
 }
@@ -191,6 +192,7 @@ pub fn forward(
 ) -> Result<(Fired, Option<Tensor>)> {
     const OP: &str = "lif::forward";
     s.check(OP)?;
+    on_cuda!(i.x => crate::cuda::ops::lif::forward(OP, s, cell, i, v0, keep_last));
     dispatch!(OP, i.x, T => with_input!(OP, T, s, i, v0, input => {
         let (fired, last) = <T as Arm>::forward(s, cell, &input, keep_last)?;
         Ok((fired, last.map(|v| storage::tensor(v, (s.rows, s.plane))).transpose()?))
@@ -221,6 +223,7 @@ pub fn backward(
     let len = s.steps * s.frame();
     let apart = |t: &Tensor| !shares(t, ds);
     let in_place = reuse_ds && per_step && apart(i.x) && v0.is_none_or(apart) && dlast.is_none_or(apart);
+    on_cuda!(i.x => crate::cuda::ops::lif::backward(OP, s, cell, i, v0, ds, dlast, (want_dv0, per_step, in_place)));
     dispatch!(OP, i.x, T => with_input!(OP, T, s, i, v0, input => {
         let dlast = read_opt::<T>(OP, "dlast", dlast, s.frame())?;
         let call = Backward { s, cell, input: &input, dlast: dlast.as_deref(), per_step, want_dv0 };
@@ -322,6 +325,7 @@ fn plain_backward<T: Real>(call: &Backward<T>, ds: &[T]) -> (Vec<T>, Option<Vec<
 /// Updates a presynaptic trace in place: `a = decay * a + s`.
 pub fn trace(a: &Tensor, s: &Bits, decay: f64) -> Result<()> {
     const OP: &str = "lif::trace";
+    on_cuda!(a => crate::cuda::ops::lif::trace(OP, a, s, decay));
     dispatch!(OP, a, T => {
         let bits = s.read(OP)?;
         let (decay, plane) = (<T as Real>::of(decay), s.plane().max(1));

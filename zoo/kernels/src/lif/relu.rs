@@ -11,6 +11,7 @@ use candle_core::Tensor;
 use super::{Current, Input, LifShape};
 use crate::Result;
 use crate::bits::{Bits, pack_flags};
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -25,6 +26,7 @@ pub fn relu_forward(s: &LifShape, i: &Current) -> Result<(Tensor, Bits)> {
     const OP: &str = "lif::relu_forward";
     s.check(OP)?;
     ensure(s.current_steps == s.steps, OP, "the current has a frame for each step", || format!("{s:?}"))?;
+    on_cuda!(i.x => crate::cuda::ops::lif::relu_forward(OP, s, i));
     dispatch!(OP, i.x, T => with_input!(OP, T, s, i, None, input => {
         let (rows, width) = (s.steps * s.rows, s.plane.div_ceil(8));
         let (per_task, len) = ((BLOCK / s.plane).max(1), rows * s.plane);

@@ -12,6 +12,7 @@ mod tiled;
 use candle_core::Tensor;
 
 use crate::bits::{Source, lend};
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -40,6 +41,7 @@ fn sizes(op: &'static str, rows: usize, weight: &Tensor) -> Result<Sizes> {
 pub fn forward(rows: usize, x: Operand, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     const OP: &str = "linear::forward";
     let s = sizes(OP, rows, weight)?;
+    on_cuda!(weight => crate::cuda::ops::linear::forward(OP, s, x, weight, bias));
     dispatch!(OP, weight, T => {
         let w = read::<T>(OP, "weight", weight, s.inputs * s.outputs)?;
         let (x, b) = (lend::<T>(OP, x, rows * s.inputs)?, read_opt::<T>(OP, "bias", bias, s.outputs)?);
@@ -51,6 +53,7 @@ pub fn forward(rows: usize, x: Operand, weight: &Tensor, bias: Option<&Tensor>) 
 pub fn backward_input(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
     const OP: &str = "linear::backward_input";
     let s = sizes(OP, dy.elem_count() / weight.dim(0)?.max(1), weight)?;
+    on_cuda!(weight => crate::cuda::ops::linear::backward_input(OP, s, dy, weight));
     dispatch!(OP, weight, T => {
         let w = read::<T>(OP, "weight", weight, s.inputs * s.outputs)?;
         let dy = read::<T>(OP, "dy", dy, s.rows * s.outputs)?;
@@ -64,6 +67,7 @@ pub fn backward_weight(rows: usize, x: Operand, dy: &Tensor, into: &Tensor, accu
     let s = sizes(OP, rows, into)?;
     let seen = if let Operand::Dense(x) = x { x } else { dy };
     distinct(OP, ("into", into), &[("x", seen), ("dy", dy)])?;
+    on_cuda!(dy => crate::cuda::ops::linear::backward_weight(OP, s, x, dy, into, accumulate));
     dispatch!(OP, dy, T => {
         let (x, dy) = (lend::<T>(OP, x, rows * s.inputs)?, read::<T>(OP, "dy", dy, rows * s.outputs)?);
         write::<T, _>(OP, "into", into, s.inputs * s.outputs, |dw| {

@@ -22,6 +22,7 @@ use candle_core::Tensor;
 
 use crate::Result;
 use crate::bias::store;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
@@ -75,6 +76,7 @@ pub(crate) struct Coefficients {
 pub fn moments(s: &NormShape, x: &Tensor) -> Result<Moments> {
     const OP: &str = "norm::moments";
     s.check(OP)?;
+    on_cuda!(x => crate::cuda::ops::norm::moments(OP, s, x));
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, s.len())?;
         let both = <T as Arm>::moments(s, &x);
@@ -95,6 +97,7 @@ pub fn fold(
     beta: Option<&Tensor>,
 ) -> Result<(Tensor, Tensor)> {
     const OP: &str = "norm::fold";
+    on_cuda!(m.mean => crate::cuda::ops::norm::fold(OP, m, eps, gain, gamma, beta));
     let (groups, c) = m.mean.dims2()?;
     dispatch!(OP, m.mean, T => {
         let k = coefficients::<T>(OP, (groups, c), m, eps, gain, gamma)?;
@@ -113,6 +116,7 @@ pub fn fold(
 pub fn affine(s: &NormShape, x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     const OP: &str = "norm::affine";
     s.check(OP)?;
+    on_cuda!(x => crate::cuda::ops::channels::affine(OP, s, x, scale, shift, None));
     let shape = x.shape().clone();
     let own = if scale.elem_count() == s.c { 1 } else { s.groups };
     dispatch!(OP, x, T => {
@@ -155,6 +159,7 @@ pub fn backward(
             distinct(OP, (what, into), &[("x", x), ("dy", &dx)])?;
         }
     }
+    on_cuda!(x => crate::cuda::ops::norm::backward(OP, s, x, dx, m, eps, gain, gamma, dgamma, dbeta));
     dispatch!(OP, x, T => {
         let k = coefficients::<T>(OP, (s.groups, s.c), m, eps, gain, gamma)?;
         let x = read::<T>(OP, "x", x, s.len())?;
@@ -185,6 +190,12 @@ pub fn update_running(
     let (groups, c) = m.mean.dims2()?;
     ensure(group < groups, OP, "the group must exist", || format!("{group} of {groups}"))?;
     let unbias = if count > 1 { count as f64 / (count as f64 - 1.0) } else { 1.0 };
+    on_cuda!(mean => {
+        for (running, batch, factor) in [(mean, &m.mean, 1.0), (var, &m.var, unbias)] {
+            crate::cuda::ops::norm::update_running(OP, running, batch, (group, c), factor, momentum)?;
+        }
+        Ok(())
+    });
     dispatch!(OP, mean, T => {
         for (what, running, batch, factor) in [("mean", mean, &m.mean, 1.0), ("var", var, &m.var, unbias)] {
             distinct(OP, (what, running), &[("moments", batch)])?;

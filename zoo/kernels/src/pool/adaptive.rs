@@ -14,6 +14,7 @@ use candle_core::{DType, Tensor};
 
 use super::{by_operand, map_planes};
 use crate::bits::{Lent, lend};
+use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::real::Real;
@@ -64,6 +65,7 @@ impl AdaptiveShape {
 pub fn adaptive_avg_forward(s: &AdaptiveShape, x: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "pool::adaptive_avg_forward";
     s.check(OP)?;
+    on_cuda!(x.tensor() => crate::cuda::ops::pool::adaptive_forward(OP, s, x, dtype));
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.rows * s.inputs())?;
         let y = map_planes((s.rows, s.inputs(), s.outputs()), &x, |x, y| {
@@ -89,6 +91,7 @@ pub fn adaptive_avg_forward(s: &AdaptiveShape, x: Operand, dtype: DType) -> Resu
 pub fn adaptive_avg_backward(s: &AdaptiveShape, dy: &Tensor) -> Result<Tensor> {
     const OP: &str = "pool::adaptive_avg_backward";
     s.check(OP)?;
+    on_cuda!(dy => crate::cuda::ops::pool::adaptive_backward(OP, s, dy));
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.rows * s.outputs())?);
         let dx = map_planes((s.rows, s.outputs(), s.inputs()), &dy, |dy, dx| {

@@ -15,6 +15,7 @@ mod words;
 use candle_core::{DType, Tensor};
 
 use crate::bits::{Bits, Lent, lend, pack_flags};
+use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::norm::sums::span;
@@ -154,6 +155,7 @@ use by_operand;
 pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> Result<Tensor> {
     const OP: &str = "pool::avg_forward";
     s.check(OP)?;
+    on_cuda!(x.tensor() => crate::cuda::ops::pool::avg_forward(OP, s, x, dtype, count_pad));
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
         let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| average(s, x, y, count_pad));
@@ -230,6 +232,7 @@ multiversion! {
 pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tensor> {
     const OP: &str = "pool::avg_backward";
     s.check(OP)?;
+    on_cuda!(dy => crate::cuda::ops::pool::avg_backward(OP, s, dy, count_pad));
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.n_c * s.out())?);
         let dx = map_planes((s.n_c, s.out(), s.plane()), &dy, |dy, dx| {
@@ -316,6 +319,7 @@ fn first_maximum_of<T: Real, const K: usize>(s: &PoolShape, x: &[T], corner: usi
 pub fn max_forward(s: &PoolShape, x: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "pool::max_forward";
     s.check(OP)?;
+    on_cuda!(x.tensor() => crate::cuda::ops::pool::max_forward(OP, s, x, dtype));
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
         let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| {
@@ -329,6 +333,7 @@ pub fn max_forward(s: &PoolShape, x: Operand, dtype: DType) -> Result<Tensor> {
 pub fn max_bits(s: &PoolShape, x: &Bits) -> Result<Bits> {
     const OP: &str = "pool::max_bits";
     s.check(OP)?;
+    on_cuda!(x.tensor() => crate::cuda::ops::pool::max_bits(OP, s, x));
     let lent = lend::<f32>(OP, Operand::Spikes(x), s.n_c * s.plane())?;
     let (source, width, per_task) = (lent.source(), s.out().div_ceil(8), (BLOCK / s.plane()).max(1));
     // SAFETY: both ways write each byte of their row.
@@ -358,6 +363,7 @@ pub fn max_bits(s: &PoolShape, x: &Bits) -> Result<Bits> {
 pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
     const OP: &str = "pool::max_backward";
     s.check(OP)?;
+    on_cuda!(dy => crate::cuda::ops::pool::max_backward(OP, s, x, dy));
     dispatch!(OP, dy, T => {
         let (x, dy) = (lend::<T>(OP, x, s.n_c * s.plane())?, read::<T>(OP, "dy", dy, s.n_c * s.out())?);
         let (source, dy, per_task) = (x.source(), &*dy, (BLOCK / s.plane()).max(1));
@@ -382,6 +388,7 @@ pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
 /// Computes the mean of each of `rows` planes, `[rows]`.
 pub fn global_avg_forward(rows: usize, plane: usize, x: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "pool::global_avg_forward";
+    on_cuda!(x.tensor() => crate::cuda::ops::pool::global_avg_forward(OP, (rows, plane), x, dtype));
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, rows * plane)?;
         let y = map_planes((rows, plane, 1), &x, |x, y| {
@@ -394,6 +401,7 @@ pub fn global_avg_forward(rows: usize, plane: usize, x: Operand, dtype: DType) -
 /// Spreads the gradient of each mean over its plane, `[rows, plane]`.
 pub fn global_avg_backward(rows: usize, plane: usize, dy: &Tensor) -> Result<Tensor> {
     const OP: &str = "pool::global_avg_backward";
+    on_cuda!(dy => crate::cuda::ops::pool::global_avg_backward(OP, rows, plane, dy));
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, rows)?);
         let share = <T as Real>::ONE / <T as Real>::of(plane as f64);

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
 use crate::error::ensure;
@@ -135,6 +136,7 @@ fn all_units<T: Whole>(op: &'static str, alpha: &Tensor, ch: usize) -> Result<Ve
 /// The factors `n / 64` that stand for `alpha`.
 pub fn factors(alpha: &Tensor) -> Result<Tensor> {
     const OP: &str = "remainder::factors";
+    on_cuda!(alpha => crate::cuda::ops::remainder::factors(OP, alpha));
     dispatch!(OP, alpha, T => {
         let ch = alpha.elem_count();
         let factors: Vec<T> = all_units::<T>(OP, alpha, ch)?
@@ -148,6 +150,7 @@ pub fn factors(alpha: &Tensor) -> Result<Tensor> {
 /// Computes `round(f)` on the grid, with one zero: the state that nothing came before.
 pub fn start(f: &Tensor, bits: i32) -> Result<Tensor> {
     const OP: &str = "remainder::start";
+    on_cuda!(f => crate::cuda::ops::remainder::start(OP, f, bits));
     dispatch!(OP, f, T => {
         let (shape, len) = (f.shape().clone(), f.elem_count());
         let f = read::<T>(OP, "f", f, len)?;
@@ -163,6 +166,7 @@ pub fn start(f: &Tensor, bits: i32) -> Result<Tensor> {
 /// The result is exact while it is below `2^24` grid steps; the caller refuses one that is not.
 pub fn carry(layout: &Layout, f: &Tensor, prev: &Tensor, alpha: &Tensor) -> Result<Tensor> {
     const OP: &str = "remainder::carry";
+    on_cuda!(f => crate::cuda::ops::remainder::carry(OP, layout, f, prev, alpha));
     dispatch!(OP, f, T => {
         let (shape, len) = (f.shape().clone(), layout.len());
         let (f, prev) = (read::<T>(OP, "f", f, len)?, read::<T>(OP, "prev", prev, len)?);

@@ -1,0 +1,87 @@
+// What every source begins with. A source is compiled once for each number type: `real` is float or double.
+// No fused multiply-add (--fmad=false) and no fast maths: a kernel without a sum over threads gives the CPU's bits.
+// No atomics anywhere: a sum has one order, fixed by the shape.
+
+typedef unsigned long long u64;
+typedef unsigned int u32;
+typedef unsigned char u8;
+
+#ifndef real
+#define real float
+#define IS_FLOAT 1
+#endif
+
+// The element of a thread in a grid of one dimension.
+__device__ __forceinline__ u64 element() { return (u64)blockIdx.x * blockDim.x + threadIdx.x; }
+
+// Value i of rows of bits, `plane` values a row; each row begins on a byte.
+__device__ __forceinline__ int bit_at(const u8* bits, u64 i, u64 plane) {
+    u64 row = i / plane, at = i % plane;
+    return bits[row * ((plane + 7) / 8) + at / 8] >> (at % 8) & 1;
+}
+
+// Value i of an operand that is numbers, or spikes where `spikes` says so.
+__device__ __forceinline__ real value_at(const void* x, int spikes, u64 plane, u64 i) {
+    return spikes ? (real)bit_at((const u8*)x, i, plane) : ((const real*)x)[i];
+}
+
+__device__ __forceinline__ bool is_nan(real x) { return x != x; }
+
+__device__ __forceinline__ real magnitude(real x) {
+#ifdef IS_FLOAT
+    return fabsf(x);
+#else
+    return fabs(x);
+#endif
+}
+
+// The nearest whole number, ties to even.
+__device__ __forceinline__ real round_even(real x) {
+#ifdef IS_FLOAT
+    return rintf(x);
+#else
+    return rint(x);
+#endif
+}
+
+__device__ __forceinline__ real root(real x) {
+#ifdef IS_FLOAT
+    return __fsqrt_rn(x);
+#else
+    return __dsqrt_rn(x);
+#endif
+}
+
+// e^x; for float the CPU's polynomial, step by step, so that it has the CPU's bits.
+__device__ __forceinline__ real power_of_e(real x) {
+#ifdef IS_FLOAT
+    const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float shifted = x * 1.44269504088896340736f + shift;
+    float n = shifted - shift;
+    float r = (x - n * 0.6933594f) + n * 2.1219444e-4f;
+    float p = (1.9875691e-4f * r + 1.3981999e-3f) * r + 8.333452e-3f;
+    p = ((p * r + 4.1665796e-2f) * r + 1.6666665e-1f) * r + 5.0000003e-1f;
+    u32 power = ((u32)__float_as_int(shifted) - (u32)__float_as_int(shift) + 127u) << 23;
+    return (p * r * r + r + 1.0f) * __int_as_float((int)power);
+#else
+    return exp(x);
+#endif
+}
+
+// Threads of a block that sums. The host launches with the same number (see `launch.rs`).
+#define THREADS 256
+
+// Adds one number of each thread, in pairs of fixed distance; every thread gets the sum.
+__device__ __forceinline__ double sum_of_block(double mine) {
+    __shared__ double parts[THREADS];
+    __syncthreads();
+    parts[threadIdx.x] = mine;
+    __syncthreads();
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+        __syncthreads();
+    }
+    return parts[0];
+}
