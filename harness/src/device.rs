@@ -1,54 +1,127 @@
 //! Where a trial computes.
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use engine::pass::Session;
 
 use crate::error::{Error, Result};
 
-/// A kind of device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+/// Accelerators of a machine that have an id.
+const MOST: usize = 8;
+
+/// A device, by its id: `cpu`, or `cuda:0` to `cuda:7`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceKind {
     /// The processor.
     #[default]
     Cpu,
-    /// An NVIDIA accelerator.
-    Cuda,
+    /// An NVIDIA accelerator, by its number.
+    Cuda(usize),
+}
+
+const ALL: [(&str, DeviceKind); 1 + MOST] = [
+    ("cpu", DeviceKind::Cpu),
+    ("cuda:0", DeviceKind::Cuda(0)),
+    ("cuda:1", DeviceKind::Cuda(1)),
+    ("cuda:2", DeviceKind::Cuda(2)),
+    ("cuda:3", DeviceKind::Cuda(3)),
+    ("cuda:4", DeviceKind::Cuda(4)),
+    ("cuda:5", DeviceKind::Cuda(5)),
+    ("cuda:6", DeviceKind::Cuda(6)),
+    ("cuda:7", DeviceKind::Cuda(7)),
+];
+
+impl ValueEnum for DeviceKind {
+    fn value_variants<'a>() -> &'a [Self] {
+        const KINDS: [DeviceKind; 1 + MOST] = {
+            let mut kinds = [DeviceKind::Cpu; 1 + MOST];
+            let mut i = 0;
+            while i < ALL.len() {
+                kinds[i] = ALL[i].1;
+                i += 1;
+            }
+            kinds
+        };
+        &KINDS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let value = PossibleValue::new(self.id());
+        Some(match self {
+            Self::Cpu => value.help("The processor"),
+            Self::Cuda(0) => value.alias("cuda").help("An NVIDIA accelerator, the first of up to eight"),
+            Self::Cuda(_) => value.hide(true),
+        })
+    }
 }
 
 impl DeviceKind {
     /// Its id in records.
     #[must_use]
     pub fn id(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-        }
+        ALL.iter().find(|(_, kind)| *kind == self).map_or("cuda", |(id, _)| id)
     }
 
-    /// Refuses a device that this build can't compute on, before anything runs.
+    /// Refuses a device that this build or this machine can't compute on, before anything runs.
     ///
     /// # Errors
-    /// Names the device.
+    /// Names the device and what is missing.
     pub fn check(self) -> Result<()> {
-        match self {
-            Self::Cpu => Ok(()),
-            Self::Cuda => Err(Error::value("--device", "cpu (this build has no CUDA kernels)", self.id())),
-        }
+        open(self, "--device").map(|_| ())
     }
+}
+
+fn open(kind: DeviceKind, place: &str) -> Result<candle_core::Device> {
+    let DeviceKind::Cuda(number) = kind else { return Ok(candle_core::Device::Cpu) };
+    accelerator(number).map_err(|why| Error::value(place, format!("cpu ({why})"), kind.id()))
+}
+
+#[cfg(feature = "cuda")]
+fn accelerator(number: usize) -> std::result::Result<candle_core::Device, String> {
+    kernels::cuda::open(number).map_err(|e| e.to_string())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn accelerator(_: usize) -> std::result::Result<candle_core::Device, String> {
+    Err("this build has no CUDA kernels; one with `--features cuda` has".to_owned())
 }
 
 /// A session in single precision on the device of an id.
 ///
 /// # Errors
-/// When this build has no such device.
+/// When this build or this machine has no such device.
 pub(crate) fn session(id: &str) -> Result<Session> {
-    if id == DeviceKind::Cpu.id() {
-        return Ok(Session::new(candle_core::Device::Cpu, candle_core::DType::F32));
+    match ALL.iter().find(|(known, _)| *known == id) {
+        Some((_, kind)) => Ok(Session::new(open(*kind, "device")?, candle_core::DType::F32)),
+        None => Err(Error::value("device", "cpu or cuda:0 to cuda:7", id)),
     }
-    Err(Error::value("device", "cpu (this build has no CUDA kernels)", id))
 }
 
 /// A session that only plans: shapes and counts, no numbers.
 pub(crate) fn planning() -> Session {
     Session::plan(candle_core::DType::F32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_the_words_of_the_command_line() {
+        for (id, kind) in ALL {
+            assert_eq!(kind.id(), id);
+            assert_eq!(DeviceKind::from_str(id, false), Ok(kind));
+        }
+        assert_eq!(DeviceKind::from_str("cuda", false), Ok(DeviceKind::Cuda(0)));
+        assert!(DeviceKind::from_str("cuda:8", false).is_err());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_build_without_cuda_says_so() {
+        assert!(session("cpu").is_ok());
+        for said in [DeviceKind::Cuda(0).check().unwrap_err(), session("cuda:1").map(|_| ()).unwrap_err()] {
+            assert!(said.to_string().contains("this build has no CUDA kernels"), "{said}");
+        }
+    }
 }
