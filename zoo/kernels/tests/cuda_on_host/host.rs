@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 use kernels::cuda::launch::Grid;
@@ -84,6 +85,10 @@ impl Host {
     }
 
     fn launch(&self, name: &str, grid: Grid, together: bool, mut arguments: Vec<Argument>) {
+        // What a block shares is a static inside an inline function here, and the loader makes one of those of all libraries:
+        // two tests at once would write into each other's sums.
+        static SHARED: Mutex<()> = Mutex::new(());
+        let _alone = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         type Launch = unsafe extern "C" fn(*const c_char, c_uint, c_uint, c_int, *mut *mut c_void) -> c_int;
         let known = CString::new(name).unwrap();
         let mut places: Vec<*mut c_void> =
