@@ -56,6 +56,8 @@ pub struct FrameEntry {
     /// Names of the event protocols that fit, the one first that is used where none is asked for; none for a task, which
     /// makes its own frames.
     pub protocols: &'static [&'static str],
+    /// The set that it stands for, by the first part of its protocols' names; `None` of a set that stands for itself.
+    pub stands_for: Option<&'static str>,
     steps: Steps,
     open: fn(&FrameEntry, &Request<'_>) -> OpenedFrames,
 }
@@ -78,6 +80,7 @@ const FOLDER: FrameEntry = FrameEntry {
     source: "Orchard et al., 2015: Train.zip and Test.zip, 1.2 GB",
     needs_data_dir: true,
     protocols: &["nmnist/official"],
+    stands_for: None,
     steps: Steps::Any,
     open: framed,
 };
@@ -91,6 +94,7 @@ const SIMULATED: FrameEntry = FrameEntry {
     source: "made by the program",
     needs_data_dir: false,
     protocols: &["sim-nmnist/frames"],
+    stands_for: Some("nmnist"),
     ..FOLDER
 };
 
@@ -102,6 +106,7 @@ const TASK: FrameEntry = FrameEntry {
     origin: Origin::Procedural,
     licence: "the project's own",
     protocols: &[],
+    stands_for: None,
     steps: Steps::Multiple(CUES),
     open: |_, request| {
         task(request, |steps| {
@@ -144,6 +149,7 @@ pub static FRAME_SETS: &[FrameEntry] = &[
         id: "sim-cifar10-dvs",
         title: "stand-in of CIFAR10-DVS: shipped pictures before a simulated sensor",
         protocols: &["sim-cifar10-dvs/frames"],
+        stands_for: Some("cifar10dvs"),
         ..SIMULATED
     },
     FrameEntry {
@@ -153,6 +159,7 @@ pub static FRAME_SETS: &[FrameEntry] = &[
         counts: [506, 132],
         licence: "the project's own",
         protocols: &["sim-gesture11/frames"],
+        stands_for: Some("dvsgesture"),
         ..SIMULATED
     },
     TASK,
@@ -248,7 +255,7 @@ impl FrameEntry {
         match (self.protocol(None).and_then(named), self.steps) {
             (Some(protocol), _) => protocol.frames.steps(),
             (None, Steps::Exactly(own)) => own,
-            (None, Steps::Any | Steps::Multiple(_)) => MEAN_OF,
+            (None, Steps::Any | Steps::Multiple(_)) => OWN_STEPS,
         }
     }
 
@@ -276,20 +283,13 @@ fn recordings(
     let protocol = named(name)
         .ok_or_else(|| DataError::event_choice("protocol", "an event set must have a named protocol", name))?
         .with_steps(request.steps);
-    let set = match (entry.needs_data_dir, request.folder) {
-        (true, Some(folder)) => {
+    let set = match (entry.stands_for, request.folder) {
+        (Some(name), _) => simulate::stand_in(name, Key::new(KEY))?.0,
+        (None, Some(folder)) => {
             let own = folder.join(entry.id);
             open_folder(&protocol, if own.is_dir() { &own } else { folder })?
         }
-        (true, None) => return Err(DataError::NoFolder { dataset: entry.id, files: entry.source }),
-        (false, _) => {
-            let stands_for = match entry.id {
-                "sim-nmnist" => "nmnist",
-                "sim-cifar10-dvs" => "cifar10dvs",
-                _ => "dvsgesture",
-            };
-            simulate::stand_in(stands_for, Key::new(KEY))?.0
-        }
+        (None, None) => return Err(DataError::NoFolder { dataset: entry.id, files: entry.source }),
     };
     Ok((set, protocol))
 }
@@ -302,13 +302,13 @@ fn framed(entry: &FrameEntry, request: &Request<'_>) -> OpenedFrames {
 /// A task at its T; at T = 1 the mean of its frames.
 fn task(request: &Request<'_>, make: impl Fn(usize) -> Result<Arc<dyn FrameSet>, DataError>) -> OpenedFrames {
     match request.steps {
-        1 => Ok(Arc::new(MeanOverTime::new(make(MEAN_OF)?))),
+        1 => Ok(Arc::new(MeanOverTime::new(make(OWN_STEPS)?))),
         steps => make(steps),
     }
 }
 
-/// Steps whose mean is a task at T = 1, where the task leaves T open.
-const MEAN_OF: usize = 16;
+/// T of a task that leaves it open, where nothing else is asked for; also what a task at T = 1 is the mean of.
+const OWN_STEPS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -353,6 +353,24 @@ mod tests {
         assert_eq!(gesture.protocol(Some("cifar10dvs/first900")), Some("dvsgesture/1464"));
         assert_eq!(gesture.shape(None), [2, 128, 128]);
         assert_eq!(find_frames("binary-adding").unwrap().protocol(Some("dvsgesture/1342")), None);
+    }
+
+    #[test]
+    fn a_task_at_one_step_is_the_mean_of_its_frames() {
+        let set = |steps| {
+            let request = Request { folder: None, protocol: None, steps };
+            find_frames("delayed-recall").unwrap().open(&request).unwrap()
+        };
+        let (whole, mean) = (set(OWN_STEPS), set(1));
+        let (mut frames, mut found) = (vec![0.0; whole.card().numbers()], vec![0.0; mean.card().numbers()]);
+        for index in [0, 7] {
+            let label = whole.write(Split::Test, index, None, &mut frames).unwrap();
+            assert_eq!(mean.write(Split::Test, index, None, &mut found).unwrap(), label);
+            for (place, found) in found.iter().enumerate() {
+                let sum: f32 = frames.iter().skip(place).step_by(64).sum();
+                assert!((found - sum / OWN_STEPS as f32).abs() < 1e-6);
+            }
+        }
     }
 
     #[test]

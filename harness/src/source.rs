@@ -61,8 +61,7 @@ impl Entry {
     pub(crate) fn is_stand_in(self) -> bool {
         match self {
             Self::Images(entry) => entry.card.stand_in.is_some(),
-            // A task stands for nothing but itself.
-            Self::Frames(entry) => entry.origin.is_stand_in() && !entry.protocols.is_empty(),
+            Self::Frames(entry) => entry.stands_for.is_some(),
         }
     }
 

@@ -24,10 +24,9 @@ const BATCH: usize = 4;
 /// Steps that parameters get to move in, after those that lower the loss.
 const MORE: usize = 80;
 
-/// Pairs that need not learn, with the reason: untrained, the linear layer in front of tdBN's read-out never fires, as no
-/// norm stands behind it, so a read-out alone has nothing to read. And without membranes that collect over steps, fifty layers
-/// of SEW-ResNet's hardly pass anything on in twenty updates.
-const LEARN_NOTHING: [(&str, &str); 2] = [("resnet19-tdbn", "frozen"), ("sew-resnet50", "memoryless")];
+/// Pairs that cannot learn, with the reason: untrained, the linear layer in front of tdBN's read-out never fires, as no
+/// norm stands behind it, so a read-out alone has nothing to read.
+const LEARN_NOTHING: [(&str, &str); 1] = [("resnet19-tdbn", "frozen")];
 
 /// A model, a method, and why the method can't train the model, if it can't.
 pub(crate) struct Pair {
@@ -100,6 +99,15 @@ fn every_supported_pair_learns_one_batch_and_moves_every_parameter() {
     on_every_pair(supported().into_iter().filter(|pair| !twins.contains(&pair.method.id)).collect(), learns);
 }
 
+/// Adam's rate. At 0.01 the losses of fifty layers of added spikes jump between 0.3 and 2.8 from update to update; at a tenth of
+/// it they fall.
+fn rate(pair: &Pair) -> f64 {
+    match (pair.model.id, pair.method.id) {
+        ("sew-resnet50", "memoryless") => 0.001,
+        _ => 0.01,
+    }
+}
+
 fn numbers(param: &Param) -> Vec<f32> {
     param.value().tensor().unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -111,7 +119,7 @@ fn learns(pair: &Pair) -> Result<(), String> {
     let spec = ModelSpec { steps: trainer.network().spec.steps, ..spec };
     let batch = batch(trainer.session(), &spec, BATCH).unwrap();
     let mut optimizer = OptimSpec::adam(0.0).build(&trainer.network().params).unwrap();
-    optimizer.set_learning_rate(0.01);
+    optimizer.set_learning_rate(rate(pair));
     let before: Vec<Vec<f32>> = trainer.network().params.iter().map(numbers).collect();
     let mut losses = Vec::new();
     // This method learns from a few of a batch's steps: neurons that seldom fire must do so in one of them.
@@ -169,11 +177,7 @@ fn may_stand_still(method: &str, param: &Param) -> bool {
     // T-RevSNN's depthwise weights start so small that a block's second spikes are silent at first, and weights that read
     // silence have no gradient. A step that is drawn about ten times in 40 batches does not wake them.
     let silent = method == "sltt-k" && param.name().contains(".pwconv2") && param.kind() != ParamKind::Bias;
-    // Keys and values of spike-driven attention are small sums: without a membrane that collects them none reaches its
-    // threshold, and what reads their silence has no gradient.
-    let uncollected =
-        method == "memoryless" && [".k_bn.", ".v_bn."].iter().any(|part| param.name().contains(part));
-    param.kind() == ParamKind::Unread || first_shortcut || silent || uncollected
+    param.kind() == ParamKind::Unread || first_shortcut || silent
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use candle_core::DType;
 use engine::method::{Outcome, Setting, Settings};
 use engine::model::ModelSpec;
-use engine::neuron::ResetGradient;
+use engine::neuron::{InputDecay, Neuron, ResetGradient};
 use engine::site::Role;
 use tests::{Gradients, batch, gradients, per_step, relative_difference, small, spec, trainer, trainer_with};
 
@@ -174,4 +174,33 @@ fn the_gradient_of_the_reset_is_a_setting_of_stbp() {
     let detached = run("tiny-conv", &spec, "stbp", &settings("detached")).unwrap();
     assert_eq!(detached, as_the_neuron_says(ResetGradient::Detached));
     assert_ne!(through.1, detached.1);
+}
+
+#[test]
+fn a_memoryless_network_sees_each_step_alone() {
+    // The gain on currents is one that a leak of 0 must not take along.
+    let Neuron::Lif { decay, threshold, reset, reset_gradient, surrogate, firing, smooth, .. } =
+        spec().neuron
+    else {
+        unreachable!("the specification's neuron leaks")
+    };
+    let input_decay = InputDecay::On;
+    let neuron =
+        Neuron::Lif { decay, input_decay, threshold, reset, reset_gradient, surrogate, firing, smooth };
+    let run = |method: &str, steps: usize| {
+        let spec = ModelSpec { neuron, steps, ..spec() };
+        let mut trainer = trainer(method, "tiny-conv", &spec, DType::F64, per_step()).unwrap();
+        // One image for all steps.
+        let batch = batch(trainer.session(), &spec, 5).unwrap();
+        gradients(&mut *trainer, &batch).unwrap()
+    };
+    let exact = run("stbp", 1);
+    for steps in [1, 4] {
+        let (outcome, found) = run("memoryless", steps);
+        assert!((outcome.loss - exact.0.loss).abs() <= 1e-12, "loss at T = {steps}");
+        for ((name, a), (_, b)) in found.iter().zip(&exact.1) {
+            assert!(relative_difference(a, b) <= 1e-11, "{name} at T = {steps}");
+        }
+    }
+    assert!((run("stbp", 4).0.loss - exact.0.loss).abs() > 1e-6, "with a membrane, steps differ");
 }

@@ -1,6 +1,6 @@
 //! Every step on its own: a membrane is forgotten before the next current comes.
 //!
-//! `u_t = gain * I_t`, `s_t = 1[u_t >= threshold]`. What is left of time is that scores of steps are averaged. Beside exact
+//! `u_t = gain * I_t` with the gain that the neuron has, `s_t = 1[u_t >= threshold]`. What is left of time is that scores of steps are averaged. Beside exact
 //! training and training with the gradient cut in time, its accuracy tells whether a data set needs time at all
 //! (the probe of NeuroSeqBench, arXiv 2505.22035: full, spatial alone, no time).
 

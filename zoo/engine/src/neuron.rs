@@ -35,13 +35,15 @@ pub enum Surrogate {
 }
 
 /// Whether the input current is scaled by `1 - decay`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputDecay {
     /// `gain = 1` (OTTT, SLTT).
     Off,
     /// `gain = 1/tau = 1 - decay` (S-RevSNN).
     On,
+    /// This gain, whatever the leak: what stays of `On` where the leak is taken away.
+    Gain(f64),
 }
 
 /// Whether a membrane at the threshold fires.
@@ -108,6 +110,13 @@ impl Neuron {
     /// Names the field, the rule and the value.
     pub fn check(&self) -> Result<()> {
         let Self::Lif { decay, threshold, .. } = *self else { return Ok(()) };
+        if !(self.input_gain() >= 0.0 && self.input_gain().is_finite()) {
+            return Err(Error::setting(
+                "neuron.input-decay.gain",
+                "finite and not negative",
+                self.input_gain(),
+            ));
+        }
         if !(0.0..=1.0).contains(&decay) {
             return Err(Error::setting("neuron.decay", "in [0, 1]", decay));
         }
@@ -167,14 +176,24 @@ impl Neuron {
         }
     }
 
-    /// The same neuron with nothing left of its membrane at the next step, its current taken as it comes; a quantiser has no
-    /// membrane.
+    /// The factor on the input current.
+    #[must_use]
+    pub fn input_gain(&self) -> f64 {
+        match *self {
+            Self::Lif { decay, input_decay: InputDecay::On, .. } => 1.0 - decay,
+            Self::Lif { input_decay: InputDecay::Gain(gain), .. } => gain,
+            Self::Lif { input_decay: InputDecay::Off, .. } | Self::Quantiser { .. } => 1.0,
+        }
+    }
+
+    /// The same neuron with nothing left of its membrane at the next step: its leak is complete, and the factor on its
+    /// current stays. A quantiser has no membrane.
     #[must_use]
     pub fn forgetting(self) -> Self {
         match self {
             Self::Lif { threshold, reset, reset_gradient, surrogate, firing, smooth, .. } => Self::Lif {
                 decay: 0.0,
-                input_decay: InputDecay::Off,
+                input_decay: InputDecay::Gain(self.input_gain()),
                 threshold,
                 reset,
                 reset_gradient,
@@ -201,32 +220,30 @@ impl Neuron {
     #[must_use]
     pub fn cell(&self, mode: Mode) -> Cell {
         match *self {
-            Self::Lif { decay, input_decay, threshold, reset, reset_gradient, surrogate, firing, smooth } => {
-                Cell {
-                    decay,
-                    input_gain: if input_decay == InputDecay::On { 1.0 - decay } else { 1.0 },
-                    threshold,
-                    reset: match reset {
-                        Reset::Soft => ResetRule::Soft,
-                        Reset::Hard => ResetRule::Hard(0.0),
-                    },
-                    reset_grad: match reset_gradient {
-                        ResetGradient::Detached => ResetGrad::Detached,
-                        ResetGradient::Through => ResetGrad::Through,
-                    },
-                    surrogate: match surrogate {
-                        Surrogate::Rectangle => {
-                            SurrogateRule::Rectangle { width: 1.0, height: 1.0, closed: false }
-                        }
-                        Surrogate::Triangle => SurrogateRule::Triangle { alpha: 1.0 },
-                        Surrogate::Sigmoid => SurrogateRule::Sigmoid { alpha: 4.0 },
-                        Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
-                    },
-                    strict: firing == Firing::Above,
-                    time_gradient: true,
-                    smooth,
-                }
-            }
+            Self::Lif { decay, threshold, reset, reset_gradient, surrogate, firing, smooth, .. } => Cell {
+                decay,
+                input_gain: self.input_gain(),
+                threshold,
+                reset: match reset {
+                    Reset::Soft => ResetRule::Soft,
+                    Reset::Hard => ResetRule::Hard(0.0),
+                },
+                reset_grad: match reset_gradient {
+                    ResetGradient::Detached => ResetGrad::Detached,
+                    ResetGradient::Through => ResetGrad::Through,
+                },
+                surrogate: match surrogate {
+                    Surrogate::Rectangle => {
+                        SurrogateRule::Rectangle { width: 1.0, height: 1.0, closed: false }
+                    }
+                    Surrogate::Triangle => SurrogateRule::Triangle { alpha: 1.0 },
+                    Surrogate::Sigmoid => SurrogateRule::Sigmoid { alpha: 4.0 },
+                    Surrogate::Arctan => SurrogateRule::ArcTan { alpha: 2.0 },
+                },
+                strict: firing == Firing::Above,
+                time_gradient: true,
+                smooth,
+            },
             Self::Quantiser { smooth } => Cell {
                 decay: 0.0,
                 input_gain: 1.0,

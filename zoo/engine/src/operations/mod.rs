@@ -297,11 +297,11 @@ impl<'a> Work<'a> {
     /// where a neuron fired.
     pub(crate) fn neurons(self, neuron: &'a Neuron) -> Self {
         let updates = self.output.len() as u64;
-        let Neuron::Lif { decay, input_decay, .. } = *neuron else {
+        let Neuron::Lif { decay, .. } = *neuron else {
             return Self { compares: updates, neuron: Some(neuron), ..self };
         };
         let leaks = u64::from(decay != 0.0 && decay != 1.0);
-        let gains = u64::from(input_decay == crate::neuron::InputDecay::On && decay != 0.0);
+        let gains = u64::from(neuron.input_gain() != 1.0);
         let adds = u64::from(decay != 0.0);
         Self {
             multiplies: updates * (leaks + gains),
@@ -377,23 +377,27 @@ impl Pass<'_> {
         }
     }
 
-    /// The place as a backward closure keeps it: only while something counts.
-    pub(crate) fn counted_place(&self, place: &str) -> Option<String> {
-        self.session().is_counting().then(|| place.to_string())
+    /// What backward will count: kept by its closure only while something counts, in one word otherwise.
+    pub(crate) fn to_count(&self, place: &str, kind: Kind, dense: usize) -> Option<Box<Back>> {
+        self.session()
+            .is_counting()
+            .then(|| Box::new(Back { place: place.to_string(), kind, dense: dense as u64 }))
     }
 
     /// Counts products on the way back; `steps` is the length of the output's time axis. Spikes make the gradient of
     /// weights a sum over events, whose number a plan does not know: dense products are counted.
-    pub(crate) fn count_back(
-        &self,
-        place: Option<&str>,
-        kind: Kind,
-        reads: Reads,
-        dense: usize,
-        steps: usize,
-    ) {
-        if let (Some(place), Some(tally)) = (place, self.session().tally.borrow_mut().as_mut()) {
-            tally.back((self.step(), self.steps()), (place, kind, reads), dense as u64, steps);
+    pub(crate) fn count_back(&self, back: Option<&Back>, reads: Reads, steps: usize) {
+        if let (Some(Back { place, kind, dense }), Some(tally)) =
+            (back, self.session().tally.borrow_mut().as_mut())
+        {
+            tally.back((self.step(), self.steps()), (place, *kind, reads), *dense, steps);
         }
     }
+}
+
+/// Products that an op's backward will compute.
+pub(crate) struct Back {
+    place: String,
+    kind: Kind,
+    dense: u64,
 }

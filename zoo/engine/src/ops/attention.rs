@@ -62,12 +62,11 @@ pub fn attention(
         return Ok(y);
     }
     let kept = inputs.map(|x| Saved::new(&x));
-    let counted = pass.counted_place(place);
+    // Scores again, and a gradient through both sides of both products.
+    let counted = pass.to_count(place, Kind::Product, dense / 2 * 5);
     Ok(tape.record("attention", y, move |backward, dy| {
         let pass = backward.pass();
-        // Scores again, and a gradient through both sides of both products.
-        let products = dense / 2 * 5;
-        pass.count_back(counted.as_deref(), Kind::Product, Reads::Products, products, dy.steps());
+        pass.count_back(counted.as_deref(), Reads::Products, dy.steps());
         let mut gradients = [None, None, None];
         let [q, k, v] = [kept[0].get(pass)?, kept[1].get(pass)?, kept[2].get(pass)?];
         if !pass.session().is_planned() {

@@ -145,12 +145,12 @@ pub fn conv(
     let x_slot = x.slot.filter(|_| to_x);
     let x_shape = x.shape().to_vec();
     let weight_slot = weight.slot;
-    let counted = pass.counted_place(place);
+    let counted = pass.to_count(place, Kind::Convolution, macs);
     let mut weight_kept = to_x.then(|| Saved::new(weight));
     let weight_shape = weight.shape().to_vec();
     Ok(tape.record("conv", y, move |backward, dy| {
         let pass = backward.pass();
-        let count = |reads| pass.count_back(counted.as_deref(), Kind::Convolution, reads, macs, dy.steps());
+        let count = |reads| pass.count_back(counted.as_deref(), reads, dy.steps());
         if to_x {
             count(Reads::Weighted);
         }

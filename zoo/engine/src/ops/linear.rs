@@ -57,10 +57,10 @@ pub fn linear(
     let x_slot = x.slot.filter(|_| to_x);
     let weight_slot = weight.slot;
     let weight_kept = to_x.then(|| Saved::new(weight));
-    let counted = pass.counted_place(place);
+    let counted = pass.to_count(place, Kind::Linear, macs);
     Ok(tape.record("linear", y, move |backward, dy| {
         let pass = backward.pass();
-        let count = |reads| pass.count_back(counted.as_deref(), Kind::Linear, reads, macs, dy.steps());
+        let count = |reads| pass.count_back(counted.as_deref(), reads, dy.steps());
         if weight_kept.is_some() {
             count(Reads::Weighted);
         }
