@@ -8,7 +8,7 @@
 //! `f32` unfolds patches tile by tile into the thread's scratch, expanding spikes on the way, and multiplies
 //! matrices (`unfolded`); depthwise convolutions run direct loops (`depthwise`); 3x3 and 1x1 convolutions of spikes have
 //! kernels of their own (`events`); 3x3 convolutions of numbers run
-//! Winograd's (`winograd`), small maps and strides go pair by pair of pixels (`taps`). `f64` runs the plain loops (`plain`), which are the oracle of the tests.
+//! Winograd's (`winograd`), gradients of 1x1 ones products at each pixel (`pointwise`), small maps and strides go pair by pair of pixels (`taps`). `f64` runs the plain loops (`plain`), which are the oracle of the tests.
 
 mod depthwise;
 mod events;
@@ -201,6 +201,9 @@ impl Arm for f32 {
             }
             Source::Dense(x) if winograd::serves(s) && s.n > 0 => {
                 winograd::backward_weight(s, x, dy, dw, accumulate);
+            }
+            Source::Dense(x) if pointwise::serves(s) && s.n > 0 => {
+                pointwise::backward_weight(s, x, dy, dw, accumulate);
             }
             Source::Dense(x) if taps::serves(s) => taps::backward_weight(s, x, dy, dw, accumulate),
             _ => unfolded::backward_weight(s, x, dy, dw, accumulate),

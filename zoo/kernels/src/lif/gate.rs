@@ -6,11 +6,14 @@
 //!
 //! The rectifier's gate is its sign, that of a neuron without a state the window of its surrogate.
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
 use candle_core::Tensor;
 
 use super::{Current, Input, LifShape};
 use crate::Result;
-use crate::bits::{Bits, expand_span, pack_flags};
+use crate::bits::{Bits, pack_flags};
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
@@ -30,16 +33,14 @@ pub fn window(s: &LifShape, i: &Current, low: f64, high: f64) -> Result<Bits> {
     dispatch!(OP, i.x, T => with_input!(OP, T, s, i, None, input => {
         let (rows, width) = (s.steps * s.rows, s.plane.div_ceil(8));
         let (per_task, low, high) = ((BLOCK / s.plane).max(1), <T as Real>::of(low), <T as Real>::of(high));
-        // SAFETY: tasks are blocks of rows; they cover the buffer and fill it.
+        // SAFETY: tasks are blocks of rows; they cover the buffer, and `inside` writes each byte of its rows.
         let open = unsafe {
             filled(rows * width, |open| {
                 let open = Disjoint::new(open);
                 each_task(rows.div_ceil(per_task), rows * s.plane, |task| {
-                    for r in task * per_task..rows.min((task + 1) * per_task) {
-                        let x = &input.x[r * s.plane..(r + 1) * s.plane];
-                        let affine = input.affine_at(s, r / s.rows, r % s.rows).unwrap_or((T::ONE, T::ZERO));
-                        inside(x, affine, (low, high), open.part(r * width..(r + 1) * width));
-                    }
+                    let rows = task * per_task..rows.min((task + 1) * per_task);
+                    let open = open.part(rows.start * width..rows.end * width);
+                    inside(s, &input, rows, (low, high), open);
                 });
             })
         };
@@ -55,66 +56,116 @@ pub fn gate(dy: &Tensor, open: &Bits, reuse_dy: bool) -> Result<Tensor> {
     dispatch!(OP, dy, T => {
         let (shape, bytes) = (dy.shape().clone(), open.read(OP)?);
         let (bytes, per_task) = (&*bytes, (BLOCK / plane.max(1)).max(1));
-        let row_of = |r: usize| &bytes[r * width..(r + 1) * width];
+        let bytes_of = |task: usize| &bytes[task * per_task * width..rows.min((task + 1) * per_task) * width];
         if reuse_dy {
             write::<T, _>(OP, "dy", dy, rows * plane, |dy| {
-                each_chunk(dy, per_task * plane, |task, dy| {
-                    for (k, dy) in dy.chunks_mut(plane).enumerate() {
-                        shut(dy, row_of(task * per_task + k));
-                    }
-                });
+                each_chunk(dy, per_task * plane, |task, dy| shut(dy, plane, bytes_of(task)));
             })?;
             return Ok(dy.clone());
         }
         let dy = read::<T>(OP, "dy", dy, rows * plane)?;
         let dy = &*dy;
-        // SAFETY: `let_through` writes each element of its row.
+        // SAFETY: `let_through` writes each element of its rows.
         let di = unsafe {
             storage::filled_chunks(rows * plane, per_task * plane, |task, out| {
-                for (k, out) in out.chunks_mut(plane).enumerate() {
-                    let r = task * per_task + k;
-                    let_through(&dy[r * plane..(r + 1) * plane], row_of(r), out);
-                }
+                let first = task * per_task * plane;
+                let_through(&dy[first..first + out.len()], plane, bytes_of(task), out);
             })
         };
         storage::tensor(di, shape)
     })
 }
 
+/// Flags that are made before they are packed: those of several short rows, or of a part of a long one.
+const FLAGS: usize = 512;
+
 multiversion! {
+    /// Writes where the window is open, for some of the `steps * rows` rows.
     fn inside<T: Real>(
-        x: &[T], affine: (T, T), bounds: (T, T), open: &mut [std::mem::MaybeUninit<u8>],
+        s: &LifShape,
+        input: &Input<'_, T>,
+        rows: Range<usize>,
+        bounds: (T, T),
+        open: &mut [MaybeUninit<u8>],
     ) {
-        let mut flags = [0u8; 512];
-        for (x, open) in x.chunks(512).zip(open.chunks_mut(64)) {
-            for (x, flag) in x.iter().zip(&mut flags) {
-                let i = *x * affine.0 + affine.1;
-                *flag = ((i >= bounds.0) & (i <= bounds.1)) as u8;
+        let width = s.plane.div_ceil(8);
+        let row = |r: usize| {
+            let affine = input.affine_at(s, r / s.rows, r % s.rows).unwrap_or((T::ONE, T::ZERO));
+            (&input.x[r * s.plane..(r + 1) * s.plane], affine)
+        };
+        // What lies behind the end of a short row stays 0.
+        let mut flags = [0u8; FLAGS];
+        if 8 * width > FLAGS {
+            for (r, open) in rows.zip(open.chunks_mut(width)) {
+                let (x, affine) = row(r);
+                for (x, open) in x.chunks(FLAGS).zip(open.chunks_mut(FLAGS / 8)) {
+                    flag(x, affine, bounds, &mut flags);
+                    pack_flags(&flags[..x.len()], open);
+                }
             }
-            pack_flags(&flags[..x.len()], open);
+            return;
+        }
+        let mut first = rows.start;
+        for open in open.chunks_mut(FLAGS / 8 / width * width) {
+            let many = open.len() / width;
+            for (r, flags) in (first..first + many).zip(flags.chunks_exact_mut(8 * width)) {
+                let (x, affine) = row(r);
+                flag(x, affine, bounds, flags);
+            }
+            pack_flags(&flags[..8 * open.len()], open);
+            first += many;
+        }
+    }
+}
+
+/// Whether `low <= x * scale + shift <= high`, as 0 or 1.
+#[inline(always)]
+fn flag<T: Real>(x: &[T], (scale, shift): (T, T), (low, high): (T, T), flags: &mut [u8]) {
+    for (x, flag) in x.iter().zip(flags) {
+        let i = *x * scale + shift;
+        *flag = ((i >= low) & (i <= high)) as u8;
+    }
+}
+
+/// Values and bytes of the longest rows without padding: those of whole bytes are one long row of `bytes` in all.
+#[inline(always)]
+fn longest_rows(plane: usize, bytes: usize) -> (usize, usize) {
+    if plane.is_multiple_of(8) { (8 * bytes, bytes) } else { (plane, plane.div_ceil(8)) }
+}
+
+multiversion! {
+    fn let_through<T: Real>(dy: &[T], plane: usize, open: &[u8], out: &mut [MaybeUninit<T>]) {
+        let (plane, width) = longest_rows(plane, open.len());
+        for ((dy, open), out) in dy.chunks(plane).zip(open.chunks(width)).zip(out.chunks_mut(plane)) {
+            let ((octets, tail), (out, out_tail)) = (dy.as_chunks::<8>(), out.as_chunks_mut::<8>());
+            for ((dy, open), out) in octets.iter().zip(open).zip(out) {
+                for ((dy, open), out) in dy.iter().zip(T::octet(*open)).zip(out) {
+                    out.write(if *open != T::ZERO { *dy } else { T::ZERO });
+                }
+            }
+            if let Some(open) = open.last() {
+                for ((dy, open), out) in tail.iter().zip(T::octet(*open)).zip(out_tail) {
+                    out.write(if *open != T::ZERO { *dy } else { T::ZERO });
+                }
+            }
         }
     }
 }
 
 multiversion! {
-    fn let_through<T: Real>(dy: &[T], row: &[u8], out: &mut [std::mem::MaybeUninit<T>]) {
-        let mut open = [T::ZERO; 512];
-        for (k, (dy, out)) in dy.chunks(512).zip(out.chunks_mut(512)).enumerate() {
-            expand_span(row, k * 512, &mut open[..dy.len()]);
-            for ((dy, open), out) in dy.iter().zip(&open).zip(out) {
-                out.write(if *open != T::ZERO { *dy } else { T::ZERO });
+    fn shut<T: Real>(dy: &mut [T], plane: usize, open: &[u8]) {
+        let (plane, width) = longest_rows(plane, open.len());
+        for (dy, open) in dy.chunks_mut(plane).zip(open.chunks(width)) {
+            let (octets, tail) = dy.as_chunks_mut::<8>();
+            for (dy, open) in octets.iter_mut().zip(open) {
+                for (dy, open) in dy.iter_mut().zip(T::octet(*open)) {
+                    *dy = if *open != T::ZERO { *dy } else { T::ZERO };
+                }
             }
-        }
-    }
-}
-
-multiversion! {
-    fn shut<T: Real>(dy: &mut [T], row: &[u8]) {
-        let mut open = [T::ZERO; 512];
-        for (k, dy) in dy.chunks_mut(512).enumerate() {
-            expand_span(row, k * 512, &mut open[..dy.len()]);
-            for (dy, open) in dy.iter_mut().zip(&open) {
-                *dy = if *open != T::ZERO { *dy } else { T::ZERO };
+            if let Some(open) = open.last() {
+                for (dy, open) in tail.iter_mut().zip(T::octet(*open)) {
+                    *dy = if *open != T::ZERO { *dy } else { T::ZERO };
+                }
             }
         }
     }

@@ -1,19 +1,14 @@
-//! The input gradient of 1x1 convolutions: a product at each pixel.
+//! The input gradient.
 //!
-//! ```text
-//! dx[n, c, p] = sum over o of w[o, c] * dy[n, o, p]
-//! ```
-//!
-//! Planes are turned to `[pixel, channel]` on the way in and back on the way out, so that small maps of several images make
-//! one product whose rows are as long as there are channels. A task has some channels of the input, whose weights it packs
-//! once, and some batches of pixels; each value is one sum over the outputs in order, whatever the tasks. The forward pass
-//! of numbers gains nothing by it: there the matrix product of `unfolded` has whole maps as its rows.
+//! A task has some channels of the input, whose weights it packs once, and some batches of pixels; each value is one sum
+//! over the outputs in order, whatever the tasks. The forward pass of numbers gains nothing by it: there the matrix product
+//! of `unfolded` has whole maps as its rows.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::ConvShape;
-use super::vectors::{BLOCK, Planes, ROWS, Strides, multiply, odd_lines, turn_back};
+use super::{Batch, Batches, ConvShape, PIXELS, plane, turn};
+use crate::conv::vectors::{BLOCK, Planes, ROWS, Strides, multiply, odd_lines, turn_back};
 use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::{Disjoint, each_task, filled};
@@ -21,29 +16,15 @@ use crate::storage::{Disjoint, each_task, filled};
 /// Values of a batch's turned output gradients: they should stay in the second-level cache.
 const INPUTS: usize = 1 << 17;
 
-/// Pixels of a batch at most.
-const PIXELS: usize = 16 * ROWS;
-
 /// Values of a task's packed weights, which should stay there too.
 const WEIGHTS: usize = 1 << 18;
 
 /// Tasks that the work is cut into, at least, where the shape has them.
 const TASKS: usize = 16;
 
-/// Pixels of an image.
-fn plane(s: &ConvShape) -> usize {
-    s.h * s.w
-}
-
-/// Whether this kernel serves the shape.
-pub(super) fn serves(s: &ConvShape) -> bool {
-    let plain = s.kernel == (1, 1) && s.stride == 1 && s.pad == 0 && s.groups == 1;
-    plain && s.c_in.min(s.c_out) >= LANES
-}
-
-/// See [`super::workspace_bytes`].
-pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
-    Cut::of(s).lens(s).iter().map(|len| len + ALIGNED).sum::<usize>() * size_of::<f32>()
+/// Values of scratch that each thread keeps.
+pub(super) fn scratch_len(s: &ConvShape) -> usize {
+    Cut::of(s).lens(s).iter().map(|len| len + ALIGNED).sum()
 }
 
 /// How a job is cut.
@@ -51,10 +32,7 @@ struct Cut {
     /// Channels of the input of a task, in whole blocks.
     group: usize,
     groups: usize,
-    /// Images of a batch.
-    images: usize,
-    /// Pixels of each; all of them when there are several images.
-    pixels: usize,
+    batches: Batches,
     batches_per_part: usize,
     parts: usize,
     /// Values from one pixel's output gradients to the next.
@@ -65,35 +43,23 @@ impl Cut {
     fn of(s: &ConvShape) -> Self {
         let row = odd_lines(s.c_out);
         let most = (INPUTS / row / ROWS * ROWS).clamp(ROWS, PIXELS);
-        let (images, pixels) = if plane(s) <= most {
-            ((most / plane(s)).min(s.n.max(1)), plane(s))
-        } else {
-            (1, plane(s).div_ceil(plane(s).div_ceil(most)))
-        };
+        let batches = Batches::of(s, most);
         let channels = s.c_in.next_multiple_of(BLOCK);
         let group = (WEIGHTS / s.c_out / BLOCK * BLOCK).clamp(BLOCK, channels);
         let groups = s.c_in.div_ceil(group);
-        let batches = s.n.div_ceil(images) * plane(s).div_ceil(pixels);
-        let batches_per_part = batches.div_ceil(TASKS.div_ceil(groups)).max(1);
-        let parts = batches.div_ceil(batches_per_part).max(1);
-        Self { group, groups, images, pixels, batches_per_part, parts, row }
-    }
-
-    /// The images and the pixels of batch `index`; none behind the last one.
-    fn batch(&self, s: &ConvShape, index: usize) -> (Range<usize>, Range<usize>) {
-        let each = plane(s).div_ceil(self.pixels);
-        let (image, pixel) = (index / each * self.images, index % each * self.pixels);
-        (image.min(s.n)..s.n.min(image + self.images), pixel..plane(s).min(pixel + self.pixels))
+        let batches_per_part = batches.many.div_ceil(TASKS.div_ceil(groups)).max(1);
+        let parts = batches.many.div_ceil(batches_per_part).max(1);
+        Self { group, groups, batches, batches_per_part, parts, row }
     }
 
     fn lens(&self, s: &ConvShape) -> [usize; 3] {
-        let pixels = self.images * self.pixels;
+        let pixels = self.batches.rows();
         [self.group * s.c_out, pixels * self.row, pixels * BLOCK]
     }
 }
 
-/// See [`super::backward_input`].
-pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
+/// See [`crate::conv::backward_input`].
+pub(in crate::conv) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     let cut = Cut::of(s);
     let dy = Planes { values: dy, channels: s.c_out, h: 1, w: plane(s) };
     let (len, [weights_len, turned_len, sums_len]) = (s.n * s.c_in * plane(s), cut.lens(s));
@@ -108,12 +74,8 @@ pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
                     pack(s, w, &channels, weights);
                     aligned(Slot::Columns, turned_len, |turned| {
                         aligned(Slot::Gathered, sums_len, |sums| {
-                            for index in part * cut.batches_per_part..(part + 1) * cut.batches_per_part {
-                                let (images, pixels) = cut.batch(s, index);
-                                if images.is_empty() {
-                                    break;
-                                }
-                                turn(&dy, cut.row, &images, &pixels, turned);
+                            for Batch { images, pixels } in cut.batches.part(s, part, cut.batches_per_part) {
+                                turn(&dy, 0..s.c_out, cut.row, &images, &pixels, turned);
                                 for first in channels.clone().step_by(BLOCK) {
                                     let block = first..channels.end.min(first + BLOCK);
                                     let weights = &weights[(first - channels.start) * s.c_out..];
@@ -137,15 +99,6 @@ fn pack(s: &ConvShape, w: &[f32], inputs: &Range<usize>, weights: &mut [f32]) {
         for (weights, w) in weights.chunks_exact_mut(BLOCK).zip(w.chunks_exact(s.c_in)) {
             weights[..many].copy_from_slice(&w[first..first + many]);
             weights[many..].fill(0.0);
-        }
-    }
-}
-
-/// Turns a batch's pixels to `[pixel, channel]`, rows of `row` values.
-fn turn(dy: &Planes, row: usize, images: &Range<usize>, pixels: &Range<usize>, turned: &mut [f32]) {
-    for (image, turned) in images.clone().zip(turned.chunks_mut(pixels.len() * row)) {
-        for first in (0..dy.channels).step_by(LANES) {
-            dy.turn_run(image, &(first..dy.channels), pixels, row, &mut turned[first..]);
         }
     }
 }
