@@ -286,9 +286,8 @@ pub(crate) fn pack_flags(flags: &[u8], out: &mut [std::mem::MaybeUninit<u8>]) {
         byte.write(gather(*octet));
     }
     if !tail.is_empty() {
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
-        out[octets.len()].write(gather(last));
+        let last = tail.iter().rev().fold(0, |byte, flag| byte << 1 | flag);
+        out[octets.len()].write(last);
     }
 }
 

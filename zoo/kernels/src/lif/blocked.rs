@@ -17,6 +17,9 @@ use crate::storage::{Disjoint, each_task, filled};
 /// Neurons of a block, forward: membrane and flags stay in the first-level cache. A multiple of 8.
 const BLOCK: usize = 1024;
 
+/// Neurons of a row below which the rows of a block are computed together, forward.
+const SHORT: usize = 128;
+
 /// Membranes of a block over all steps, backward.
 const MEMBRANES: usize = 8192;
 
@@ -122,7 +125,14 @@ pub(super) fn forward(
             let spikes = Disjoint::new(spikes);
             last = optional(keep, s.frame(), |last| {
                 let last = Disjoint::new(last);
-                each_rows(s, |rows| forward_rows(s, &k, input, rows, &spikes, keep.then_some(&last)));
+                let last = keep.then_some(&last);
+                each_rows(s, |rows| {
+                    if s.plane < SHORT {
+                        forward_short_rows(s, &k, input, rows, &spikes, last);
+                    } else {
+                        forward_rows(s, &k, input, rows, &spikes, last);
+                    }
+                });
             });
         })
     };
@@ -164,6 +174,62 @@ multiversion! {
                     // SAFETY: these membranes are this task's alone.
                     unsafe { last.part(at..at + many) }.write_copy_of_slice(v);
                 }
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// As `forward_rows`, several rows at once: their neurons lie one after the other.
+    fn forward_short_rows(
+        s: &LifShape,
+        k: &Constants,
+        input: &Input<f32>,
+        rows: Range<usize>,
+        spikes: &Disjoint<MaybeUninit<u8>>,
+        last: Option<&Disjoint<MaybeUninit<f32>>>,
+    ) {
+        let (mut membrane, mut flags, width) = ([0.0f32; BLOCK], [0u8; BLOCK], s.plane.div_ceil(8));
+        let (mut scales, mut shifts) = ([1.0f32; BLOCK], [0.0f32; BLOCK]);
+        for first in rows.clone().step_by(BLOCK / s.plane) {
+            let rows = first..rows.end.min(first + BLOCK / s.plane);
+            let (at, many) = (first * s.plane, rows.len() * s.plane);
+            let (v, flags) = (&mut membrane[..many], &mut flags[..many]);
+            match input.v0 {
+                Some(v0) => v.copy_from_slice(&v0[at..at + many]),
+                None => v.fill(0.0),
+            }
+            for t in 0..s.steps {
+                if t == 0 || input.affine_steps > 1 {
+                    let each = scales.chunks_exact_mut(s.plane).zip(shifts.chunks_exact_mut(s.plane));
+                    let affines = input.affines_from(s, t, first).take(rows.len());
+                    for ((scales, shifts), (scale, shift)) in each.zip(affines) {
+                        scales.fill(scale);
+                        shifts.fill(shift);
+                    }
+                }
+                let from = Input::<f32>::frame_at(s, t) + at;
+                let each = v.iter_mut().zip(&input.x[from..from + many]).zip(flags.iter_mut());
+                for (((v, x), flag), (scale, shift)) in each.zip(scales.iter().zip(&shifts)) {
+                    let u = k.charge(*v, *x, (*scale, *shift));
+                    let fires = k.fires(u);
+                    *v = k.reset(u, fires);
+                    *flag = fires as u8;
+                }
+                let byte = (t * s.rows + first) * width;
+                // SAFETY: these bytes are these rows' at this step.
+                let bytes = unsafe { spikes.part(byte..byte + rows.len() * width) };
+                if s.plane.is_multiple_of(8) {
+                    pack_flags(flags, bytes);
+                } else {
+                    for (flags, bytes) in flags.chunks_exact(s.plane).zip(bytes.chunks_exact_mut(width)) {
+                        pack_flags(flags, bytes);
+                    }
+                }
+            }
+            if let Some(last) = last {
+                // SAFETY: these membranes are this task's alone.
+                unsafe { last.part(at..at + many) }.write_copy_of_slice(v);
             }
         }
     }

@@ -89,15 +89,12 @@ multiversion! {
         open: &mut [MaybeUninit<u8>],
     ) {
         let width = s.plane.div_ceil(8);
-        let row = |r: usize| {
-            let affine = input.affine_at(s, r / s.rows, r % s.rows).unwrap_or((T::ONE, T::ZERO));
-            (&input.x[r * s.plane..(r + 1) * s.plane], affine)
-        };
+        let all = input.x[rows.start * s.plane..rows.end * s.plane].chunks_exact(s.plane);
+        let mut all = all.zip(input.affines_from(s, rows.start / s.rows, rows.start % s.rows));
         // What lies behind the end of a short row stays 0.
         let mut flags = [0u8; FLAGS];
         if 8 * width > FLAGS {
-            for (r, open) in rows.zip(open.chunks_mut(width)) {
-                let (x, affine) = row(r);
+            for ((x, affine), open) in all.zip(open.chunks_mut(width)) {
                 for (x, open) in x.chunks(FLAGS).zip(open.chunks_mut(FLAGS / 8)) {
                     flag(x, affine, bounds, &mut flags);
                     pack_flags(&flags[..x.len()], open);
@@ -105,15 +102,12 @@ multiversion! {
             }
             return;
         }
-        let mut first = rows.start;
         for open in open.chunks_mut(FLAGS / 8 / width * width) {
-            let many = open.len() / width;
-            for (r, flags) in (first..first + many).zip(flags.chunks_exact_mut(8 * width)) {
-                let (x, affine) = row(r);
+            let flags = &mut flags[..8 * open.len()];
+            for (flags, (x, affine)) in flags.chunks_exact_mut(8 * width).zip(&mut all) {
                 flag(x, affine, bounds, flags);
             }
-            pack_flags(&flags[..8 * open.len()], open);
-            first += many;
+            pack_flags(flags, open);
         }
     }
 }

@@ -169,6 +169,21 @@ impl<T: Real> Input<'_, T> {
         self.affine.map(|(scale, shift)| (scale[i], shift[i]))
     }
 
+    /// The affines of row `r` of step `t` and of those that follow it, step after step: without a division a row.
+    #[inline(always)]
+    pub(crate) fn affines_from(&self, s: &LifShape, t: usize, r: usize) -> Affines<'_, T> {
+        let steps = if self.affine_steps == 1 { usize::MAX } else { s.rows };
+        let group = if self.affine_steps == 1 { 0 } else { t * s.channels };
+        Affines {
+            of: self.affine,
+            group,
+            channel: r % s.channels,
+            channels: s.channels,
+            left: steps - r,
+            rows: steps,
+        }
+    }
+
     /// Where the current of step `t` starts.
     #[inline(always)]
     pub(crate) fn frame_at(s: &LifShape, t: usize) -> usize {
@@ -179,6 +194,38 @@ impl<T: Real> Input<'_, T> {
     pub(crate) fn current(&self, s: &LifShape, t: usize, r: usize, j: usize) -> T {
         let x = self.x[Self::frame_at(s, t) + r * s.plane + j];
         self.affine_at(s, t, r).map_or(x, |(scale, shift)| x * scale + shift)
+    }
+}
+
+/// See [`Input::affines_from`].
+pub(crate) struct Affines<'a, T> {
+    of: Option<(&'a [T], &'a [T])>,
+    /// The step's first element.
+    group: usize,
+    channel: usize,
+    channels: usize,
+    /// Rows that the step still has, and those of a step; so many that there is no other where one affine serves all.
+    left: usize,
+    rows: usize,
+}
+
+impl<T: Real> Iterator for Affines<'_, T> {
+    type Item = (T, T);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(T, T)> {
+        let Some((scale, shift)) = self.of else { return Some((T::ONE, T::ZERO)) };
+        if self.left == 0 {
+            (self.left, self.channel) = (self.rows, 0);
+            self.group += self.channels;
+        }
+        let found = (scale[self.group + self.channel], shift[self.group + self.channel]);
+        self.left -= 1;
+        self.channel += 1;
+        if self.channel == self.channels {
+            self.channel = 0;
+        }
+        Some(found)
     }
 }
 
