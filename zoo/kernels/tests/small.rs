@@ -69,6 +69,10 @@ fn pooling_is_its_definition_for_numbers_and_spikes() {
         // A line that fills a word, and one that is longer.
         (2, 4, 64, 2, 2, 0),
         (2, 5, 62, 3, 2, 1),
+        (3, 4, 4, 3, 2, 1),
+        (2, 8, 9, 3, 2, 1),
+        (3, 1, 1, 3, 2, 1),
+        (2, 2, 1, 3, 2, 1),
         (2, 5, 63, 3, 1, 1),
     ] {
         let s = PoolShape { n_c, h, w, kernel, stride, pad };
@@ -214,6 +218,24 @@ fn elementwise_ops_are_their_equations() {
     }
     let x = tensor(1, &[5, 700], DType::F32);
     assert_near(&elementwise::sum_steps(&x, 5).unwrap(), &x.sum(0).unwrap(), 1e-6, "sum over steps");
+}
+
+#[test]
+fn copies_are_of_their_own_and_alike() {
+    // Below, at and above what one task takes; a view into the middle.
+    for n in [1, 4096, 20_011] {
+        let x = tensor(1, &[3, n], DType::F32);
+        let view = x.narrow(0, 1, 1).unwrap();
+        let copy = elementwise::copied(&view).unwrap();
+        assert_eq!((copy.dims(), list(&copy)), (view.dims(), list(&view)));
+        elementwise::add_assign(&copy, &copy.ones_like().unwrap(), 1.0).unwrap();
+        assert_ne!(list(&copy), list(&x.narrow(0, 1, 1).unwrap()));
+        for steps in [1, 4] {
+            let all = elementwise::repeat_steps(&view, steps).unwrap();
+            assert_eq!(all.dims(), [steps, n]);
+            assert_eq!(list(&all), list(&view).repeat(steps));
+        }
+    }
 }
 
 #[test]

@@ -166,7 +166,7 @@ pub fn repeat_steps(pass: &Pass<'_>, x: &Value, steps: usize) -> Result<Value> {
     }
     let mut shape = x.shape().to_vec();
     shape[0] = steps;
-    let y = pass.passing(&shape, || Ok(Tensor::cat(&vec![x.tensor()?; steps], 0)?))?;
+    let y = pass.passing(&shape, || Ok(elementwise::repeat_steps(x.tensor()?, steps)?))?;
     pass.moved(&x, &y);
     let y = pass.made(("", CHEAP), y, &[&x], move |pass, inputs| repeat_steps(pass, &inputs[0], steps));
     let tape = pass.tape();
@@ -211,7 +211,9 @@ pub fn concat_steps(pass: &Pass<'_>, parts: &[Value]) -> Result<Value> {
     let one = first.shape().to_vec();
     Ok(tape.record("concat_steps", y, move |backward, dy| {
         for (step, slot) in slots.into_iter().enumerate() {
-            let part = backward.pass().gradient(&one, || Ok(dy.tensor()?.narrow(0, step, 1)?.copy()?))?;
+            let part = backward
+                .pass()
+                .gradient(&one, || Ok(elementwise::copied(&dy.tensor()?.narrow(0, step, 1)?)?))?;
             backward.give(slot, part)?;
         }
         Ok(())

@@ -7,6 +7,8 @@
 
 use std::rc::Rc;
 
+use kernels::elementwise;
+
 use super::{Grid, Regions};
 use crate::error::{Error, Result};
 use crate::ledger::Category;
@@ -155,12 +157,16 @@ fn combine(
         }
         None => {
             let f = dense(pass, f)?;
-            let sign = if negate { -1.0 } else { 1.0 };
-            let sum = pass.passing(stream.shape(), || Ok(stream.tensor()?.copy()?))?;
+            let sum = pass.passing(stream.shape(), || {
+                let (stream, f) = (stream.tensor()?, f.tensor()?);
+                if !negate {
+                    return Ok(elementwise::add(stream, f)?);
+                }
+                let sum = elementwise::copied(stream)?;
+                elementwise::add_assign(&sum, f, -1.0)?;
+                Ok(sum)
+            })?;
             pass.count(Work::at(place, Kind::Sum, &[stream, &f], &sum, Reads::Summed).adds(sum.len()))?;
-            if let (Ok(into), Ok(from)) = (sum.tensor(), f.tensor()) {
-                kernels::elementwise::add_assign(into, from, sign)?;
-            }
             Ok(sum)
         }
     }

@@ -1,4 +1,4 @@
-//! Copies into a tensor where it lies.
+//! Copies, into a tensor where it lies or into one of its own.
 
 use candle_core::Tensor;
 
@@ -6,7 +6,7 @@ use super::BLOCK;
 use crate::Result;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
-use crate::storage::{distinct, each_chunk, read, write};
+use crate::storage::{self, distinct, each_chunk, filled_chunks, read, write};
 
 /// Writes `src` over `dst`, which keeps its storage.
 pub fn copy(dst: &Tensor, src: &Tensor) -> Result<()> {
@@ -19,5 +19,23 @@ pub fn copy(dst: &Tensor, src: &Tensor) -> Result<()> {
         write::<T, _>(OP, "dst", dst, src.len(), |dst| {
             each_chunk(dst, BLOCK, |i, dst| dst.copy_from_slice(&src[i * BLOCK..i * BLOCK + dst.len()]));
         })
+    })
+}
+
+/// A tensor of its own with the values of `x`, in its shape; by all threads, as one alone does not fill the memory's lanes.
+pub fn copied(x: &Tensor) -> Result<Tensor> {
+    const OP: &str = "elementwise::copied";
+    on_cuda!(x => Ok(x.copy()?));
+    dispatch!(OP, x, T => {
+        let (shape, len) = (x.shape().clone(), x.elem_count());
+        let x = read::<T>(OP, "x", x, len)?;
+        let x = &*x;
+        // SAFETY: each chunk is written whole.
+        let out = unsafe {
+            filled_chunks(len, BLOCK, |i, out| {
+                out.write_copy_of_slice(&x[i * BLOCK..i * BLOCK + out.len()]);
+            })
+        };
+        storage::tensor(out, shape)
     })
 }

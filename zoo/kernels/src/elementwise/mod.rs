@@ -15,13 +15,13 @@ mod steps;
 
 pub use arithmetic::{add, add_assign, all_finite, max_abs, mul, scale, scale_assign, scale_spikes};
 pub use channels::{add_affine, channel_dot, channel_scale, concat_channels, split_channels};
-pub use copy::copy;
+pub use copy::{copied, copy};
 pub use dropout::{dropout, dropout_assign, dropout_spikes};
 pub use floor::floor_magnitude;
 pub use grid::{add_rounded, mix, round_to_grid, unmix};
 pub use resize::{upsample_backward, upsample_nearest};
 pub use rows::{row_dot, row_mask, row_overlap, row_scale};
-pub use steps::sum_steps;
+pub use steps::{repeat_steps, sum_steps};
 
 /// Elements of one piece of work.
 pub(crate) const BLOCK: usize = 1 << 14;

@@ -8,7 +8,7 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, each_chunk, read};
+use crate::storage::{self, Disjoint, each_chunk, each_task, filled, read};
 
 /// Sums `x` `[steps, n]` over its steps, in order, `[n]`.
 pub fn sum_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
@@ -26,6 +26,33 @@ pub fn sum_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
             }
         });
         storage::tensor(out, n)
+    })
+}
+
+/// `steps` times `x`, one after the other: its shape with as many times its first length.
+pub fn repeat_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
+    const OP: &str = "elementwise::repeat_steps";
+    on_cuda!(x => Ok(Tensor::cat(&vec![x; steps], 0)?));
+    let (n, mut shape) = (x.elem_count(), x.dims().to_vec());
+    if let Some(first) = shape.first_mut() {
+        *first *= steps;
+    }
+    let blocks = n.div_ceil(BLOCK);
+    dispatch!(OP, x, T => {
+        let x = read::<T>(OP, "x", x, n)?;
+        let x = &*x;
+        // SAFETY: the blocks of all steps cover the buffer, and each is written whole.
+        let out = unsafe {
+            filled(steps * n, |out| {
+                let out = Disjoint::new(out);
+                each_task(steps * blocks, steps * n, |task| {
+                    let (step, at) = (task / blocks, task % blocks * BLOCK);
+                    let x = &x[at..n.min(at + BLOCK)];
+                    out.part(step * n + at..step * n + at + x.len()).write_copy_of_slice(x);
+                });
+            })
+        };
+        storage::tensor(out, shape)
     })
 }
 

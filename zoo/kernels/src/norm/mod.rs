@@ -153,7 +153,7 @@ pub fn backward(
 ) -> Result<Tensor> {
     const OP: &str = "norm::backward";
     s.check(OP)?;
-    let dx = if own && !shares(x, &dy) { dy } else { dy.copy()? };
+    let dx = if own && !shares(x, &dy) { dy } else { crate::elementwise::copied(&dy)? };
     for (what, into) in [("dgamma", dgamma), ("dbeta", dbeta)] {
         if let Some((into, _)) = into {
             distinct(OP, (what, into), &[("x", x), ("dy", &dx)])?;

@@ -158,15 +158,16 @@ pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> 
     on_cuda!(x.tensor() => crate::cuda::ops::pool::avg_forward(OP, s, x, dtype, count_pad));
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
-        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| average(s, x, y, count_pad));
+        let threes = threes::serves(s).then(|| threes::counts::<T>(s, count_pad));
+        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| match &threes {
+            Some(counts) => threes::average(s, counts, x, y),
+            None => average(s, x, y, count_pad),
+        });
         storage::tensor(y, (s.n_c, s.out()))
     })
 }
 
 fn average<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], count_pad: bool) {
-    if threes::serves(s) {
-        return threes::average(s, x, y, count_pad);
-    }
     match (s.kernel, s.stride, s.pad) {
         (2, 2, 0) => return average_pairs(x, s.w, s.out_w(), y),
         (2, _, 0) => return average_whole::<T, 2>(s, x, y),
@@ -235,12 +236,13 @@ pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tenso
     on_cuda!(dy => crate::cuda::ops::pool::avg_backward(OP, s, dy, count_pad));
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.n_c * s.out())?);
+        let threes = threes::serves(s).then(|| threes::counts::<T>(s, count_pad));
         let dx = map_planes((s.n_c, s.out(), s.plane()), &dy, |dy, dx| {
+            if let Some(counts) = &threes {
+                return threes::spread(s, counts, dy, dx);
+            }
             if (s.kernel, s.stride, s.pad) == (2, 2, 0) {
                 return spread_pairs(dy, s.w, s.out_w(), dx);
-            }
-            if threes::serves(s) {
-                return threes::spread(s, dy, dx, count_pad);
             }
             s.each_window(|o, rows, columns| {
                 let share = dy[o] / T::of(s.count(rows.len() * columns.len(), count_pad) as f64);

@@ -1,7 +1,14 @@
 //! Averages over windows of 3 by 3 that are two places apart, in a frame of one: how residual networks halve a map.
 //!
-//! Planes get their frame of zeros before they are summed, which changes no bit of a sum that begins with zero; the order
-//! of each sum is that of the general loops.
+//! A window sees a left, a middle and a right place of an odd line, of the even line below it and of the next odd line.
+//! These six planes, each as large as the output, lie apart, so that all windows of a plane are summed as one row:
+//!
+//! ```text
+//! window (i, j):   odd line 2i - 1    even line 2i    odd line 2i + 1        places 2j - 1, 2j, 2j + 1 of each
+//! ```
+//!
+//! Places outside the plane are zeros, which change no bit of a sum that begins with zero; the order of each sum is that of
+//! the general loops.
 
 use super::PoolShape;
 use crate::real::Real;
@@ -12,99 +19,86 @@ pub(super) fn serves(s: &PoolShape) -> bool {
     (s.kernel, s.stride, s.pad) == (3, 2, 1)
 }
 
-/// Writes the averages of one plane.
-pub(super) fn average<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], count_pad: bool) {
-    // The last window may reach one place beyond the frame's last line or column, where the sides are odd.
-    let (lines, wide) = (2 * s.out_h() + 1, 2 * s.out_w() + 1);
-    let mut framed = vec![T::ZERO; lines * wide];
-    for (line, x) in framed[wide..].chunks_exact_mut(wide).zip(x.chunks_exact(s.w)) {
-        line[1..=s.w].copy_from_slice(x);
-    }
-    sum(&framed, wide, s.out_w(), y);
-    divide(s, count_pad, y);
-}
-
-/// Writes the gradient of one plane.
-pub(super) fn spread<T: Real>(s: &PoolShape, dy: &[T], dx: &mut [T], count_pad: bool) {
-    // A line and a column of windows that do not exist stand behind the last.
-    let (wo, wide) = (s.out_w(), s.out_w() + 1);
-    let mut shares = vec![T::ZERO; (s.out_h() + 1) * wide];
-    let mut line = dy.to_vec();
-    divide(s, count_pad, &mut line);
-    for (shares, line) in shares.chunks_exact_mut(wide).zip(line.chunks_exact(wo)) {
-        shares[..wo].copy_from_slice(line);
-    }
-    for (i, dx) in dx.chunks_mut(2 * s.w).enumerate() {
-        let (upper, lower) = dx.split_at_mut(s.w);
-        let here = &shares[i * wide..(i + 1) * wide];
-        spread_upper(here, upper);
-        if !lower.is_empty() {
-            spread_lower(here, &shares[(i + 1) * wide..(i + 2) * wide], lower);
-        }
-    }
-}
-
-/// Divides each window's value by the window's count.
-fn divide<T: Real>(s: &PoolShape, count_pad: bool, y: &mut [T]) {
-    for (i, y) in y.chunks_exact_mut(s.out_w()).enumerate() {
-        let rows = s.window(i, s.h).len();
-        // Between the first and the last column all windows are alike.
-        let last = s.out_w() - 1;
-        let count = |j: usize| T::of(s.count(rows * s.window(j, s.w).len(), count_pad) as f64);
-        let (first, inner, end) = (count(0), count(last.min(1)), count(last));
-        divide_line(y, inner, first, end);
-    }
+/// What each window's sum is divided by.
+pub(super) fn counts<T: Real>(s: &PoolShape, count_pad: bool) -> Vec<T> {
+    let mut counts = vec![T::ZERO; s.out()];
+    s.each_window(|o, rows, columns| {
+        counts[o] = T::of(s.count(rows.len() * columns.len(), count_pad) as f64);
+    });
+    counts
 }
 
 multiversion! {
-    fn divide_line<T: Real>(y: &mut [T], inner: T, first: T, end: T) {
-        if let [head, middle @ .., tail] = y {
-            *head /= first;
-            for y in middle {
-                *y /= inner;
+    /// Writes the averages of one plane.
+    pub(super) fn average<T: Real>(s: &PoolShape, counts: &[T], x: &[T], y: &mut [T]) {
+        let (wo, out) = (s.out_w(), s.out());
+        // Above the first odd line there is another, outside the plane.
+        let mut places = vec![T::ZERO; 6 * out + 3 * wo];
+        let (odd, even) = places.split_at_mut(3 * (out + wo));
+        for (i, line) in x.chunks_exact(s.w).enumerate() {
+            let (all, apart, at) =
+                if i % 2 == 1 { (&mut *odd, out + wo, (i / 2 + 1) * wo) } else { (&mut *even, out, i / 2 * wo) };
+            let (left, rest) = all.split_at_mut(apart);
+            let (middle, right) = rest.split_at_mut(apart);
+            let (middle, right) = (&mut middle[at..at + wo], &mut right[at..at + wo]);
+            let (pairs, last) = line.as_chunks::<2>();
+            for ((pair, middle), right) in pairs.iter().zip(middle.iter_mut()).zip(right.iter_mut()) {
+                (*middle, *right) = (pair[0], pair[1]);
             }
-            *tail /= end;
-        } else if let [only] = y {
-            *only /= first;
-        }
-    }
-}
-
-multiversion! {
-    /// Sums of windows of a framed plane with lines of `across`.
-    fn sum<T: Real>(framed: &[T], across: usize, wo: usize, y: &mut [T]) {
-        for (y, lines) in y.chunks_exact_mut(wo).zip(framed.windows(3 * across).step_by(2 * across)) {
-            let (a, rest) = lines.split_at(across);
-            let (b, c) = rest.split_at(across);
-            for (j, y) in y.iter_mut().enumerate() {
-                let mut sum = T::ZERO;
-                for line in [a, b, c] {
-                    sum = sum + line[2 * j] + line[2 * j + 1] + line[2 * j + 2];
-                }
-                *y = sum;
+            if let ([last], Some(middle)) = (last, middle.last_mut()) {
+                *middle = *last;
             }
+            left[at + 1..at + wo].copy_from_slice(&right[..wo - 1]);
+        }
+        let [al, am, ar] = thirds(odd, out + wo, 0, out);
+        let [bl, bm, br] = thirds(even, out, 0, out);
+        let [cl, cm, cr] = thirds(odd, out + wo, wo, out);
+        let (y, counts) = (&mut y[..out], &counts[..out]);
+        for k in 0..out {
+            let sum = T::ZERO + al[k] + am[k] + ar[k] + bl[k] + bm[k] + br[k] + cl[k] + cm[k] + cr[k];
+            y[k] = sum / counts[k];
         }
     }
 }
 
+/// The left, middle and right places of `len` windows, from window `first` on.
+#[inline(always)]
+fn thirds<T>(all: &[T], apart: usize, first: usize, len: usize) -> [&[T]; 3] {
+    [0, 1, 2].map(|third| &all[third * apart + first..third * apart + first + len])
+}
+
 multiversion! {
-    /// An even line of the gradient: each place is in the windows of one line, odd places in two of them.
-    fn spread_upper<T: Real>(here: &[T], dx: &mut [T]) {
-        for ((dx, a), b) in dx.chunks_mut(2).zip(here).zip(&here[1..]) {
-            for (q, dx) in dx.iter_mut().enumerate() {
-                *dx = if q == 0 { T::ZERO + *a } else { T::ZERO + *a + *b };
+    /// Writes the gradient of one plane.
+    pub(super) fn spread<T: Real>(s: &PoolShape, counts: &[T], dy: &[T], dx: &mut [T]) {
+        let (wo, out) = (s.out_w(), s.out());
+        // Below the last line of windows there is another of zeros; `next` holds each window's right neighbour.
+        let mut shares = vec![T::ZERO; 2 * (out + wo)];
+        let (here, next) = shares.split_at_mut(out + wo);
+        for ((share, dy), count) in here.iter_mut().zip(dy).zip(counts) {
+            *share = *dy / *count;
+        }
+        for (next, here) in next.chunks_exact_mut(wo).zip(here.chunks_exact(wo)) {
+            next[..wo - 1].copy_from_slice(&here[1..]);
+        }
+        let windows = here.windows(2 * wo).zip(next.windows(2 * wo)).step_by(wo);
+        for (lines, (here, next)) in dx.chunks_mut(2 * s.w).zip(windows) {
+            let ((a, c), (b, d)) = (here.split_at(wo), next.split_at(wo));
+            let (upper, lower) = lines.split_at_mut(s.w);
+            // An even line: each place is in the windows of one line, odd places in two of them.
+            let (pairs, last) = upper.as_chunks_mut::<2>();
+            for (dx, (a, b)) in pairs.iter_mut().zip(a.iter().zip(b)) {
+                *dx = [T::ZERO + *a, T::ZERO + *a + *b];
             }
-        }
-    }
-}
-
-multiversion! {
-    /// An odd line, which the windows of the next line see too.
-    fn spread_lower<T: Real>(here: &[T], next: &[T], dx: &mut [T]) {
-        let windows = here.iter().zip(&here[1..]).zip(next.iter().zip(&next[1..]));
-        for (dx, ((a, b), (c, d))) in dx.chunks_mut(2).zip(windows) {
-            for (q, dx) in dx.iter_mut().enumerate() {
-                *dx = if q == 0 { T::ZERO + *a + *c } else { T::ZERO + *a + *b + *c + *d };
+            if let ([last], Some(a)) = (last, a.last()) {
+                *last = T::ZERO + *a;
+            }
+            // An odd line, which the windows of the next line see too.
+            let (pairs, last) = lower.as_chunks_mut::<2>();
+            for (dx, ((a, b), (c, d))) in pairs.iter_mut().zip(a.iter().zip(b).zip(c.iter().zip(d))) {
+                *dx = [T::ZERO + *a + *c, T::ZERO + *a + *b + *c + *d];
+            }
+            if let ([last], Some(a), Some(c)) = (last, a.last(), c.last()) {
+                *last = T::ZERO + *a + *c;
             }
         }
     }
