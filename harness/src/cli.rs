@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::device::DeviceKind;
@@ -52,6 +53,11 @@ enum Verb {
         /// Folder to write to; DIR/report without it.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
+        /// Write this paper's tables instead: each published number beside what DIR has of the same, with a verdict. A cell
+        /// that nothing fills says what is missing and the command that measures it; run those with `--out DIR`, and several
+        /// suites fill one report. `--suite paper-<ID>` is a first one, some minutes.
+        #[arg(long, value_name = "ID", value_parser = papers())]
+        paper: Option<String>,
     },
     /// Print a recipe as the program understood it.
     Recipe {
@@ -210,6 +216,11 @@ impl RunArguments {
     }
 }
 
+/// Ids of the papers whose values are on file.
+fn papers() -> PossibleValuesParser {
+    PossibleValuesParser::new(results::PAPERS.iter().map(|paper| paper.id))
+}
+
 /// More threads than any machine that this program can fill.
 const MOST_THREADS: usize = 1024;
 
@@ -284,8 +295,8 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
     match parsed.verb {
         None => verb::run::run(&parsed.run, program(arguments), output),
         Some(Verb::List { kind }) => verb::list::list(kind, output).map(|()| ExitCode::SUCCESS),
-        Some(Verb::Report { dir, to }) => {
-            verb::report::report(&dir, to.as_deref(), output).map(|()| ExitCode::SUCCESS)
+        Some(Verb::Report { dir, to, paper }) => {
+            verb::report::report(&dir, to.as_deref(), paper.as_deref(), output).map(|()| ExitCode::SUCCESS)
         }
         Some(Verb::Recipe { name }) => verb::recipe::recipe(&name, output).map(|()| ExitCode::SUCCESS),
         Some(Verb::Model { name, changes }) => {

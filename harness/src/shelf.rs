@@ -27,6 +27,14 @@ pub static SUITES: &[Shipped] = &[
     Shipped { id: "scaling", text: include_str!("../suites/scaling.toml") },
     Shipped { id: "imagenet", text: include_str!("../suites/imagenet.toml") },
     Shipped { id: "claims", text: include_str!("../suites/claims.toml") },
+    Shipped { id: "paper-trevsnn", text: include_str!("../suites/paper-trevsnn.toml") },
+    Shipped { id: "paper-trevsnn-training", text: include_str!("../suites/paper-trevsnn-training.toml") },
+    Shipped { id: "paper-sltt", text: include_str!("../suites/paper-sltt.toml") },
+    Shipped { id: "paper-sltt-training", text: include_str!("../suites/paper-sltt-training.toml") },
+    Shipped { id: "paper-ottt", text: include_str!("../suites/paper-ottt.toml") },
+    Shipped { id: "paper-ottt-training", text: include_str!("../suites/paper-ottt-training.toml") },
+    Shipped { id: "paper-revsnn", text: include_str!("../suites/paper-revsnn.toml") },
+    Shipped { id: "paper-revsnn-training", text: include_str!("../suites/paper-revsnn-training.toml") },
 ];
 
 /// The kinds of suite.

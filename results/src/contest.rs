@@ -5,6 +5,7 @@
 
 use crate::read::Records;
 use crate::record::{LedgerRow, Status, Trial};
+use crate::statistics::Interval;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One model on one dataset in one suite.
@@ -131,6 +132,33 @@ impl<'a> Entry<'a> {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         Some((squares / (values.len() - 1) as f64).sqrt())
+    }
+
+    /// The 95 % interval of an accuracy: of the mean over seeds, or of the one seed's share of its test samples.
+    pub(crate) fn interval(&self, accuracy: impl Fn(&Trial) -> Option<f64>) -> Option<Interval> {
+        let values: Vec<(f64, u64)> =
+            self.measured().filter_map(|trial| Some((accuracy(trial)?, trial.test_samples))).collect();
+        match values.as_slice() {
+            [(share, samples)] => Interval::of_share(*share, *samples),
+            several => Interval::of_mean(&several.iter().map(|(value, _)| *value).collect::<Vec<_>>()),
+        }
+    }
+
+    /// The mean difference of a metric to another entry's with its 95 % interval, over the seeds that both have; nothing
+    /// for fewer than two.
+    pub(crate) fn difference(
+        &self,
+        other: &Entry<'a>,
+        metric: impl Fn(&Trial) -> Option<f64>,
+    ) -> Option<Interval> {
+        let pairs: Vec<(f64, f64)> = self
+            .measured()
+            .filter_map(|own| {
+                let twin = other.measured().find(|trial| trial.seed == own.seed)?;
+                metric(own).zip(metric(twin))
+            })
+            .collect();
+        Interval::of_differences(&pairs)
     }
 
     /// Median of a metric over the seeds that were measured.

@@ -135,6 +135,24 @@ pub enum Error {
         /// The machine now.
         here: String,
     },
+    /// A file of published values breaks a rule.
+    #[error("{file}, {entry}: {rule}")]
+    Published {
+        /// The file.
+        file: String,
+        /// The entry, or the line.
+        entry: String,
+        /// The rule.
+        rule: String,
+    },
+    /// No paper goes by an id.
+    #[error("unknown paper '{id}'. Known: {known}")]
+    Paper {
+        /// The id.
+        id: String,
+        /// Those that there are.
+        known: String,
+    },
     /// A trial has no key.
     #[error("a trial row needs a key, got an empty `trial` (method `{method}`, model `{model}`)")]
     Key {

@@ -9,6 +9,7 @@ pub mod energy;
 mod error;
 mod fit;
 mod page;
+pub mod paper;
 mod points;
 mod published;
 mod quantity;
@@ -18,6 +19,7 @@ pub mod render;
 mod report;
 mod rise;
 mod rows;
+mod statistics;
 mod store;
 mod sweep;
 pub mod table;
@@ -25,10 +27,11 @@ pub mod table;
 pub use baseline::{BASELINE_SCHEMA, MemoryRow, read_baseline, write_baseline};
 pub use error::Error;
 pub use points::Points;
+pub use published::{PAPERS, Paper};
 pub use read::{Records, read};
 pub use record::{
     CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow, READ_SCHEMAS, Row,
     SCHEMA, ScalingRow, Status, Trial,
 };
-pub use report::{ReportPaths, report};
+pub use report::{ReportPaths, paper_report, report};
 pub use store::{Campaign, Details};

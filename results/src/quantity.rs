@@ -88,7 +88,7 @@ impl TimeUnit {
 }
 
 /// A number with a plus or a true minus sign; what rounds to zero has none.
-fn signed(value: f64, decimals: usize) -> String {
+pub(crate) fn signed(value: f64, decimals: usize) -> String {
     let text = signed_plain(value, decimals);
     if value > 0.0 && text.bytes().any(|byte| matches!(byte, b'1'..=b'9')) {
         format!("+{text}")

@@ -3,11 +3,13 @@
 use crate::chart::{CHARTS, Chart};
 use crate::error::Error;
 use crate::page::{Picture, page};
-use crate::read::read;
+use crate::paper;
+use crate::published::Paper;
+use crate::read::{Records, read};
 use crate::record::{Row, Trial};
 use crate::render;
 use crate::store::write_whole;
-use crate::table::TABLES;
+use crate::table::{Grid, TABLES};
 use std::path::{Path, PathBuf};
 
 /// The files of a report.
@@ -26,55 +28,97 @@ pub struct ReportPaths {
 /// Everything in it comes from the records; `command` is what a reader types to make it again, and is printed
 /// in every file that can hold it.
 pub fn report(dir: &Path, out: &Path, command: &str) -> Result<ReportPaths, Error> {
+    let records = some(dir)?;
+    let grids = TABLES.iter().map(|table| (table.grid)(&records)).collect();
+    Sheets { records: &records, out, command }.write(None, "report.html", grids)
+}
+
+/// Writes a paper's tables, with what a campaign's records have of the same, into a folder; `folder` is where the records
+/// lie, as the commands that fill empty cells name it.
+///
+/// The page is `paper-<id>.html`, the tables are `paper-<id>-<table>.md` and `.csv`; charts are those of [`report`].
+///
+/// # Errors
+/// As those of [`report`], and where the paper's file breaks a rule.
+pub fn paper_report(
+    paper: &Paper,
+    dir: &Path,
+    out: &Path,
+    folder: &str,
+    command: &str,
+) -> Result<ReportPaths, Error> {
+    let records = some(dir)?;
+    let grids = paper::grids(paper, &records, folder)?;
+    let title = paper::title(paper)?;
+    let page = format!("paper-{}.html", paper.id);
+    Sheets { records: &records, out, command }.write(Some(&title), &page, grids)
+}
+
+/// The records of a folder that has some.
+fn some(dir: &Path) -> Result<Records, Error> {
     let records = read(dir)?;
     if records.is_empty() {
         return Err(Error::NoRows { path: dir.join(Trial::FILE) });
     }
-    std::fs::create_dir_all(out).map_err(|source| Error::Folder { path: out.to_owned(), source })?;
-    let mut paths = ReportPaths { page: out.join("report.html"), tables: Vec::new(), charts: Vec::new() };
-    let write = |name: String, bytes: &[u8]| -> Result<PathBuf, Error> {
-        let path = out.join(name);
-        write_whole(&path, bytes)?;
-        Ok(path)
-    };
-
-    let mut grids = Vec::new();
-    for table in TABLES {
-        let grid = (table.grid)(&records);
-        if grid.groups.is_empty() {
-            for kind in ["md", "csv"] {
-                remove(&out.join(format!("{}.{kind}", table.id)))?;
-            }
-            continue;
-        }
-        let markdown = render::markdown(&grid, command);
-        paths.tables.push(write(format!("{}.md", table.id), markdown.as_bytes())?);
-        paths.tables.push(write(format!("{}.csv", table.id), render::csv(&grid).as_bytes())?);
-        grids.push(grid);
-    }
-    let mut pictures = Vec::new();
-    for Chart { id, figure } in CHARTS {
-        let Some(figure) = figure(&records) else {
-            for kind in ["svg", "png"] {
-                remove(&out.join(format!("{id}.{kind}")))?;
-            }
-            continue;
-        };
-        let svg = render::svg(&figure)?;
-        paths.charts.push(write(format!("{id}.svg"), svg.as_bytes())?);
-        paths.charts.push(write(format!("{id}.png"), &render::png(id, &svg)?)?);
-        pictures.push(Picture { figure, svg });
-    }
-    write_whole(&paths.page, page(&records, &grids, &pictures, command).as_bytes())?;
-    Ok(paths)
+    Ok(records)
 }
 
-/// Removes a file of an earlier report, which would pass for this one's.
-fn remove(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Write { path: path.to_owned(), source })
+/// Where files are written, and from what.
+struct Sheets<'a> {
+    records: &'a Records,
+    out: &'a Path,
+    command: &'a str,
+}
+
+impl Sheets<'_> {
+    /// Writes tables, charts and the page; a table without groups and a chart without a figure lose the file of an earlier
+    /// report, which would pass for this one's.
+    fn write(&self, title: Option<&str>, page_name: &str, grids: Vec<Grid>) -> Result<ReportPaths, Error> {
+        std::fs::create_dir_all(self.out)
+            .map_err(|source| Error::Folder { path: self.out.to_owned(), source })?;
+        let mut paths =
+            ReportPaths { page: self.out.join(page_name), tables: Vec::new(), charts: Vec::new() };
+        let (shown, empty): (Vec<Grid>, Vec<Grid>) =
+            grids.into_iter().partition(|grid| !grid.groups.is_empty());
+        for grid in empty {
+            self.remove(&grid.id, ["md", "csv"])?;
         }
-        _ => Ok(()),
+        for grid in &shown {
+            let markdown = render::markdown(grid, self.command);
+            paths.tables.push(self.file(&grid.id, "md", markdown.as_bytes())?);
+            paths.tables.push(self.file(&grid.id, "csv", render::csv(grid).as_bytes())?);
+        }
+        let mut pictures = Vec::new();
+        for Chart { id, figure } in CHARTS {
+            let Some(figure) = figure(self.records) else {
+                self.remove(id, ["svg", "png"])?;
+                continue;
+            };
+            let svg = render::svg(&figure)?;
+            paths.charts.push(self.file(id, "svg", svg.as_bytes())?);
+            paths.charts.push(self.file(id, "png", &render::png(id, &svg)?)?);
+            pictures.push(Picture { figure, svg });
+        }
+        let text = page(self.records, title, &shown, &pictures, self.command);
+        write_whole(&paths.page, text.as_bytes())?;
+        Ok(paths)
+    }
+
+    fn file(&self, id: &str, kind: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
+        let path = self.out.join(format!("{id}.{kind}"));
+        write_whole(&path, bytes)?;
+        Ok(path)
+    }
+
+    fn remove(&self, id: &str, kinds: [&str; 2]) -> Result<(), Error> {
+        for path in kinds.map(|kind| self.out.join(format!("{id}.{kind}"))) {
+            match std::fs::remove_file(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::Write { path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod measure;
+mod papers;
 mod plan;
 mod probe;
 mod regress;

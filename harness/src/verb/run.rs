@@ -100,7 +100,7 @@ pub(super) fn ended(
         tell("The same command runs what is missing.");
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    match report(out, None, output) {
+    match report(out, None, None, output) {
         // The reader has seen enough; whether a trial failed is told all the same.
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
         Err(Error::Report(source)) => return Err(Error::ReportAfterRun(source)),

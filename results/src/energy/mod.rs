@@ -18,6 +18,7 @@ mod yan;
 
 pub(crate) use qann::footnote as qann_footnote;
 pub use qann::{activation_bits, ratio as qann_ratio};
+pub(crate) use sop45::products_pj;
 
 use crate::record::OpsRow;
 

@@ -19,6 +19,12 @@ pub(super) struct Costs {
     pub(super) add: f64,
 }
 
+impl Costs {
+    fn products(self, macs: f64, acs: f64) -> f64 {
+        (self.multiply + self.add) * macs + self.add * acs
+    }
+}
+
 pub(super) const FP32_COSTS: Costs = Costs { multiply: 3.7, add: 0.9 };
 const FP16_COSTS: Costs = Costs { multiply: 1.1, add: 0.4 };
 pub(super) const INT8_COSTS: Costs = Costs { multiply: 0.2, add: 0.03 };
@@ -73,8 +79,12 @@ pub(super) const INT8: EnergyModel = EnergyModel {
 
 /// pJ of a row's multiply-accumulates and accumulates.
 pub(super) fn products(row: &OpsRow, costs: Costs) -> Option<f64> {
-    let (macs, acs) = (row.macs_per_sample?, row.acs_per_sample?);
-    Some((costs.multiply + costs.add) * macs + costs.add * acs)
+    Some(costs.products(row.macs_per_sample?, row.acs_per_sample?))
+}
+
+/// pJ of so many multiply-accumulates and accumulates in single precision.
+pub(crate) fn products_pj(macs: f64, acs: f64) -> f64 {
+    FP32_COSTS.products(macs, acs)
 }
 
 /// pJ of what a row does beside them.

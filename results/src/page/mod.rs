@@ -20,11 +20,21 @@ pub(crate) struct Picture {
     pub(crate) svg: String,
 }
 
-/// Renders the page.
-pub(crate) fn page(records: &Records, grids: &[Grid], pictures: &[Picture], command: &str) -> String {
-    let mut body = head(records);
-    // The first table opens the page, the rest follows the charts that it explains.
-    let (first, rest) = grids.split_at(grids.len().min(1));
+/// Renders the page; without a title of its own it has that of the records' suite.
+pub(crate) fn page(
+    records: &Records,
+    title: Option<&str>,
+    grids: &[Grid],
+    pictures: &[Picture],
+    command: &str,
+) -> String {
+    let own_title = title.is_some();
+    let title = title.map_or_else(|| suite_title(records), str::to_owned);
+    let mut body = head(records, &title);
+    // The first table opens the page, the rest follows the charts that it explains; on a page with a title of its own the
+    // tables are what it is about.
+    let opening = if own_title { grids.len() } else { grids.len().min(1) };
+    let (first, rest) = grids.split_at(opening);
     first.iter().for_each(|grid| body.push_str(&table(grid)));
     pictures.iter().for_each(|picture| body.push_str(&chart(picture)));
     rest.iter().for_each(|grid| body.push_str(&table(grid)));
@@ -35,10 +45,10 @@ pub(crate) fn page(records: &Records, grids: &[Grid], pictures: &[Picture], comm
     let command = escape(command);
     let _ = write!(
         body,
-        "<section>\n<h2>How to make this page again</h2>\n<p>Every number above comes from the campaign's \
+        "<section>\n<h2>How to make this page again</h2>\n<p>Every measured number above comes from the campaign's \
          records; nothing was typed in.</p>\n<pre><code>{command}</code></pre>\n</section>\n"
     );
-    let title = escape(&title(records));
+    let title = escape(&title);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
@@ -49,7 +59,7 @@ pub(crate) fn page(records: &Records, grids: &[Grid], pictures: &[Picture], comm
     )
 }
 
-fn title(records: &Records) -> String {
+fn suite_title(records: &Records) -> String {
     match outcomes(records).first() {
         Some(first) => format!("Training spiking neural networks: suite {}", first.suite),
         None => "Training spiking neural networks: no records".to_owned(),
@@ -78,7 +88,7 @@ fn dark() -> String {
     rules
 }
 
-fn head(records: &Records) -> String {
+fn head(records: &Records, title: &str) -> String {
     let outcomes = outcomes(records);
     let count = |status: Status| outcomes.iter().filter(|outcome| outcome.status == status).count();
     let ends: Vec<String> = Status::ALL
@@ -98,7 +108,7 @@ fn head(records: &Records) -> String {
     if let Some(campaign) = outcomes.first().map(|outcome| outcome.campaign) {
         parts.push(format!("campaign {campaign}"));
     }
-    let (title, lead) = (escape(&title(records)), escape(&parts.join(" · ")));
+    let (title, lead) = (escape(title), escape(&parts.join(" · ")));
     format!("<header>\n<h1>{title}</h1>\n<p class=\"lead\">{lead}</p>\n</header>\n")
 }
 

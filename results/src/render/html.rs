@@ -5,7 +5,11 @@ use std::fmt::Write;
 
 /// Renders a table as an HTML fragment: one `table` element, a row heading a method, a body a group.
 pub fn html(grid: &Grid) -> String {
-    let class = |align: Align| if align == Align::Right { " class=\"number\"" } else { "" };
+    let class = |align: Align| match align {
+        Align::Left => "",
+        Align::Prose => " class=\"prose\"",
+        Align::Right => " class=\"number\"",
+    };
     let mut text = String::from("<table>\n");
     let _ = writeln!(text, "<caption>{}</caption>\n<thead><tr>", escape(&grid.caption));
     for column in &grid.columns {
@@ -26,7 +30,7 @@ pub fn html(grid: &Grid) -> String {
             for (place, (cell, column)) in row.iter().zip(&grid.columns).take(measured).enumerate() {
                 let shown = escape(cell.display());
                 let _ = match (place, cell) {
-                    (0, _) => write!(text, "<th scope=\"row\">{shown}</th>"),
+                    (0, _) => write!(text, "<th scope=\"row\"{}>{shown}</th>", class(column.align)),
                     (_, Cell::Missing(why)) => {
                         write!(text, "<td{} title=\"{}\">{shown}</td>", class(column.align), escape(why))
                     }

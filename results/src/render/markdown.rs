@@ -12,7 +12,7 @@ pub fn markdown(grid: &Grid, command: &str) -> String {
         .columns
         .iter()
         .map(|column| match column.align {
-            Align::Left => ":---",
+            Align::Left | Align::Prose => ":---",
             Align::Right => "---:",
         })
         .collect();

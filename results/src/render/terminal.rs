@@ -16,7 +16,7 @@ pub fn terminal(grid: &Grid) -> String {
         let mut text = String::new();
         for ((cell, column), &width) in cells.iter().zip(&grid.columns).zip(&widths) {
             let _ = match column.align {
-                Align::Left => write!(text, "  {cell:<width$}"),
+                Align::Left | Align::Prose => write!(text, "  {cell:<width$}"),
                 Align::Right => write!(text, "  {cell:>width$}"),
             };
         }

@@ -47,12 +47,23 @@ fn columns(unit: TimeUnit, several_cases: bool) -> Vec<Column> {
             "top-1 last, %",
             "Test accuracy after the last epoch; with several seeds the mean ± standard deviation.",
         ),
+        Column::words(
+            "top1_interval",
+            "95 % interval",
+            "What the accuracy of the last epoch may be from and up to, in percent: over seeds by Student's t; of one seed \
+             by Wilson's score, which knows of the test samples alone and not of other seeds.",
+        ),
         Column::numbers(
             "top1_best",
             "best, %",
             "Best test accuracy of any epoch. It is chosen on the test set and so optimistic; compare the last.",
         ),
-        Column::numbers("top1_delta", "Δ, points", "Top-1 of the last epoch minus that of the baseline method."),
+        Column::numbers(
+            "top1_delta",
+            "Δ, points",
+            "Top-1 of the last epoch minus that of the baseline method; where both have several equal seeds the mean of the \
+             differences seed by seed, ± half its 95 % t-interval.",
+        ),
         Column::numbers(
             "gradient_cosine",
             "gradient cosine",
@@ -94,8 +105,18 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, unit: TimeUnit, several_cases: 
     let against = |own: Option<f64>, other: Option<f64>, relate: fn(f64, f64) -> f64| {
         own.zip(other).map(|(own, other)| relate(own, other))
     };
-    let told = |difference: f64| if entry.is_baseline() { "baseline".to_owned() } else { points(difference) };
-    let delta = against(entry.mean(top1), base.and_then(|b| b.mean(top1)), |own, other| own - other);
+    let paired = base.filter(|_| !entry.is_baseline()).and_then(|base| entry.difference(base, top1));
+    let told = |difference: f64| match paired {
+        _ if entry.is_baseline() => "baseline".to_owned(),
+        Some(interval) => format!("{} ± {}", points(difference), percent(interval.half())),
+        None => points(difference),
+    };
+    let means = against(entry.mean(top1), base.and_then(|b| b.mean(top1)), |own, other| own - other);
+    let delta = paired.map(|interval| interval.middle).or(means);
+    let interval = match entry.interval(top1) {
+        Some(interval) => Cell::Text(format!("{}–{}", percent(interval.low), percent(interval.high))),
+        None => Cell::Missing(reason.clone()),
+    };
     let memory = against(
         step_bytes,
         base.and_then(|b| b.highest(|trial| trial.peak_step_bytes)).map(|bytes| bytes as f64),
@@ -117,6 +138,7 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, unit: TimeUnit, several_cases: 
     cells.extend([
         Cell::number(Some(f64::from(entry.steps_t)), |steps| format!("{steps}"), &reason),
         Cell::number(entry.mean(top1), |mean| accuracy(mean, entry.deviation(top1)), &reason),
+        interval,
         Cell::number(entry.mean(|trial| trial.top1_best), |best| accuracy(best, None), &reason),
         Cell::number(delta, told, &reason),
         Cell::number(entry.mean(|trial| trial.gradient_cosine), cosine, &reason),

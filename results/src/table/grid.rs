@@ -33,6 +33,8 @@ pub struct Column {
 pub enum Align {
     /// Words.
     Left,
+    /// Sentences, which a page breaks into lines.
+    Prose,
     /// Numbers.
     Right,
 }
@@ -62,6 +64,22 @@ pub enum Cell {
     Missing(String),
 }
 
+impl Grid {
+    /// The table without some columns, by their keys: a terminal is narrower than a page.
+    #[must_use]
+    pub fn without(mut self, keys: &[&str]) -> Grid {
+        let kept: Vec<bool> =
+            self.columns.iter().map(|column| !keys.contains(&column.key.as_str())).collect();
+        let mut places = kept.iter();
+        self.columns.retain(|_| places.next().is_none_or(|kept| *kept));
+        for row in self.groups.iter_mut().flat_map(|group| &mut group.rows) {
+            let mut places = kept.iter();
+            row.retain(|_| places.next().is_none_or(|kept| *kept));
+        }
+        self
+    }
+}
+
 impl Cell {
     /// A number if there is one, else the reason why not.
     pub fn number(value: Option<f64>, text: impl FnOnce(f64) -> String, reason: &str) -> Cell {
@@ -84,6 +102,11 @@ impl Column {
     /// A column of words.
     pub fn words(key: &str, title: &str, about: &str) -> Column {
         Column { key: key.to_owned(), title: title.to_owned(), about: about.to_owned(), align: Align::Left }
+    }
+
+    /// A column of sentences.
+    pub fn prose(key: &str, title: &str, about: &str) -> Column {
+        Column { align: Align::Prose, ..Column::words(key, title, about) }
     }
 
     /// A column of numbers.

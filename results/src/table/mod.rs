@@ -2,6 +2,7 @@
 
 mod along;
 mod comparison;
+mod complexity;
 mod energy;
 mod grid;
 mod image_memory;
@@ -17,6 +18,7 @@ mod time_rise;
 mod training_operations;
 mod training_step;
 
+pub(crate) use complexity::of_paper as complexity_of;
 pub use grid::{Align, Cell, Column, Grid, Group};
 pub(crate) use inference::operations;
 
@@ -49,4 +51,5 @@ pub static TABLES: &[Table] = &[
     time_rise::TABLE,
     published::TABLE,
     inference::TABLE,
+    complexity::TABLE,
 ];

@@ -1,7 +1,7 @@
 //! Ratios of training times that papers report, beside those measured of the same pairs.
 
 use super::{Cell, Column, Grid, Group, Table};
-use crate::published::{Bound, Side, Time, times as reported};
+use crate::published::{Bound, Ratio, Side, times as reported};
 use crate::quantity::{three_digits, times};
 use crate::read::Records;
 use crate::record::{ScalingRow, Status};
@@ -49,7 +49,7 @@ fn columns() -> Vec<Column> {
 type Pair<'a> = (&'a ScalingRow, &'a ScalingRow);
 
 /// For each two networks that fit the most telling pair of points, in the order of the records.
-fn pairs<'a>(records: &'a Records, time: &Time) -> Vec<Pair<'a>> {
+fn pairs<'a>(records: &'a Records, time: &Ratio) -> Vec<Pair<'a>> {
     let measured = |side: &Side| -> Vec<&'a ScalingRow> {
         let fits = |row: &&ScalingRow| {
             let model = side.model.as_ref().is_none_or(|model| *model == row.model);
@@ -73,7 +73,7 @@ fn pairs<'a>(records: &'a Records, time: &Time) -> Vec<Pair<'a>> {
 }
 
 /// Whether the two differ in method alone, or in network too where the paper's do.
-fn comparable(time: &Time, of: &ScalingRow, to: &ScalingRow) -> bool {
+fn comparable(time: &Ratio, of: &ScalingRow, to: &ScalingRow) -> bool {
     let place =
         |row: &ScalingRow| (row.suite.clone(), row.steps_t, row.batch, row.image.clone(), row.threads);
     let network = |row: &ScalingRow| (row.sweep.clone(), row.sweep_rev, row.blocks);
@@ -82,7 +82,7 @@ fn comparable(time: &Time, of: &ScalingRow, to: &ScalingRow) -> bool {
 }
 
 /// Smaller is more telling: the T nearest to the paper's, then the larger batch, then the deeper network.
-fn order(time: &Time, row: &ScalingRow) -> (u32, Reverse<u32>, Reverse<Option<u32>>) {
+fn order(time: &Ratio, row: &ScalingRow) -> (u32, Reverse<u32>, Reverse<Option<u32>>) {
     (row.steps_t.abs_diff(time.steps_t), Reverse(row.batch), Reverse(row.blocks))
 }
 
@@ -91,7 +91,7 @@ fn seconds(row: &ScalingRow) -> Option<f64> {
     row.step_seconds_min.filter(|seconds| *seconds > 0.0).map(|seconds| seconds / f64::from(row.batch))
 }
 
-fn row(time: &Time, (of, to): Pair<'_>) -> Vec<Cell> {
+fn row(time: &Ratio, (of, to): Pair<'_>) -> Vec<Cell> {
     let words = |row: &ScalingRow| {
         let blocks = row.blocks.map(|blocks| format!(", {blocks} a stage")).unwrap_or_default();
         format!("{} on {}{blocks}, width {}", row.method, row.model, row.width)
@@ -100,8 +100,9 @@ fn row(time: &Time, (of, to): Pair<'_>) -> Vec<Cell> {
     let each = |row| Cell::number(seconds(row), |seconds| three_digits(seconds * 1e3), "not measured");
     let ratio = seconds(of).zip(seconds(to)).map(|(of, to)| of / to);
     let published = match time.bound {
-        Bound::Exact => times(time.ratio),
-        Bound::Below => format!("below {}", times(time.ratio)),
+        Bound::Exact => format!("{}×", time.ratio.text),
+        Bound::Below => format!("below {}×", time.ratio.text),
+        Bound::About => format!("about {}×", time.ratio.text),
     };
     vec![
         Cell::Text(words(of)),
@@ -112,8 +113,8 @@ fn row(time: &Time, (of, to): Pair<'_>) -> Vec<Cell> {
         each(of),
         each(to),
         Cell::number(ratio, times, "not measured"),
-        Cell::Number { text: published, value: time.ratio },
-        Cell::Text(time.source.clone()),
+        Cell::Number { text: published, value: time.ratio.value },
+        Cell::Text(format!("{}: {}", time.tag.word(), time.source)),
         Cell::Text(time.differs.clone()),
     ]
 }
