@@ -56,7 +56,7 @@ impl Asked<'_> {
         Grid {
             id: id(paper, table),
             title: table.title.clone(),
-            caption: table.about.clone(),
+            caption: table.about.trim().to_owned(),
             columns: columns(),
             groups: groups
                 .into_iter()

@@ -47,7 +47,8 @@ fn table(id: &str, claims: &[(String, Vec<Complexity>)], records: &Records) -> G
         caption: format!(
             "L is layers, T time steps. Least-squares lines through the bytes of the memory laws, and through the \
              multiply-accumulates of one image with every input dense. Flat: the line moves by less than {} % of its first \
-             point; linear: no point is farther from it than {} % of the largest.",
+             point; linear: no point is farther from it than {} % of the largest. The recipe levels-exact keeps the remainders of \
+             every step, without which reversal in time is not exact; papers keep none.",
             100.0 * FLAT,
             100.0 * STRAIGHT
         ),
@@ -61,7 +62,7 @@ fn columns() -> Vec<Column> {
         Column::words("claim", "claim", "The method whose training memory it is of, or inference."),
         Column::words("class", "class", "As the paper writes it."),
         Column::prose("source", "source", "Where the claim stands."),
-        Column::prose("network", "measured on", "The network, its input and batch."),
+        Column::prose("network", "measured on", "The network, its input, batch and recipe."),
         Column::prose("along", "along", "What changes from point to point, and what does not."),
         Column::numbers("points", "points", "Measured points of the line."),
         Column::words("slope", "each", "What one more step or block adds to the fitted line."),
@@ -177,11 +178,12 @@ impl Fitted {
         let fit = Fit::of(points)?;
         let (first, last) = (points.first()?, points.last()?);
         let largest = points.iter().map(|(_, y)| *y).fold(0.0, f64::max);
+        // Bytes and operations are whole: what is less than half of one is the rounding of the fit.
         (first.1 > 0.0).then(|| Fitted {
             points: points.len(),
             slope: fit.slope,
             rise: fit.slope * (last.0 - first.0) / first.1,
-            off: fit.largest_residual.map(|residual| residual / largest),
+            off: fit.largest_residual.map(|residual| if residual < 0.5 { 0.0 } else { residual / largest }),
         })
     }
 
