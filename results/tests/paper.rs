@@ -138,7 +138,7 @@ fn ratios_compare_where_absolute_numbers_do_not() -> Outcome {
     let pair = format!("stbp on {TRANSFORMER} / temporal-rev on {SMALL}");
     // (170 + 0.6) / (19.4 + 0.6) MB: what does not grow with the batch is in neither.
     assert_eq!(cell(&grids, &pair, "memory, ratio", "measured")?.display(), "8.5");
-    assert_eq!(verdict(&grids, &pair, "memory, ratio")?, "off");
+    assert_eq!(verdict(&grids, &pair, "memory, ratio")?, "off by −0.8 %");
     assert_eq!(cell(&grids, &pair, "memory, ratio", "delta")?.display(), "−0.1");
     // 2.0 / 1.01 of the fastest steps.
     assert_eq!(verdict(&grids, &pair, "time, ratio")?, "match");
@@ -231,7 +231,7 @@ fn energies_of_trained_networks_compare_with_their_accuracy_beside() -> Outcome 
     let small = "T-RevSNN, last stage of 512 channels";
     // 0.9 pJ * 3.2 G = 2.88 mJ.
     assert_eq!(cell(&grids, small, "energy, mJ", "measured")?.display(), "2.9");
-    assert_eq!(verdict(&grids, small, "energy, mJ")?, "off");
+    assert_eq!(verdict(&grids, small, "energy, mJ")?, "off by +2.9 %");
     let pair = format!("stbp on {TRANSFORMER} / temporal-rev on {SMALL}");
     assert_eq!(verdict(&grids, &pair, "energy, ratio")?, "match");
     let how = cell(&grids, &pair, "energy, ratio", "how")?.display().to_owned();
@@ -344,7 +344,12 @@ fn notes_judge_nothing() -> Outcome {
     }
     assert_eq!(
         told,
-        ["below 0.30 off", "0.30 off; a note, no gate", "below 0.50 off", "0.91 off; a note, no gate"]
+        [
+            "below 0.30 off by +127.2 %",
+            "0.30 off by +127.2 %; a note, no gate",
+            "below 0.50 off by +100.0 %",
+            "0.91 off by +9.9 %; a note, no gate"
+        ]
     );
     Ok(())
 }

@@ -61,7 +61,7 @@ pub(super) fn columns() -> Vec<Column> {
             "verdict",
             "verdict",
             "match: the same to the published digits, or the bound is kept; within noise: the interval holds the published \
-             number; off: neither; or why nothing can be said, and what would fill the cell.",
+             number; off: neither, and by how much of the published number; or why nothing can be said, and what would fill the cell.",
         ),
         Column::prose(
             "how",
@@ -100,7 +100,7 @@ impl Line {
         let number = |value: f64| grouped(&format!("{value:.decimals$}"));
         let (verdict, unread) = (self.verdict(), "no source that could be read states it");
         let words = verdict.words(published.map(|published| published.tag));
-        let judged = matches!(verdict, Verdict::Match | Verdict::WithinNoise | Verdict::Off);
+        let judged = matches!(verdict, Verdict::Match | Verdict::WithinNoise | Verdict::Off(_));
         let delta = published
             .zip(found.measured)
             .filter(|_| judged)

@@ -1,6 +1,7 @@
 //! What a measured number says of a published one.
 
 use crate::published::{Bound, Figure, Tag};
+use crate::quantity::signed;
 use std::fmt;
 
 /// A published number with what is needed to judge by it.
@@ -29,8 +30,8 @@ pub(super) enum Verdict {
     Match,
     /// It is not, but its interval holds the published one.
     WithinNoise,
-    /// Neither.
-    Off,
+    /// Neither: by how much more, as a share of the published number.
+    Off(f64),
     /// Both are there, and a difference would say nothing, because of this.
     NotComparable(String),
     /// The network was not trained, so its firing rates are not those of the paper: the rate at which it would hold.
@@ -68,7 +69,7 @@ impl Published {
         } else if measured.interval.is_some_and(holds) {
             Verdict::WithinNoise
         } else {
-            Verdict::Off
+            Verdict::Off(measured.value / published - 1.0)
         }
     }
 }
@@ -76,7 +77,7 @@ impl Published {
 impl Verdict {
     /// As tables print it; what was read in a note alone is no gate.
     pub(super) fn words(&self, tag: Option<Tag>) -> String {
-        let judged = matches!(self, Verdict::Match | Verdict::WithinNoise | Verdict::Off);
+        let judged = matches!(self, Verdict::Match | Verdict::WithinNoise | Verdict::Off(_));
         match tag {
             Some(tag) if judged && !tag.is_gate() => format!("{self}; a note, no gate"),
             _ => self.to_string(),
@@ -89,7 +90,7 @@ impl fmt::Display for Verdict {
         match self {
             Verdict::Match => f.write_str("match"),
             Verdict::WithinNoise => f.write_str("within noise"),
-            Verdict::Off => f.write_str("off"),
+            Verdict::Off(share) => write!(f, "off by {} %", signed(100.0 * share, 1)),
             Verdict::NotComparable(because) => write!(f, "not comparable because {because}"),
             Verdict::Untrained(Some(holds)) => write!(f, "{UNTRAINED}; {holds}"),
             Verdict::Untrained(None) => f.write_str(UNTRAINED),
@@ -129,35 +130,40 @@ mod tests {
         published(text, bound).judge(Measured { value, interval })
     }
 
+    fn is_off(text: &str, bound: Bound, value: f64, interval: Option<(f64, f64)>) -> bool {
+        matches!(verdict(text, bound, value, interval), Verdict::Off(_))
+    }
+
     #[test]
     fn a_match_is_the_same_to_the_printed_digits() {
         assert_eq!(verdict("8.6", Bound::Exact, 8.649, None), Verdict::Match);
         assert_eq!(verdict("8.6", Bound::Exact, 8.55, None), Verdict::Match);
-        assert_eq!(verdict("8.6", Bound::Exact, 8.66, None), Verdict::Off);
-        assert_eq!(verdict("8.60", Bound::Exact, 8.64, None), Verdict::Off);
+        assert!(is_off("8.6", Bound::Exact, 8.66, None));
+        assert!(is_off("8.60", Bound::Exact, 8.64, None));
         assert_eq!(verdict("29787312", Bound::Exact, 29_787_312.0, None), Verdict::Match);
-        assert_eq!(verdict("29787312", Bound::Exact, 29_787_313.0, None), Verdict::Off);
+        assert!(is_off("29787312", Bound::Exact, 29_787_313.0, None));
     }
 
     #[test]
     fn noise_is_what_the_interval_holds() {
         assert_eq!(verdict("93.73", Bound::Exact, 93.4, Some((92.9, 93.9))), Verdict::WithinNoise);
-        assert_eq!(verdict("93.73", Bound::Exact, 93.4, Some((93.1, 93.7))), Verdict::Off);
+        assert!(is_off("93.73", Bound::Exact, 93.4, Some((93.1, 93.7))));
     }
 
     #[test]
     fn bounds_are_kept_or_not() {
         assert_eq!(verdict("0.50", Bound::Below, 0.49, None), Verdict::Match);
         assert_eq!(verdict("0.50", Bound::Below, 0.52, Some((0.48, 0.56))), Verdict::WithinNoise);
-        assert_eq!(verdict("0.50", Bound::Below, 0.91, Some((0.88, 0.95))), Verdict::Off);
+        assert!(is_off("0.50", Bound::Below, 0.91, Some((0.88, 0.95))));
         assert_eq!(verdict("20", Bound::About, 21.9, None), Verdict::Match);
-        assert_eq!(verdict("20", Bound::About, 11.0, None), Verdict::Off);
+        assert!(is_off("20", Bound::About, 11.0, None));
     }
 
     #[test]
     fn a_note_is_no_gate() {
-        assert_eq!(Verdict::Off.words(Some(Tag::Note)), "off; a note, no gate");
-        assert_eq!(Verdict::Off.words(Some(Tag::SecondHand)), "off");
+        let off = verdict("8.6", Bound::Exact, 8.7, None);
+        assert_eq!(off.words(Some(Tag::Note)), "off by +1.2 %; a note, no gate");
+        assert_eq!(off.words(Some(Tag::SecondHand)), "off by +1.2 %");
         let apart = Verdict::NotComparable("T = 8".to_owned());
         assert_eq!(apart.words(Some(Tag::Note)), "not comparable because T = 8");
     }
