@@ -95,6 +95,7 @@ impl Asked<'_> {
                 figure: value.value.clone(),
                 bound: value.bound,
                 tag: value.tag,
+                may_be_cut: quantity == Quantity::ParametersMillions,
             }),
             finding,
         }
@@ -154,7 +155,12 @@ fn line_of(ratio: &Ratio, quantity: &str, finding: Finding) -> Line {
         steps_t: Some(ratio.steps_t),
         source: format!("{}: {}", ratio.tag.word(), ratio.source),
         setup: ratio.differs.clone(),
-        published: Some(Published { figure: ratio.ratio.clone(), bound: ratio.bound, tag: ratio.tag }),
+        published: Some(Published {
+            figure: ratio.ratio.clone(),
+            bound: ratio.bound,
+            tag: ratio.tag,
+            may_be_cut: false,
+        }),
         finding,
     }
 }

@@ -156,6 +156,12 @@ fn place(row: &ScalingRow) -> Option<Place<'_>> {
     ))
 }
 
+/// The batch and the worker threads of a point.
+pub(super) fn told(row: &ScalingRow) -> String {
+    let noun = if row.threads == 1 { "thread" } else { "threads" };
+    format!("batch {}, {} {noun}", row.batch, row.threads)
+}
+
 /// A shape as people read it.
 pub(super) fn shown(image: &str) -> String {
     image.replace('x', "×")

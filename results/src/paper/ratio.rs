@@ -1,7 +1,7 @@
 //! Ratios of memory and of time: what two networks of one record set give, beside what a paper gives for the same two.
 
 use super::line::Finding;
-use super::points::{Batches, Wanted};
+use super::points::{Batches, Wanted, told};
 use super::verdict::{Measured, Verdict};
 use crate::published::{Ratio, Side};
 use crate::quantity::three_digits;
@@ -97,13 +97,8 @@ fn time(of: &Batches<'_>, to: &Batches<'_>) -> Option<Found> {
     // The ends that are farthest apart; the ratio of the fastest steps is always between them.
     let interval = Some(((of_fast / to_slow).min(value), (of_slow / to_fast).max(value)));
     let row = of.last()?;
-    let told = format!(
-        "{} and {} ms/img, batch {}, {} threads",
-        three_digits(of_fast * 1e3),
-        three_digits(to_fast * 1e3),
-        row.batch,
-        row.threads
-    );
+    let words =
+        format!("{} and {} ms/img, {}", three_digits(of_fast * 1e3), three_digits(to_fast * 1e3), told(row));
     let spread = "fastest steps against median + deviation".to_owned();
-    Some((Some(Measured { value, interval }), spread, told))
+    Some((Some(Measured { value, interval }), spread, words))
 }

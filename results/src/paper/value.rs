@@ -1,7 +1,7 @@
 //! Published numbers one by one: parameters, accuracy, memory and time, each beside what the records have of the same.
 
 use super::line::Finding;
-use super::points::{Batches, Wanted};
+use super::points::{self, Batches, Wanted};
 use super::verdict::{Measured, Verdict};
 use crate::contest::contests;
 use crate::published::{PaperRow, PaperValue, Precision, Quantity};
@@ -176,18 +176,13 @@ fn memory(
 }
 
 fn time(records: &Records, own: &Counterpart<'_>, there: There<'_>, commands: &Commands) -> Finding {
-    let Some(points) = Batches::of(records, &own.wanted()).into_iter().next() else {
+    let Some(measured) = Batches::of(records, &own.wanted()).into_iter().next() else {
         return no_step(records, own, commands);
     };
-    let (Some(row), Some((seconds, _))) = (points.last(), points.image_seconds()) else {
+    let (Some(row), Some((seconds, _))) = (measured.last(), measured.image_seconds()) else {
         return no_step(records, own, commands);
     };
-    let told = format!(
-        "a step takes {} ms/img, batch {}, {} threads",
-        three_digits(seconds * 1e3),
-        row.batch,
-        row.threads
-    );
+    let told = format!("a step takes {} ms/img, {}", three_digits(seconds * 1e3), points::told(row));
     let machine =
         records.environment.as_ref().filter(|_| row.device == "cpu").map(|machine| machine.cpu.clone());
     let here = machine.unwrap_or_else(|| row.device.clone());
@@ -196,7 +191,7 @@ fn time(records: &Records, own: &Counterpart<'_>, there: There<'_>, commands: &C
     Finding {
         measured: None,
         spread: String::new(),
-        how: format!("{}: {told}", points.words()),
+        how: format!("{}: {told}", measured.words()),
         obstacle: Some(Verdict::NotComparable(reason)),
     }
 }

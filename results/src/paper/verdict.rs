@@ -10,6 +10,8 @@ pub(super) struct Published {
     pub(super) figure: Figure,
     pub(super) bound: Bound,
     pub(super) tag: Tag,
+    /// Whether digits may have been cut off rather than rounded, as in counts that are printed in millions.
+    pub(super) may_be_cut: bool,
 }
 
 /// A measured number, in the unit of the published one.
@@ -54,10 +56,12 @@ impl Published {
     /// Judges a measured number.
     pub(super) fn judge(&self, measured: Measured) -> Verdict {
         let published = self.figure.value;
+        // One part in a million of a unit is the rounding of a binary fraction.
+        let rounding = self.figure.rounding() * (1.0 + 1e-6);
+        let above = if self.may_be_cut { 2.0 * rounding } else { rounding };
         let fits = |value: f64| match self.bound {
             Bound::Below => value < published,
-            // One part in a million of a unit is the rounding of a binary fraction.
-            Bound::Exact => (value - published).abs() <= self.figure.rounding() * (1.0 + 1e-6),
+            Bound::Exact => (-rounding..=above).contains(&(value - published)),
             Bound::About => (value / published - 1.0).abs() <= 0.1,
         };
         let holds = |(low, high): (f64, f64)| match self.bound {
@@ -123,7 +127,12 @@ mod tests {
     use crate::published::{Bound, Figure, Tag};
 
     fn published(text: &str, bound: Bound) -> Published {
-        Published { figure: Figure::try_from(text.to_owned()).unwrap(), bound, tag: Tag::Log }
+        Published {
+            figure: Figure::try_from(text.to_owned()).unwrap(),
+            bound,
+            tag: Tag::Log,
+            may_be_cut: false,
+        }
     }
 
     fn verdict(text: &str, bound: Bound, value: f64, interval: Option<(f64, f64)>) -> Verdict {
@@ -142,6 +151,17 @@ mod tests {
         assert!(is_off("8.60", Bound::Exact, 8.64, None));
         assert_eq!(verdict("29787312", Bound::Exact, 29_787_312.0, None), Verdict::Match);
         assert!(is_off("29787312", Bound::Exact, 29_787_313.0, None));
+    }
+
+    #[test]
+    fn digits_may_be_cut_off_where_that_is_said() {
+        let rounded = published("29.68", Bound::Exact);
+        let cut = Published { may_be_cut: true, ..rounded.clone() };
+        let measured = |value| Measured { value, interval: None };
+        assert_eq!(cut.judge(measured(29.689_896)), Verdict::Match);
+        assert!(matches!(rounded.judge(measured(29.689_896)), Verdict::Off(_)));
+        assert!(matches!(cut.judge(measured(29.691)), Verdict::Off(_)));
+        assert!(matches!(cut.judge(measured(29.674)), Verdict::Off(_)));
     }
 
     #[test]
