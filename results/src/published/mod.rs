@@ -52,23 +52,6 @@ impl Paper {
     pub(crate) fn claims(&self) -> Result<Vec<Complexity>, Error> {
         Ok(self.sheet()?.complexity)
     }
-
-    /// The arguments that follow `harness --suite` in the commands that fill its tables, each once.
-    ///
-    /// # Errors
-    /// Where its file breaks a rule.
-    pub fn suites(&self) -> Result<Vec<String>, Error> {
-        let sheet = self.sheet()?;
-        let rows = sheet.table.iter().flat_map(|table| &table.row);
-        let named = rows.flat_map(|row| [row.suite.clone(), row.training.clone()]).flatten();
-        let mut suites: Vec<String> = Vec::new();
-        for suite in std::iter::once(sheet.suite.clone()).chain(named) {
-            if !suites.contains(&suite) {
-                suites.push(suite);
-            }
-        }
-        Ok(suites)
-    }
 }
 
 /// Every ratio of training times with its paper, in the order of the files.
