@@ -16,12 +16,12 @@ const MAJOR: u32 = cudarc::driver::sys::CUDA_VERSION / 1000;
 /// Refuses a machine without a driver or one of the libraries, by name.
 pub(super) fn present() -> Result<()> {
     let missing = |why: String| Error::NoDevice { why };
-    open(DRIVER).map_err(|e| missing(format!("no driver library ({e})")))?;
+    open(DRIVER).map_err(|_| missing(format!("no driver library ({DRIVER} can't be opened)")))?;
     let toolkit = ["cublas", "cublasLt", "nvrtc"].map(|name| format!("lib{name}.so.{MAJOR}"));
     let own = ["libcurand.so.10", "libcudnn.so.9"].map(str::to_owned);
     for name in toolkit.iter().chain(&own) {
-        let said = "LD_LIBRARY_PATH must lead to the CUDA libraries";
-        open(name).map_err(|e| missing(format!("{name} is missing: {said} ({e})")))?;
+        let said = "can't be opened; LD_LIBRARY_PATH must lead to the CUDA libraries";
+        open(name).map_err(|_| missing(format!("{name} {said}")))?;
     }
     Ok(())
 }
