@@ -5,7 +5,7 @@
 Prints a line of CSV for each configuration that runs within the time: `scripts/gpu-campaign.sh` starts it. Networks whose
 peer has another first layer than ours at that image size, and those that have no peer, end with the reason.
 
-It has never run on a GPU yet.
+It has run on a CPU, with small networks, and never on a GPU.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="no new configuration after so long")
     flags = parser.parse_args()
     row = row_of(flags.records, flags.net, flags.device)
+    if float(row["width"]) != 1.0:
+        sys.exit(f"our row has {row['width']} of the published channels, the peer has all")
     of = published(flags.net, [int(side) for side in row["image"].split("x")], int(row["classes"]))
     if of.steps != int(row["steps_t"]):
         sys.exit(f"the peer of {flags.net} has T = {of.steps}, ours {row['steps_t']}")
