@@ -65,32 +65,36 @@ if [ -n "$only" ]; then
     exit 0
 fi
 
-# A linker asks for names without a version.
-link() {
-    local from=$1 name
+# A program of this build starts where no driver and no library of NVIDIA is, and says what is missing when it is asked for
+# such a device: what the linker gets are doors to the libraries, which open them when they are first called.
+doors=$toolkit/lib/doors
+door() {
+    local from=$1 soname=$2 code=$3 to
+    to=$doors/${soname%%.so*}.a
+    [ ! -f "$to" ] || return 0
     [ -f "$from" ] || fail "no $from in the wheels"
-    name=$(basename "$from")
-    ln -sfn "$from" "$toolkit/lib/${name%%.so*}.so"
+    nm -D --defined-only "$from" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' |
+        scripts/cuda-doors.sh "$to" "$soname" "$code" || fail "no door to $soname"
 }
-for library in cublas.so.13 cublasLt.so.13 cudart.so.13 curand.so.10 nvrtc.so.13; do
-    link "$toolkit/lib/lib$library"
-done
-link "$folder/nvidia/cudnn/lib/libcudnn.so.9"
-
-# The driver's library comes with a driver, which a machine without a GPU has not. To link it takes its names: each
-# function of the stand-in gives CUDA_ERROR_UNKNOWN, so that a program started with it stops with a driver error.
-stubs=$toolkit/lib/stubs
-if [ ! -f "$stubs/libcuda.so" ]; then
-    command -v cc >/dev/null || fail "a C compiler (cc) is missing"
-    command -v cargo >/dev/null || fail "cargo is missing: the stand-in's names are those that cudarc declares"
+command -v cc >/dev/null || fail "a C compiler (cc) is missing"
+mkdir -p "$doors"
+# A linker prefers a shared library.
+find "$toolkit/lib" -name 'lib*.so' -delete
+# The last word of each is the library's own code for one that is not there or not ready.
+door "$toolkit/lib/libcublas.so.13" libcublas.so.13 1
+door "$toolkit/lib/libcublasLt.so.13" libcublasLt.so.13 1
+door "$toolkit/lib/libcudart.so.13" libcudart.so.13 35
+door "$toolkit/lib/libcurand.so.10" libcurand.so.10 101
+door "$toolkit/lib/libnvrtc.so.13" libnvrtc.so.13 11
+door "$folder/nvidia/cudnn/lib/libcudnn.so.9" libcudnn.so.9 1001
+# The driver's library comes with a driver, which a machine without a GPU has not; its names are those that cudarc declares.
+if [ ! -f "$doors/libcuda.a" ]; then
+    command -v cargo >/dev/null || fail "cargo is missing: the driver's names are those that cudarc declares"
     cargo fetch --quiet --locked >&2 || fail "cargo fetch failed"
     bindings=$(find "${CARGO_HOME:-$HOME/.cargo}/registry/src" -path '*/cudarc-0.19*/src/driver/sys' -print -quit)
     [ -n "$bindings" ] || fail "cudarc 0.19 is not among the fetched crates"
-    mkdir -p "$stubs"
-    grep -rhoE 'fn cu[A-Z][A-Za-z0-9_]*' "$bindings" | sed 's/fn //' | sort -u |
-        awk '{ print "int " $1 "(void) { return 999; }" }' >"$stubs/stub.c"
-    cc -shared -fPIC -Wl,-soname,libcuda.so.1 -o "$stubs/libcuda.so" "$stubs/stub.c" || fail "cc could not link the stand-in"
-    ln -sfn libcuda.so "$stubs/libcuda.so.1"
+    grep -rhoE 'fn cu[A-Z][A-Za-z0-9_]*' "$bindings" | sed 's/fn //' |
+        scripts/cuda-doors.sh "$doors/libcuda.a" libcuda.so.1 34 || fail "no door to libcuda.so.1"
 fi
 
 # The newest architecture that the measuring machine has; PTX of it runs on later ones too.
@@ -100,8 +104,8 @@ export CUDA_PATH=$(printf %q "$toolkit")
 export PATH=$(printf %q "$toolkit/bin:$toolkit/nvvm/bin"):"\$PATH"
 export CUDA_COMPUTE_CAP=90
 export CUDARC_CUDA_VERSION=13000
-export LIBRARY_PATH=$(printf %q "$toolkit/lib:$stubs")\${LIBRARY_PATH:+:\$LIBRARY_PATH}
+export LIBRARY_PATH=$(printf %q "$doors")\${LIBRARY_PATH:+:\$LIBRARY_PATH}
 export NVRTC_LIBRARY=$(printf %q "$toolkit/lib/libnvrtc.so.13")
-# To start the program where no driver is, which ends in a clear refusal:
-#   LD_LIBRARY_PATH=$toolkit/lib:$folder/nvidia/cudnn/lib:$stubs
+# Where the program shall compute, these must be found, if no toolkit of the system has them:
+#   LD_LIBRARY_PATH=$toolkit/lib:$folder/nvidia/cudnn/lib
 END

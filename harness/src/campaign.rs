@@ -9,10 +9,12 @@ use results::{Campaign, CurvePoint, Details, Environment, Status, Trial};
 use crate::child::{self, Verdict};
 use crate::error::{Error, Result};
 use crate::event::{Assignment, Event, Measured};
+use crate::forecast;
 use crate::interrupt::Interrupt;
 use crate::plan::Planned;
 use crate::progress::{Job, Progress, percent};
 use crate::quantity::{duration, mib};
+use crate::setup::Setup as Step;
 use crate::utc;
 
 /// How trials are run, none of which decides their numbers.
@@ -117,12 +119,20 @@ fn attempt(
         batches: planned.batches,
     });
     let started = child::Started { program: &setup.program, memory_limit: setup.memory_limit };
-    child::run(&started, &assignment, setup.timeout, interrupt, |event| {
+    let mut verdict = child::run(&started, &assignment, setup.timeout, interrupt, |event| {
         progress.hear(event);
         if let Event::Epoch { point, .. } = event {
             curve.push(point.clone());
         }
-    })
+    });
+    if verdict.status == Status::OutOfMemory {
+        forecast::explain(&mut verdict.note, setup.threads, || {
+            let (steps, batch) = (configuration.network.steps, configuration.budget.batch);
+            let planned = Step::of(configuration)?.forecast(&*configuration.method()?, steps, batch);
+            planned.map_err(|source| Error::Setting { place: configuration.key(), source })
+        });
+    }
+    verdict
 }
 
 /// The trial's row: what was planned, how it ended, and whatever was measured until then.
@@ -168,6 +178,7 @@ fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]
         peak_step_bytes: measured.peak_step_bytes,
         saved_bytes_peak: measured.saved_bytes_peak,
         planned_step_bytes: measured.planned_step_bytes,
+        peak_device_bytes: measured.peak_device_bytes,
         spikes_per_sample: measured.spikes_per_sample,
         firing_rate: measured.firing_rate,
         gradient_cosine: measured.gradient_cosine,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::event::{Event, Measured};
 use crate::interrupt::Interrupt;
 use crate::quantity::mib;
-use crate::sweep::PointFound;
+use crate::sweep::{InferenceFound, PointFound, StepFound};
 
 /// How often the clock and Ctrl-C are looked at while a trial is silent.
 const TICK: Duration = Duration::from_millis(50);
@@ -72,7 +72,9 @@ impl Finding for PointFound {
     }
 
     fn note(&self) -> String {
-        String::new()
+        let (PointFound::Train(StepFound { accelerator, .. })
+        | PointFound::Infer(InferenceFound { accelerator, .. })) = self;
+        accelerator.map(|held| held.told()).unwrap_or_default()
     }
 }
 

@@ -98,11 +98,27 @@ enum Verb {
         /// Print every tensor, not only groups and what differs.
         #[arg(long)]
         each: bool,
+        /// Device to replay on.
+        #[arg(long, value_enum, default_value_t)]
+        device: DeviceKind,
+    },
+    /// Run every kind of kernel on a device and on the processor and compare; exit 1 where one differs.
+    SelfTest {
+        /// Device to compare with the processor.
+        #[arg(long, value_enum, default_value_t)]
+        device: DeviceKind,
     },
     /// Measure the memory of training steps and compare it with the laws and a baseline; exit 1 where one is broken.
     Regress {
         #[command(flatten)]
         request: verb::regress::Request,
+    },
+    /// Print a sample's memory and time of the points that a file names; exit 1 where one breaks the file's bound.
+    Gates {
+        /// The bounds, such as scripts/gpu-gates.toml.
+        file: PathBuf,
+        /// Folder of records.
+        dir: PathBuf,
     },
     /// Verify, show, pack and explain data sets.
     #[command(disable_help_subcommand = true)]
@@ -149,6 +165,12 @@ pub(crate) struct RunArguments {
     /// Samples in a training batch, in place of the cases' own.
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
     batch: Option<usize>,
+    /// With a suite of sweeps, in place of a batch size: the largest power of two up to N whose planned step fits.
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, conflicts_with = "batch", help_heading = "What to change")]
+    batch_up_to: Option<usize>,
+    /// Memory that --batch-up-to fits into, such as 64GiB; four fifths of what is free on the device without it.
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, requires = "batch_up_to", help_heading = "What to change")]
+    fits: Option<usize>,
     /// Train on the first N samples, class-balanced; the test set is cut in the same proportion.
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true, help_heading = "What to change")]
     limit: Option<usize>,
@@ -173,6 +195,9 @@ pub(crate) struct RunArguments {
     /// Device to compute on.
     #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
     device: DeviceKind,
+    /// With a suite of sweeps: where the device is missing, write a row with the reason for each point and end well.
+    #[arg(long, help_heading = "Where and how")]
+    rows_without_device: bool,
     /// Threads to compute on; all processors without it. The numbers do not depend on it.
     #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Where and how")]
     pub(crate) threads: Option<usize>,
@@ -206,10 +231,13 @@ impl RunArguments {
             steps: self.steps_t.clone(),
             epochs: self.epochs,
             batch: self.batch,
+            batch_up_to: self.batch_up_to,
+            fits: self.fits,
             limit: self.limit,
             seeds: self.seeds.clone(),
             memory_budget: self.memory_budget,
             device: self.device,
+            rows_without_device: self.rows_without_device,
             data: self.data.clone(),
             weights: self.weights.clone(),
         }
@@ -311,8 +339,10 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
                 Command { program: program(arguments), flags: arguments.iter().skip(2).cloned().collect() };
             verb::measure::measure(&name, &changes, &asked, &own, output)
         }
-        Some(Verb::Probe { cases, each }) => verb::probe::probe(&cases, each, output),
+        Some(Verb::Probe { cases, each, device }) => verb::probe::probe(&cases, each, device, output),
+        Some(Verb::SelfTest { device }) => verb::selftest::selftest(device, output),
         Some(Verb::Regress { request }) => verb::regress::regress(&request, output),
+        Some(Verb::Gates { file, dir }) => verb::gates::gates(&file, &dir, output),
         Some(Verb::Data { asked }) => verb::data::data(&asked, output),
         Some(Verb::Trial) => Ok(trial::run(std::io::stdin().lock(), output)),
     }

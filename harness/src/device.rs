@@ -62,6 +62,23 @@ impl DeviceKind {
         ALL.iter().find(|(_, kind)| *kind == self).map_or("cuda", |(id, _)| id)
     }
 
+    /// The device itself.
+    ///
+    /// # Errors
+    /// Names the device and what is missing.
+    pub(crate) fn open(self) -> Result<candle_core::Device> {
+        open(self, "--device")
+    }
+
+    /// Why this build or this machine can't compute on it, if it can't.
+    #[must_use]
+    pub(crate) fn missing(self) -> Option<String> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda(number) => accelerator(number).err(),
+        }
+    }
+
     /// Refuses a device that this build or this machine can't compute on, before anything runs.
     ///
     /// # Errors
@@ -86,6 +103,15 @@ fn accelerator(_: usize) -> std::result::Result<candle_core::Device, String> {
     Err("this build has no CUDA kernels; one with `--features cuda` has".to_owned())
 }
 
+/// What an accelerator's pool holds now; `None` on the processor.
+///
+/// # Errors
+/// When this build or this machine has no such device, or its driver refuses.
+pub(crate) fn pool(kind: DeviceKind) -> Result<Option<kernels::cuda::Pool>> {
+    kernels::cuda::pool_of(&kind.open()?, false)
+        .map_err(|source| Error::Setting { place: "device".to_owned(), source: source.into() })
+}
+
 /// A session in single precision on the device of an id.
 ///
 /// # Errors
@@ -95,6 +121,14 @@ pub(crate) fn session(id: &str) -> Result<Session> {
         Some((_, kind)) => Ok(Session::new(open(*kind, "device")?, candle_core::DType::F32)),
         None => Err(Error::value("device", "cpu or cuda:0 to cuda:7", id)),
     }
+}
+
+/// Waits until all work on the session's device is done: both ends of a clock.
+///
+/// # Errors
+/// When an accelerator's driver refuses.
+pub(crate) fn wait(session: &Session) -> engine::Result<()> {
+    Ok(session.device().synchronize()?)
 }
 
 /// A session that only plans: shapes and counts, no numbers.

@@ -101,6 +101,9 @@ pub struct Measured {
     pub clock: Option<Clock>,
     /// Most bytes of heap that were live at once while training.
     pub peak_host_bytes: Option<u64>,
+    /// Most bytes in use on an accelerator while training.
+    #[serde(default)]
+    pub peak_device_bytes: Option<u64>,
     /// Most bytes of one training step above what lives between steps.
     pub peak_step_bytes: Option<u64>,
     /// Most bytes of saved activations in one training step.

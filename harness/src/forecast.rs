@@ -8,8 +8,10 @@ use engine::ledger::{Bytes, Category, Ledger};
 use engine::method::{Method, Unsupported};
 use engine::pass::Session;
 
+use crate::error::Result;
 use crate::quantity;
 use crate::setup::Setup;
+use crate::trial::STACK_BYTES;
 
 /// What a training step holds at the moment when it holds most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,16 @@ impl Forecast {
     /// All categories but the workspace.
     pub(crate) fn without_workspace(&self) -> usize {
         self.whole() - self.of(Category::Workspace)
+    }
+}
+
+/// Adds what a plan says of a step to the reason why its memory ran out; `asked` finds what to plan, and the workspace is
+/// that of so many threads. A step that can't be planned adds nothing.
+pub(crate) fn explain(note: &mut String, threads: usize, asked: impl FnOnce() -> Result<Forecast> + Send) {
+    let planned = kernels::threads::pool(threads, STACK_BYTES).map(|pool| pool.install(asked));
+    if let Ok(Ok(forecast)) = planned {
+        let held = quantity::mib(forecast.whole() as u64);
+        note.push_str(&format!("; a plan of the step holds {held} in all ({} bytes)", forecast.whole()));
     }
 }
 

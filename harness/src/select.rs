@@ -25,6 +25,10 @@ pub struct Selection {
     pub epochs: Option<usize>,
     /// Batch size in place of the cases' own.
     pub batch: Option<usize>,
+    /// In place of a batch size: up to so many samples, the largest power of two whose planned step fits into `fits`.
+    pub batch_up_to: Option<usize>,
+    /// Bytes that `batch_up_to` fits into; four fifths of the device's free memory where absent.
+    pub fits: Option<usize>,
     /// Training samples; the test set is cut in the same proportion.
     pub limit: Option<usize>,
     /// Seeds in place of the cases' own.
@@ -33,6 +37,8 @@ pub struct Selection {
     pub memory_budget: Option<usize>,
     /// Where it computes.
     pub device: DeviceKind,
+    /// Whether points of a device that is missing are rows with the reason; else they are refused.
+    pub rows_without_device: bool,
     /// Folder of data sets that do not ship.
     pub data: Option<PathBuf>,
     /// Weights file that every trial begins with.
@@ -57,7 +63,7 @@ impl Selection {
         if self.epochs == Some(0) && self.weights.is_none() {
             return Err(Error::value("--epochs", "at least 1 without --weights", 0));
         }
-        self.device.check()
+        if self.rows_without_device { Ok(()) } else { self.device.check() }
     }
 
     /// The cases that are asked for.

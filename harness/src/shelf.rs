@@ -26,6 +26,7 @@ pub static SUITES: &[Shipped] = &[
     Shipped { id: "temporal", text: include_str!("../suites/temporal.toml") },
     Shipped { id: "scaling", text: include_str!("../suites/scaling.toml") },
     Shipped { id: "imagenet", text: include_str!("../suites/imagenet.toml") },
+    Shipped { id: "gpu", text: include_str!("../suites/gpu.toml") },
     Shipped { id: "claims", text: include_str!("../suites/claims.toml") },
     Shipped { id: "paper-trevsnn", text: include_str!("../suites/paper-trevsnn.toml") },
     Shipped { id: "paper-trevsnn-training", text: include_str!("../suites/paper-trevsnn-training.toml") },
@@ -134,7 +135,7 @@ fn as_path(name: &str, beside: Option<&str>) -> Option<PathBuf> {
     is_path(name).then(|| folder.join(name))
 }
 
-fn read(path: &Path) -> Result<Document> {
+pub(crate) fn read(path: &Path) -> Result<Document> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Document { name: path.display().to_string(), text }),
         Err(source) => Err(Error::Read { path: path.to_owned(), source }),

@@ -165,4 +165,24 @@ fn a_point_that_goes_wrong_is_a_row_and_the_same_command_mends_it() {
     let limited = bench.point("spatial-rev/t3/b1");
     assert_eq!(limited.status, Status::OutOfMemory, "{}", limited.note);
     assert!(limited.note.contains("(--memory-limit "), "{}", limited.note);
+    assert!(limited.note.contains("; a plan of the step holds "), "{}", limited.note);
+}
+
+#[test]
+fn a_batch_that_fits_is_the_largest_power_of_two_whose_plan_does() {
+    let bench = Bench::new();
+    let only = ["--method", "stbp", "--filter", "*/stbp/t2/b1", "--threads", "1"];
+    let run = |more: &[&str]| {
+        let output = bench.run(&[&only[..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let row = bench.point("stbp/t2/b1");
+        (row.batch, row.planned_whole_bytes.unwrap() + row.workspace_bytes.unwrap())
+    };
+    // So many samples at most, whatever fits; a number between two powers is the lower one.
+    let (eight, held) = run(&["--batch-up-to", "15", "--fits", "8GiB"]);
+    assert_eq!(eight, 8);
+    assert_eq!(run(&["--batch-up-to", "64", "--fits", &held.to_string()]), (8, held));
+    assert_eq!(run(&["--batch-up-to", "64", "--fits", &(held - 1).to_string()]).0, 4);
+    // Not even one: the point keeps one and shows what it holds.
+    assert_eq!(run(&["--batch-up-to", "64", "--fits", "1KiB"]).0, 1);
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod device;
 mod measure;
 mod papers;
 mod plan;

@@ -106,7 +106,7 @@ impl Trainer for LeakingTrainer {
 /// What the gate finds on a list: broken laws, and rows.
 fn gate(text: &str, find: Find<'_>) -> (Vec<String>, Vec<MemoryRow>) {
     let cells = Cells::parse("cells.toml", text, find).unwrap();
-    let found = measure_all(&cells).unwrap();
+    let found = measure_all(&cells, harness::DeviceKind::Cpu).unwrap();
     (found.iter().flat_map(broken_laws).collect(), found.iter().flat_map(|found| found.rows()).collect())
 }
 

@@ -13,17 +13,20 @@ mod replay;
 use std::io::Write;
 use std::path::Path;
 
+use candle_core::Device;
 use case::{Case, Tensors};
 use compare::{Compared, Comparison};
 
+use crate::device::DeviceKind;
 use crate::error::{Error, Result};
 
-/// Replays a case and prints the comparison; whether every file of it agrees.
+/// Replays a case on a device and prints the comparison; whether every file of it agrees.
 ///
 /// # Errors
 /// When the case can't be read, names what nobody here knows, or does not fit the network it names.
-pub(crate) fn probe(folder: &Path, each: bool, output: &mut dyn Write) -> Result<bool> {
+pub(crate) fn probe(folder: &Path, each: bool, device: DeviceKind, output: &mut dyn Write) -> Result<bool> {
     let case = Case::read(folder)?;
+    let device = device.open()?;
     writeln!(output, "case    {}", case.case)?;
     match &case.model {
         Some(model) => writeln!(output, "model   {model} = {}", dialect::model(&case)?.id)?,
@@ -33,9 +36,13 @@ pub(crate) fn probe(folder: &Path, each: bool, output: &mut dyn Write) -> Result
     for path in case::tensor_files(folder)? {
         let file = Tensors::read(&path)?;
         let ours = match case.model {
-            Some(_) => replay::replay(&case, &file)?,
-            None => neurons::replay(&case, &file)?,
+            Some(_) => replay::replay(&case, &file, &device)?,
+            None => neurons::replay(&case, &file, &device)?,
         };
+        let ours = home(ours).map_err(|error| Error::Setting {
+            place: path.display().to_string(),
+            source: engine::Error::from(error),
+        })?;
         let comparison = compare::compare(&case, &file, &ours).map_err(|error| Error::Document {
             place: path.display().to_string(),
             message: error.to_string(),
@@ -45,6 +52,11 @@ pub(crate) fn probe(folder: &Path, each: bool, output: &mut dyn Write) -> Result
     }
     writeln!(output, "verdict {}", if passes { "agrees" } else { "DIFFERS" })?;
     Ok(passes)
+}
+
+/// What was found, on the host.
+fn home(found: replay::Replayed) -> candle_core::Result<replay::Replayed> {
+    found.into_iter().map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?))).collect()
 }
 
 fn print(path: &Path, comparison: &Comparison, each: bool, output: &mut dyn Write) -> Result<()> {

@@ -72,19 +72,22 @@ impl Variant {
 }
 
 /// Runs every variant of the case and, where the file has its tables, the quantiser.
-pub(super) fn replay(case: &Case, file: &Tensors) -> Result<Replayed> {
+pub(super) fn replay(case: &Case, file: &Tensors, device: &Device) -> Result<Replayed> {
     let place = file.path.display().to_string();
     let failed = |source: engine::Error| Error::Setting { place: place.clone(), source };
+    let there = |name: &str| -> Result<Tensor> {
+        file.get(name)?.to_device(device).map_err(|error| failed(engine::Error::from(error)))
+    };
     let mut replayed = Replayed::new();
     for (name, variant) in &case.variants {
         let cell = variant.cell(&format!("{place}: {name}"))?;
         // Some variants bring inputs of their own, beside which they stand.
         let folder = name.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
-        let (x, gs) = (file.get(&format!("{folder}x"))?, file.get(&format!("{folder}gs"))?);
-        run(name, &cell, x, gs, &mut replayed).map_err(failed)?;
+        let (x, gs) = (there(&format!("{folder}x"))?, there(&format!("{folder}gs"))?);
+        run(name, &cell, &x, &gs, &mut replayed).map_err(failed)?;
     }
     if file.iter().any(|(name, _)| name == "quant/x") {
-        quantiser(file.get("quant/x")?, file.get("quant/gy")?, &mut replayed).map_err(failed)?;
+        quantiser(&there("quant/x")?, &there("quant/gy")?, &mut replayed).map_err(failed)?;
     }
     Ok(replayed)
 }
@@ -118,7 +121,7 @@ fn membranes(cell: &Cell, x: &Tensor) -> engine::Result<(Tensor, Tensor)> {
     let shape = LifShape { steps: 1, rows: 1, plane: neurons, channels: 1, current_steps: 1 };
     let charge_only = Cell { reset: Reset::None, ..*cell };
     let (mut charged, mut kept) = (Vec::new(), Vec::new());
-    let mut v = Tensor::zeros((1, neurons), x.dtype(), &Device::Cpu)?;
+    let mut v = Tensor::zeros((1, neurons), x.dtype(), x.device())?;
     for step in 0..steps {
         let frame = x.narrow(0, step, 1)?.copy()?;
         let after = |cell: &Cell| -> engine::Result<Tensor> {
@@ -136,7 +139,7 @@ fn membranes(cell: &Cell, x: &Tensor) -> engine::Result<(Tensor, Tensor)> {
 /// `a_t = decay a_{t-1} + s_t`, `[T, N]`.
 fn trace(cell: &Cell, spikes: &Tensor) -> engine::Result<Tensor> {
     let (steps, neurons) = spikes.dims2()?;
-    let mut trace = Tensor::zeros((1, neurons), spikes.dtype(), &Device::Cpu)?;
+    let mut trace = Tensor::zeros((1, neurons), spikes.dtype(), spikes.device())?;
     let mut all = Vec::new();
     for step in 0..steps {
         trace = ((trace * cell.decay)? + spikes.narrow(0, step, 1)?)?;

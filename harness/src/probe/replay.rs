@@ -22,9 +22,9 @@ use crate::error::{Error, Result};
 pub(super) type Replayed = BTreeMap<String, Tensor>;
 
 /// Runs one step of the case with its parameters, and the evaluations before and after it.
-pub(super) fn replay(case: &Case, file: &Tensors) -> Result<Replayed> {
+pub(super) fn replay(case: &Case, file: &Tensors, device: &Device) -> Result<Replayed> {
     let mut replayed = Replayed::new();
-    let mut trainer = trainer(case, file)?;
+    let mut trainer = trainer(case, file, device)?;
     let batch = batch(case, file, trainer.session())?;
     let engine = |source| Error::Setting { place: file.path.display().to_string(), source };
     let candle = |error: candle_core::Error| engine(engine::Error::from(error));
@@ -57,7 +57,7 @@ pub(super) fn replay(case: &Case, file: &Tensors) -> Result<Replayed> {
     Ok(replayed)
 }
 
-fn trainer(case: &Case, file: &Tensors) -> Result<Box<dyn Trainer>> {
+fn trainer(case: &Case, file: &Tensors, device: &Device) -> Result<Box<dyn Trainer>> {
     let place = || file.path.display().to_string();
     let entry = dialect::model(case)?;
     let (_, channels, height, width) = image(file)?;
@@ -73,7 +73,7 @@ fn trainer(case: &Case, file: &Tensors) -> Result<Box<dyn Trainer>> {
     let (official, method) = dialect::method(case, has_updates(file))?;
     let method = (method.build)(&dialect::settings(case, official))
         .map_err(|source| Error::Setting { place: place(), source })?;
-    let session = Rc::new(Session::new(Device::Cpu, file.dtype));
+    let session = Rc::new(Session::new(device.clone(), file.dtype));
     let build = || -> engine::Result<Box<dyn Trainer>> {
         let mut tensors = file.under("param/");
         tensors.extend(file.under("buffer/"));

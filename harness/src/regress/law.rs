@@ -1,6 +1,10 @@
 //! The memory laws: what an extra step or block may cost, to the byte.
 
+use kernels::cuda::launch;
+use kernels::remainder;
 use serde::Deserialize;
+
+use crate::device::DeviceKind;
 
 /// What a method promises of the categories that the laws are stated on, for T of at least 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,26 +44,31 @@ impl Law {
     }
 }
 
-/// Elements of a state that share one stream of remainders.
-const PART: usize = 1 << 14;
-
-/// A stream's place and length.
+/// A stream's place and length on the host.
 const STREAM_BYTES: usize = 16;
 
-/// Bytes of the remainders of one step, from the number of elements of each carried state: 32 elements to a word, and a
-/// place and a length for each part.
+/// A stream's place on an accelerator; the end of the last one has a place too.
+const PLACE_BYTES: usize = 4;
+
+/// Bytes of the remainders of one step, from the number of elements of each carried state: 32 elements to a word, and
+/// where the streams are.
 #[must_use]
-pub(super) fn remainder_bytes(states: &[usize]) -> usize {
-    states.iter().map(|&elements| elements / 8 + STREAM_BYTES * elements.div_ceil(PART)).sum()
+pub(super) fn remainder_bytes(states: &[usize], device: DeviceKind) -> usize {
+    let places = |elements: usize| match device {
+        DeviceKind::Cpu => STREAM_BYTES * elements.div_ceil(remainder::CHUNK),
+        DeviceKind::Cuda(_) => PLACE_BYTES * (elements.div_ceil(launch::RUN) + 1),
+    };
+    states.iter().map(|&elements| elements / 8 + places(elements)).sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::remainder_bytes;
+    use super::{DeviceKind, remainder_bytes};
 
     #[test]
     fn a_state_of_half_a_part_leaves_one_stream_and_one_of_two_parts_leaves_two() {
-        assert_eq!(remainder_bytes(&[8192]), 1024 + 16);
-        assert_eq!(remainder_bytes(&[1 << 15, 32]), 4096 + 32 + 4 + 16);
+        assert_eq!(remainder_bytes(&[8192], DeviceKind::Cpu), 1024 + 16);
+        assert_eq!(remainder_bytes(&[1 << 15, 32], DeviceKind::Cpu), 4096 + 32 + 4 + 16);
+        assert_eq!(remainder_bytes(&[8192, 32], DeviceKind::Cuda(0)), 1024 + 4 * 9 + 4 + 4 * 2);
     }
 }

@@ -1,4 +1,4 @@
-//! One training step, measured by the ledger and by the heap.
+//! One training step, measured by the ledger and by the device's allocator.
 
 use std::rc::Rc;
 
@@ -16,10 +16,10 @@ use engine::tape::Tape;
 use engine::unroll::{Mix, Statistics, Synapse, Through, TimeGradient, Unroll};
 use engine::value::Value;
 use engine::{Result, drive};
-use kernels::heap;
 use keys::Key;
 
 use super::cells::Group;
+use crate::gauge::Gauge;
 use crate::noise;
 
 /// Steps before the measured one: scratch, gradients and the optimiser's state are then in place.
@@ -32,7 +32,7 @@ pub struct Measured {
     pub in_laws: usize,
     /// The most of each category.
     pub most: Bytes,
-    /// Peak of the heap above what was live before the step; `None` where the heap is not counted.
+    /// Peak of the heap, or of an accelerator's pool, above what was live before the step; `None` where nothing counts.
     pub heap: Option<usize>,
 }
 
@@ -62,10 +62,9 @@ pub fn measure(group: &Group, at: At, session: Session) -> Result<Measured> {
     }
     let ledger = Rc::clone(trainer.session().ledger());
     ledger.restart();
-    heap::reset_peak();
-    let before = heap::live_bytes();
+    let gauge = Gauge::set(trainer.session())?;
     trainer.step(&batch, &mut *optimizer)?;
-    let heap = heap::is_counting().then(|| heap::peak_bytes().saturating_sub(before));
+    let heap = gauge.read()?.peak.map(|bytes| bytes as usize);
     let most = Category::ALL.map(|category| ledger.most(category));
     Ok(Measured { in_laws: ledger.peak_in_laws(), most, heap })
 }

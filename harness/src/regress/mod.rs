@@ -1,4 +1,4 @@
-//! The memory gate: training steps measured on the CPU, the laws they must keep, and the baseline they must meet.
+//! The memory gate: training steps measured, the laws they must keep, and on the CPU the baseline they must meet.
 //!
 //! All cells are measured in one process, one after another, each after steps of warm-up: what a step holds above what
 //! lived before it is then the same as in a process of its own, to the byte. The one exception is the heap on several
@@ -43,11 +43,11 @@ pub struct FoundCell {
     pub theory: Option<usize>,
 }
 
-/// Measures every cell on every number of threads.
+/// Measures every cell on every number of threads, on a device.
 ///
 /// # Errors
 /// When threads can't be started.
-pub fn measure_all(cells: &Cells) -> Result<Vec<Found<'_>>> {
+pub fn measure_all(cells: &Cells, device: DeviceKind) -> Result<Vec<Found<'_>>> {
     // Kept to the end: a pool that is dropped gives its scratch back at some later time.
     let mut pools = Vec::new();
     for &threads in &cells.threads {
@@ -63,12 +63,12 @@ pub fn measure_all(cells: &Cells) -> Result<Vec<Found<'_>>> {
         let mut measured = Vec::new();
         for at in places {
             let runs = pools.iter().map(|(threads, pool)| {
-                let run = pool
-                    .install(|| measure(group, at, device::session(DeviceKind::Cpu.id()).map_err(misuse)?))?;
+                let run =
+                    pool.install(|| measure(group, at, device::session(device.id()).map_err(misuse)?))?;
                 Ok((*threads, run))
             });
             let runs = runs.collect::<engine::Result<Vec<_>>>();
-            let theory = pools.first().map(|(_, pool)| pool.install(|| theory(group, at)));
+            let theory = pools.first().map(|(_, pool)| pool.install(|| theory(group, at, device)));
             let (runs, theory) = match theory.transpose() {
                 Ok(theory) => (runs, theory.flatten()),
                 Err(error) => (Err(error), None),
@@ -84,13 +84,13 @@ fn misuse(error: Error) -> engine::Error {
     engine::Error::Misuse(error.to_string())
 }
 
-fn theory(group: &Group, at: At) -> engine::Result<Option<usize>> {
+fn theory(group: &Group, at: At, device: DeviceKind) -> engine::Result<Option<usize>> {
     match group.law {
         Law::NoBytePerStep | Law::NoBytePerBlock => Ok(None),
         Law::PlannedBytesPerStep => measure(group, at, device::planning()).map(|plan| Some(plan.in_laws)),
         Law::OneBitPerStateAndStep => {
             let states = measure::states(group, at, device::planning())?;
-            Ok(Some(at.0 * remainder_bytes(&states)))
+            Ok(Some(at.0 * remainder_bytes(&states, device)))
         }
     }
 }

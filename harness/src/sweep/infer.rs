@@ -10,12 +10,12 @@ use engine::pass::{Mode, Pass};
 use engine::run::Run;
 use engine::tape::Tape;
 use engine::unroll::{Through, TimeGradient};
-use kernels::heap;
 
 use super::measure::pool;
 use super::point::{InferenceFound, Point};
 use crate::device;
 use crate::event::Event;
+use crate::gauge::{Gauge, Reading};
 use crate::noise;
 use crate::spread::Spread;
 use crate::trial::{Failure, Reporter};
@@ -49,7 +49,8 @@ pub(super) fn infer<W: Write + Send>(
         firing_rate: (outcome.neuron_steps > 0).then(|| outcome.spikes as f64 / outcome.neuron_steps as f64),
         law_bytes: held.in_laws as u64,
         whole_bytes: held.whole as u64,
-        heap_peak_bytes: held.heap.map(|bytes| bytes as u64),
+        heap_peak_bytes: held.reading.peak,
+        accelerator: held.reading.accelerator,
         seconds,
     })
 }
@@ -92,8 +93,11 @@ fn clock<W: Write>(
     let mut seconds = Vec::with_capacity(point.timed);
     for step in 0..point.timed {
         reporter.tell_sometimes(|| Event::Clock { step: step + 1, of: point.timed })?;
+        let session = run.session();
+        device::wait(&session)?;
         let began = Instant::now();
         evaluate(run, batch)?;
+        device::wait(&session)?;
         seconds.push(began.elapsed().as_secs_f64());
     }
     Ok(Spread::of(&seconds))
@@ -102,10 +106,10 @@ fn clock<W: Write>(
 struct Held {
     in_laws: usize,
     whole: usize,
-    heap: Option<usize>,
+    reading: Reading,
 }
 
-/// One evaluation, read by the ledger and by the heap at once; the one before it leaves scratch in place. Bytes depend on
+/// One evaluation, read by the ledger and by the device's allocator at once; the one before it leaves scratch in place. Bytes depend on
 /// shapes, so the network need not have settled.
 fn memory(point: &Point) -> Result<Held, Failure> {
     let (mut run, batch) = fresh(point)?;
@@ -113,9 +117,8 @@ fn memory(point: &Point) -> Result<Held, Failure> {
     let session = run.session();
     let ledger = session.ledger();
     ledger.restart();
-    heap::reset_peak();
-    let before = heap::live_bytes();
+    let gauge = Gauge::set(&session)?;
     evaluate(&mut run, &batch)?;
-    let heap = heap::is_counting().then(|| heap::peak_bytes().saturating_sub(before));
-    Ok(Held { in_laws: ledger.peak_in_laws(), whole: ledger.peak_of_all().total, heap })
+    let reading = gauge.read()?;
+    Ok(Held { in_laws: ledger.peak_in_laws(), whole: ledger.peak_of_all().total, reading })
 }

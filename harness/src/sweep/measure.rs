@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use engine::ledger::{Bytes, Category};
 use engine::method::Method;
-use kernels::heap;
 use rayon::ThreadPool;
 
 use super::point::{CATEGORIES, Point, StepFound, Training};
 use crate::device;
 use crate::event::Event;
+use crate::gauge::{Gauge, Reading};
 use crate::setup::Setup;
 use crate::spread::Spread;
 use crate::trial::{Failure, Reporter, STACK_BYTES};
@@ -45,7 +45,8 @@ pub(super) fn train<W: Write + Send>(
         most_bytes: without_workspace(held.most),
         at_peak_bytes: without_workspace(held.at_peak),
         workspace_bytes: timed.workspace as u64,
-        heap_peak_bytes: held.heap.map(|bytes| bytes as u64),
+        heap_peak_bytes: held.reading.peak,
+        accelerator: held.reading.accelerator,
         planned_bytes: held.planned_bytes.map(|planned| planned.map(|bytes| bytes as u64)),
         seconds: timed.seconds,
     })
@@ -65,11 +66,11 @@ struct Held {
     whole: usize,
     most: Bytes,
     at_peak: Bytes,
-    heap: Option<usize>,
+    reading: Reading,
     planned_bytes: Option<[usize; 2]>,
 }
 
-/// The probe lane: one step, read by the ledger and by the heap at once.
+/// The probe lane: one step, read by the ledger and by the device's allocator at once.
 fn memory(point: &Point, setup: &Setup, method: &dyn Method) -> Result<Held, Failure> {
     let session = device::session(&point.device)?;
     let mut learner = setup.learner(session, method, point.network.steps, point.batch)?;
@@ -78,17 +79,16 @@ fn memory(point: &Point, setup: &Setup, method: &dyn Method) -> Result<Held, Fai
     }
     let ledger = Rc::clone(learner.trainer.session().ledger());
     ledger.restart();
-    heap::reset_peak();
-    let before = heap::live_bytes();
+    let gauge = Gauge::set(learner.trainer.session())?;
     learner.step()?;
-    let heap = heap::is_counting().then(|| heap::peak_bytes().saturating_sub(before));
+    let reading = gauge.read()?;
     let peak = ledger.peak_of_all();
     Ok(Held {
         in_laws: ledger.peak_in_laws(),
         whole: peak.total,
         most: Category::ALL.map(|category| ledger.most(category)),
         at_peak: peak.held,
-        heap,
+        reading,
         planned_bytes: None,
     })
 }
@@ -114,8 +114,10 @@ fn clock<W: Write>(
     let mut seconds = Vec::with_capacity(point.timed);
     for step in 0..point.timed {
         reporter.tell_sometimes(|| Event::Clock { step: step + 1, of: point.timed })?;
+        device::wait(learner.trainer.session())?;
         let began = Instant::now();
         learner.step()?;
+        device::wait(learner.trainer.session())?;
         seconds.push(began.elapsed().as_secs_f64());
     }
     let workspace = learner.trainer.session().ledger().most(Category::Workspace);

@@ -8,6 +8,7 @@ mod infer;
 mod measure;
 mod plan;
 mod point;
+mod room;
 mod row;
 mod run;
 mod suite;

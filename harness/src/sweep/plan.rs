@@ -6,6 +6,7 @@ use engine::method::RunSpec;
 use engine::model::{LevelChoices, ModelSpec};
 
 use super::point::{Inference, Point, Task, Training, entry};
+use super::room::Room;
 use super::suite::{InferenceSweep, Sweep, Sweeps};
 use crate::device;
 use crate::error::{Error, Result};
@@ -27,6 +28,8 @@ pub(crate) struct PlannedPoint {
     pub(crate) parameters: Option<usize>,
     /// Why it can't be measured, if it can't.
     pub(crate) unsupported: Option<String>,
+    /// Why it can't be measured here, where the device is missing.
+    pub(crate) missing: Option<String>,
 }
 
 /// To start a process and to build a network takes about as long as so many time steps.
@@ -35,7 +38,7 @@ const START: f64 = 8.0;
 impl PlannedPoint {
     /// A rough measure of how long it takes, in time steps.
     pub(crate) fn work(&self) -> f64 {
-        if self.unsupported.is_some() {
+        if self.unsupported.is_some() || self.missing.is_some() {
             return 0.0;
         }
         START + self.point.network.steps as f64
@@ -49,23 +52,25 @@ impl PlannedPoint {
 pub(crate) fn plan(suite: &Sweeps, selection: &Selection) -> Result<Vec<PlannedPoint>> {
     selection.check()?;
     has_use(suite, selection)?;
+    let room = Room::of(selection)?;
     let is_wanted = |model: &String| selection.models.is_empty() || selection.models.contains(model);
     let mut drafts = Vec::new();
     for sweep in suite.sweeps.iter().filter(|sweep| is_wanted(&sweep.model)) {
-        drafts.extend(training(suite, sweep, selection)?);
+        drafts.extend(training(suite, sweep, selection, &room)?);
     }
     // Inference has no method of training: where methods are chosen, it is not.
     let inference = suite.inference.iter().filter(|_| selection.methods.is_empty());
     for sweep in inference.filter(|sweep| is_wanted(&sweep.model)) {
         drafts.extend(evaluation(suite, sweep, selection)?);
     }
+    let missing = if selection.rows_without_device { selection.device.missing() } else { None };
     let mut seen = BTreeSet::new();
     let mut points = Vec::new();
     for (point, recipe) in drafts {
         let key = point.key();
         // A method without time has one point, however many T are asked for; where two lines meet is one point too.
         if selection.admits(&key) && seen.insert(key) {
-            points.push(finish(point, recipe)?);
+            points.push(PlannedPoint { missing: missing.clone(), ..finish(point, recipe)? });
         }
     }
     if points.is_empty() {
@@ -104,7 +109,12 @@ pub(crate) fn no_use(suite: &str) -> String {
     format!("left out with suite {suite}: its points take a few steps on noise, and nothing is learned")
 }
 
-fn training(suite: &Sweeps, sweep: &Sweep, selection: &Selection) -> Result<Vec<(Point, String)>> {
+fn training(
+    suite: &Sweeps,
+    sweep: &Sweep,
+    selection: &Selection,
+    room: &Room,
+) -> Result<Vec<(Point, String)>> {
     let recipe = shelf::recipe(&sweep.recipe, Some(&suite.document.name))?;
     let all: Vec<String> = registry::all().map(|entry| entry.id.to_owned()).collect();
     let own = sweep.methods.as_ref().unwrap_or(&all);
@@ -130,7 +140,8 @@ fn training(suite: &Sweeps, sweep: &Sweep, selection: &Selection) -> Result<Vec<
             let name = (sweep.id.as_str(), sweep.rev, sweep.model.as_str());
             let own = selection.batch.unwrap_or(sweep.batch);
             let point = point(suite, name, network, &recipe, batch, selection, task);
-            points.push((Point { batch_in_key: batch != own, ..point }, sweep.recipe.clone()));
+            let point = Point { batch_in_key: batch != own, ..point };
+            points.push((room.point(point, &training), sweep.recipe.clone()));
         }
     }
     Ok(points)
@@ -156,7 +167,9 @@ fn places(sweep: &Sweep, selection: &Selection) -> Vec<Place> {
             places.extend(blocks.iter().map(|&blocks| Place { steps, depth: Some(blocks), batch }));
         }
     }
-    if let Some(batches) = sweep.batches.as_ref().filter(|_| selection.batch.is_none()) {
+    if let Some(batches) =
+        sweep.batches.as_ref().filter(|_| selection.batch.or(selection.batch_up_to).is_none())
+    {
         for steps in along(&[batches.steps]) {
             places.extend(batches.samples.iter().map(|&batch| Place { steps, depth, batch }));
         }
@@ -229,5 +242,5 @@ fn finish(point: Point, recipe: String) -> Result<PlannedPoint> {
         Err(error) => return Err(error),
     };
     let (key, hash) = (point.key(), point.hash()?);
-    Ok(PlannedPoint { point, key, hash, recipe, parameters, unsupported })
+    Ok(PlannedPoint { point, key, hash, recipe, parameters, unsupported, missing: None })
 }

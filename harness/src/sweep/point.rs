@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::forecast::Forecast;
+use crate::gauge::Accelerator;
 use crate::setup::Setup;
 use crate::spread::Spread;
 use crate::suggest::Unknown;
@@ -115,8 +117,12 @@ pub struct StepFound {
     pub at_peak_bytes: [u64; CATEGORIES],
     /// Most scratch of the kernels on the threads of the timed steps, in bytes.
     pub workspace_bytes: u64,
-    /// Peak of the heap on one thread above what was live before, in bytes; `None` where it is not counted.
+    /// Peak of the heap on one thread, or of an accelerator's pool, above what was live before, in bytes; `None` where it is
+    /// not counted.
     pub heap_peak_bytes: Option<u64>,
+    /// What an accelerator held in all.
+    #[serde(default)]
+    pub accelerator: Option<Accelerator>,
     /// What a plan says of `law_bytes` and of `whole_bytes`; `None` where the method can't be planned.
     pub planned_bytes: Option<[u64; 2]>,
     /// Seconds of a timed step.
@@ -139,8 +145,12 @@ pub struct InferenceFound {
     pub law_bytes: u64,
     /// Largest sum of all categories but the workspace, in bytes.
     pub whole_bytes: u64,
-    /// Peak of the heap on one thread above what was live before, in bytes; `None` where it is not counted.
+    /// Peak of the heap on one thread, or of an accelerator's pool, above what was live before, in bytes; `None` where it is
+    /// not counted.
     pub heap_peak_bytes: Option<u64>,
+    /// What an accelerator held in all.
+    #[serde(default)]
+    pub accelerator: Option<Accelerator>,
     /// Seconds of a timed evaluation of the batch.
     pub seconds: Spread,
 }
@@ -204,6 +214,16 @@ impl Training {
         })?;
         (entry.build)(&self.settings.to_engine())
             .map_err(|source| Error::Setting { place: place.to_owned(), source })
+    }
+
+    /// What a plan says of a step of the point, on the current pool.
+    ///
+    /// # Errors
+    /// When there is no such model or method, or it can't train the network.
+    pub(crate) fn forecast(&self, point: &Point) -> Result<Forecast> {
+        let method = self.method(&point.key())?;
+        let planned = self.setup(point)?.forecast(&*method, point.network.steps, point.batch);
+        planned.map_err(|source| Error::Setting { place: point.key(), source })
     }
 
     /// All that decides the bytes of a step, but for method, T and batch.

@@ -11,6 +11,7 @@ use crate::campaign::{Setup, Tally};
 use crate::child::{self, Verdict};
 use crate::error::{Error, Result};
 use crate::event::PointAssignment;
+use crate::forecast;
 use crate::interrupt::Interrupt;
 use crate::progress::{Job, Progress};
 use crate::quantity::{duration, mib};
@@ -46,17 +47,23 @@ pub(crate) fn run(
             break;
         }
         let (began, started_utc) = (Instant::now(), utc::now());
-        let verdict = match &planned.unsupported {
-            Some(reason) => Verdict { status: Status::Unsupported, note: reason.clone(), measured: None },
-            None => attempt(planned, setup, interrupt, &mut progress),
+        let ruled_out = |status, note: &String| Verdict { status, note: note.clone(), measured: None };
+        let verdict = match (&planned.unsupported, &planned.missing) {
+            (Some(reason), _) => ruled_out(Status::Unsupported, reason),
+            // Not settled: where the device is, the same campaign measures it.
+            (None, Some(reason)) => ruled_out(Status::Failed, reason),
+            (None, None) => attempt(planned, setup, interrupt, &mut progress),
         };
-        let wall_seconds = planned.unsupported.is_none().then(|| began.elapsed().as_secs_f64());
+        let ran = planned.unsupported.is_none() && planned.missing.is_none();
+        let wall_seconds = ran.then(|| began.elapsed().as_secs_f64());
         let ended = Ended { status: verdict.status, note: &verdict.note, started_utc, wall_seconds };
         file(planned, store, setup, &ended, verdict.measured.as_ref())?;
         progress.finish(planned.work(), &summary(&planned.key, &ended, verdict.measured.as_ref()));
         match verdict.status {
             Status::Ok | Status::Unsupported => tally.settled += 1,
             Status::Interrupted => tally.interrupted = true,
+            // Asked for, and told.
+            Status::Failed if planned.missing.is_some() => tally.settled += 1,
             _ => tally.failed += 1,
         }
     }
@@ -77,7 +84,12 @@ fn attempt(
     };
     progress.start(Job { key: planned.key.clone(), work: planned.work(), epochs: 0, batches: 0 });
     let started = child::Started { program: &setup.program, memory_limit: setup.memory_limit };
-    child::run(&started, &assignment, setup.timeout, interrupt, |event| progress.hear(event))
+    let mut verdict =
+        child::run(&started, &assignment, setup.timeout, interrupt, |event| progress.hear(event));
+    if let (Status::OutOfMemory, Task::Train(training)) = (verdict.status, &planned.point.task) {
+        forecast::explain(&mut verdict.note, setup.threads, || training.forecast(&planned.point));
+    }
+    verdict
 }
 
 fn file(

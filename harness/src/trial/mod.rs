@@ -41,9 +41,11 @@ impl Failure {
 impl From<engine::Error> for Failure {
     fn from(error: engine::Error) -> Self {
         let note = error.to_string();
-        let status = match error {
+        let status = match &error {
             engine::Error::Unsupported(_) => Status::Unsupported,
             // Accelerators report it as an error; the heap of the host ends the process instead.
+            _ if error.refused_bytes().is_some() => Status::OutOfMemory,
+            // candle's own allocations there.
             _ if note.to_lowercase().contains("out of memory") => Status::OutOfMemory,
             _ => Status::Failed,
         };
@@ -130,4 +132,26 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
         fidelity::compare(assignment, &train, reporter, &mut measured)?;
         Ok(measured)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, Status};
+
+    #[test]
+    fn memory_that_a_device_refuses_ends_a_trial_as_out_of_memory_with_its_bytes() {
+        let refused = || kernels::Error::OutOfMemory { op: "conv::forward", bytes: 123_456 };
+        for error in [
+            engine::Error::from(refused()),
+            engine::Error::Backward { op: "conv", source: refused() },
+            engine::Error::Candle(candle_core::Error::Msg("CUDA_ERROR_OUT_OF_MEMORY, out of memory".into())),
+        ] {
+            let known = error.refused_bytes();
+            let Failure { status, note } = error.into();
+            assert_eq!(status, Status::OutOfMemory, "{note}");
+            assert!(known.is_none_or(|bytes| note.contains(&bytes.to_string())), "{note}");
+        }
+        let other = kernels::Error::Driver { op: "conv::forward", message: "launch failed".to_owned() };
+        assert_eq!(Failure::from(engine::Error::from(other)).status, Status::Failed);
+    }
 }

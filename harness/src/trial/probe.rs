@@ -1,7 +1,8 @@
 //! The probe lane: the memory of one training step, at each T asked for.
 //!
 //! Each T gets a network of its own, one step to warm up (kernel scratch and the optimiser's state are then in
-//! place) and one step that is measured twice at once: by the counting heap, and by the engine's ledger.
+//! place) and one step that is measured twice at once: by the device's allocator (the counting heap, or an accelerator's
+//! pool), and by the engine's ledger.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -9,7 +10,6 @@ use std::io::Write;
 use candle_core::Tensor;
 use engine::ledger::{Category, Ledger, Phase};
 use engine::pass::Session;
-use kernels::heap;
 use results::LedgerRow;
 
 use super::Failure;
@@ -19,6 +19,7 @@ use super::report::Reporter;
 use crate::configuration::Configuration;
 use crate::device;
 use crate::event::{Assignment, Event, Measured};
+use crate::gauge::{Gauge, Reading};
 use crate::plan;
 use crate::source::{Entry, Feed};
 
@@ -52,7 +53,7 @@ pub(super) fn probe<W: Write>(
             Err(failure) => return Err(failure),
         };
         if steps == own {
-            measured.peak_step_bytes = found.heap_bytes;
+            measured.peak_step_bytes = found.reading.peak;
             measured.saved_bytes_peak = Some(found.saved_bytes);
             measured.planned_step_bytes = planned(configuration, loader, batch, steps);
             operations::plan(configuration, loader, batch, measured);
@@ -75,7 +76,7 @@ fn at(assignment: &Assignment, steps: usize) -> Result<Option<(Feed, datasets::B
 
 /// What one step held.
 struct Found {
-    heap_bytes: Option<u64>,
+    reading: Reading,
     saved_bytes: u64,
     rows: Vec<LedgerRow>,
 }
@@ -93,15 +94,14 @@ fn step(
     warm_products(configuration)?;
     ledger.restart();
     let (between, scratch) = (ledger.peak_of_all().total, kept_scratch());
-    heap::reset_peak();
-    let before = heap::live_bytes();
+    let gauge = Gauge::set(&learner.session)?;
     learner.step(&again)?;
-    let heap_bytes = heap::is_counting().then(|| heap::peak_bytes().saturating_sub(before) as u64);
+    let reading = gauge.read()?;
     let booked = ledger.peak_of_all().total - between + kept_scratch().saturating_sub(scratch);
     Ok(Found {
-        heap_bytes,
+        reading,
         saved_bytes: ledger.most(Category::Saved) as u64,
-        rows: rows(&ledger, steps, heap_bytes, booked as u64),
+        rows: rows(&ledger, steps, reading, booked as u64),
     })
 }
 
@@ -114,6 +114,9 @@ const PACKED: [usize; 2] = [16, 32];
 /// left to chance.
 fn warm_products(configuration: &Configuration) -> Result<(), Failure> {
     let session = device::session(&configuration.device)?;
+    if !session.device().is_cpu() {
+        return Ok(());
+    }
     let [rows, side] = PACKED;
     let ones = |rows: usize| Tensor::ones((rows, side), session.dtype(), session.device());
     let (few, square) = (ones(rows).map_err(engine::Error::from)?, ones(side).map_err(engine::Error::from)?);
@@ -143,7 +146,7 @@ fn learn_once(
     Ok(learner)
 }
 
-fn rows(ledger: &Ledger, steps: usize, heap_bytes: Option<u64>, booked: u64) -> Vec<LedgerRow> {
+fn rows(ledger: &Ledger, steps: usize, reading: Reading, booked: u64) -> Vec<LedgerRow> {
     let row = |phase: &str, category: &str, bytes: u64| LedgerRow {
         probe_t: steps as u32,
         phase: phase.to_owned(),
@@ -161,9 +164,13 @@ fn rows(ledger: &Ledger, steps: usize, heap_bytes: Option<u64>, booked: u64) -> 
             }
         }
     }
-    if let Some(bytes) = heap_bytes {
+    if let Some(bytes) = reading.peak {
         rows.push(row(WHOLE_STEP, LedgerRow::TOTAL, bytes));
         rows.push(row(WHOLE_STEP, LedgerRow::UNATTRIBUTED, bytes.saturating_sub(booked)));
+    }
+    if let Some(held) = reading.accelerator {
+        rows.push(row(WHOLE_STEP, LedgerRow::POOL, held.spare()));
+        rows.push(row(WHOLE_STEP, LedgerRow::OUTSIDE, held.outside));
     }
     rows.push(row(WHOLE_STEP, IN_LAWS, ledger.peak_in_laws() as u64));
     rows.push(row(WHOLE_STEP, LedgerRow::WORKSPACE, ledger.most(Category::Workspace) as u64));

@@ -13,6 +13,7 @@ use super::{Failure, clock, operations};
 use crate::configuration::Configuration;
 use crate::device;
 use crate::event::{Assignment, Event, Measured};
+use crate::gauge::Gauge;
 use crate::meter::Meter;
 use crate::source::Feed;
 use crate::weights;
@@ -33,7 +34,7 @@ pub(super) fn train<W: Write>(
     let (mut judged, mut trained_samples) = (Sum::default(), 0);
     let meter = Meter::at_rest();
     let (mut trainings, mut evaluations) = (Vec::new(), Vec::new());
-    heap::reset_peak();
+    let gauge = Gauge::set(&learner.session)?;
     if epochs == 0 {
         let (found, span) = meter.watch(|| judge(&mut learner, test));
         judged = found?;
@@ -67,9 +68,11 @@ pub(super) fn train<W: Write>(
     if let Some(folder) = &assignment.save_weights {
         weights::save(learner.trainer.run(), folder, &configuration.key())?;
     }
+    let held = gauge.read()?.accelerator;
     let spiking = judged.neuron_steps > 0;
     let mut measured = Measured {
         clock: (epochs > 0).then(|| clock::read(&seconds.steps, seconds.train, seconds.eval)),
+        peak_device_bytes: held.map(|held| held.used),
         peak_host_bytes: heap::is_counting().then(|| heap::peak_bytes() as u64),
         spikes_per_sample: spiking.then(|| judged.spikes as f64 / judged.samples as f64),
         firing_rate: spiking.then(|| judged.spikes as f64 / judged.neuron_steps as f64),
@@ -116,8 +119,10 @@ fn train_epoch<W: Write>(
         let batch = learner.batch(loader, batch?)?;
         rate = configuration.schedule.rate(epoch as f64 + step as f64 / batches, epochs);
         learner.optimizer.set_learning_rate(rate);
+        device::wait(&learner.session)?;
         let clock = Instant::now();
         let outcome = learner.step(&batch)?;
+        device::wait(&learner.session)?;
         seconds.steps.push(clock.elapsed().as_secs_f64());
         if !outcome.loss.is_finite() {
             let (loss, place) = (outcome.loss, step + 1);

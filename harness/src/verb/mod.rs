@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 mod data_frames;
+pub(crate) mod gates;
 pub(crate) mod list;
 pub(crate) mod measure;
 pub(crate) mod measured;
@@ -12,5 +13,6 @@ pub(crate) mod recipe;
 pub(crate) mod regress;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod selftest;
 pub(crate) mod step;
 mod sweep;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use results::MemoryRow;
 
+use crate::device::DeviceKind;
 use crate::error::{Error, Result};
 use crate::regress::{self, Cells, Comparison};
 
@@ -19,6 +20,9 @@ pub(crate) struct Request {
     /// Write what was measured into the baseline instead.
     #[arg(long)]
     update: bool,
+    /// Device to measure on. The baseline holds bytes of the processor, so on another device the laws alone are checked.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
     /// List of cells in place of the one that ships.
     #[arg(long, value_name = "FILE.toml")]
     cells: Option<PathBuf>,
@@ -29,6 +33,11 @@ pub(crate) fn regress(request: &Request, output: &mut dyn Write) -> Result<ExitC
         Some(path) => Cells::read(path, &registry::find)?,
         None => Cells::shipped(&registry::find)?,
     };
+    request.device.check()?;
+    let own = request.device == DeviceKind::Cpu;
+    if request.update && !own {
+        return Err(Error::value("--device", "cpu with --update", request.device.id()));
+    }
     let file = request.baseline.display().to_string();
     // Before anything is measured: a file that can't be read is told at once.
     let baseline = match results::read_baseline(&request.baseline) {
@@ -44,10 +53,10 @@ pub(crate) fn regress(request: &Request, output: &mut dyn Write) -> Result<ExitC
     }
     kernels::heap::keep_pages();
     let began = Instant::now();
-    let found = regress::measure_all(&cells)?;
+    let found = regress::measure_all(&cells, request.device)?;
     let rows: Vec<MemoryRow> = found.iter().flat_map(regress::Found::rows).collect();
     let mut broken: Vec<String> = found.iter().flat_map(regress::broken_laws).collect();
-    if !request.update {
+    if !request.update && own {
         if let Some((line, foreign)) = baseline.iter().find(|(_, row)| !rows.iter().any(|r| r.same_cell(row)))
         {
             // A cell that could not be measured has no row here, and is told as broken.
@@ -75,7 +84,11 @@ pub(crate) fn regress(request: &Request, output: &mut dyn Write) -> Result<ExitC
     }
     write!(output, "{}", regress::table(&found))?;
     let (set, seconds) = (kernels::instruction_set(), began.elapsed().as_secs_f64());
-    writeln!(output, "\n{} rows in {seconds:.0} s with {set}: every law holds", rows.len())?;
+    let place = if own { set } else { request.device.id() };
+    writeln!(output, "\n{} rows in {seconds:.0} s with {place}: every law holds", rows.len())?;
+    if !own {
+        return Ok(ExitCode::SUCCESS);
+    }
     if request.update {
         return update(&request.baseline, rows, &baseline, output);
     }

@@ -39,12 +39,21 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
         }
     }
     let suite = match shelf::suite(name)? {
-        AnySuite::Cases(suite) => suite,
+        AnySuite::Cases(suite) => {
+            for (flag, given) in [
+                ("--batch-up-to", selection.batch_up_to.is_some()),
+                ("--rows-without-device", selection.rows_without_device),
+            ] {
+                if given {
+                    let rule = format!("left out with suite {}: it is for suites of sweeps", suite.id);
+                    return Err(Error::value(flag, rule, "given"));
+                }
+            }
+            suite
+        }
         AnySuite::Sweeps(suite) => return super::sweep::run(arguments, &suite, &selection, program, output),
     };
-    // What a step holds depends on the threads, by its workspace.
-    let pool = kernels::threads::pool(arguments.threads.unwrap_or_else(cores), trial::STACK_BYTES)
-        .map_err(|error| Error::value("--threads", "a number that the system can start", error))?;
+    let pool = planning_pool(arguments)?;
     let plan = pool.install(|| plan(&suite, &selection))?;
     drop(pool);
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
@@ -68,6 +77,12 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
     let tally = campaign::run(&plan, &mut store, &setup, &interrupt)?;
     drop(store);
     ended(&tally, "trials", plan.len(), &out, output)
+}
+
+/// Threads to plan on, as many as run: what a step holds depends on them, by its workspace.
+pub(super) fn planning_pool(arguments: &RunArguments) -> Result<rayon::ThreadPool> {
+    kernels::threads::pool(arguments.threads.unwrap_or_else(cores), trial::STACK_BYTES)
+        .map_err(|error| Error::value("--threads", "a number that the system can start", error))
 }
 
 /// How trials or points are run.

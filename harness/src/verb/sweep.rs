@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use results::{Points, Records};
 
-use super::run::{default_out, ended, setup, tell};
+use super::run::{default_out, ended, planning_pool, setup, tell};
 use crate::cli::RunArguments;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -23,7 +23,9 @@ pub(super) fn run(
     if let Some(folder) = &arguments.save_weights {
         return Err(Error::value("--save-weights", sweep::no_use(&suite.id), folder.display()));
     }
-    let plan = sweep::plan(suite, selection)?;
+    let pool = planning_pool(arguments)?;
+    let plan = pool.install(|| sweep::plan(suite, selection))?;
+    drop(pool);
     let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
     if arguments.dry_run {
         return dry_run(&plan, &out, arguments.again, output).map(|()| ExitCode::SUCCESS);
@@ -59,7 +61,10 @@ fn dry_run(plan: &[PlannedPoint], out: &Path, again: bool, output: &mut dyn Writ
         let would = match &planned.unsupported {
             _ if on_file => "be skipped: on file".to_owned(),
             Some(reason) => format!("be unsupported: {reason}"),
-            None => "run".to_owned(),
+            None => match &planned.missing {
+                Some(reason) => format!("be a row without numbers: {reason}"),
+                None => "run".to_owned(),
+            },
         };
         left += usize::from(!on_file);
         let parameters = planned.parameters.map(|count| count.to_string()).unwrap_or_default();

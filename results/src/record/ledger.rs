@@ -36,9 +36,15 @@ impl LedgerRow {
     /// laws leave it out.
     pub const WORKSPACE: &'static str = "workspace";
 
+    /// The category of what an accelerator's pool holds without using it.
+    pub const POOL: &'static str = "pool";
+
+    /// The category of an accelerator's memory outside of its pool: the driver, its libraries, other processes.
+    pub const OUTSIDE: &'static str = "outside";
+
     /// Categories that live between steps, or are held without being used: no part of a step's own memory.
     pub const BETWEEN_STEPS: &'static [&'static str] =
-        &["parameters", "gradients", "optimiser", "average", "input", "pool"];
+        &["parameters", "gradients", "optimiser", "average", "input", Self::POOL, Self::OUTSIDE];
 }
 
 impl Row for LedgerRow {

@@ -88,6 +88,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Bytes of the allocation that the device refused, where that is what went wrong.
+    #[must_use]
+    pub fn refused_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Kernel(kernels::Error::OutOfMemory { bytes, .. })
+            | Self::Backward { source: kernels::Error::OutOfMemory { bytes, .. }, .. } => Some(*bytes),
+            _ => None,
+        }
+    }
+
     /// A [`Error::Setting`] from its three parts.
     pub fn setting(place: impl Into<String>, rule: impl Into<String>, found: impl ToString) -> Self {
         Self::Setting { place: place.into(), rule: rule.into(), found: found.to_string() }

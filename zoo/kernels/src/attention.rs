@@ -19,6 +19,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::bits::{Source, lend};
+use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::product::{self, Target, View};
@@ -63,17 +64,17 @@ impl AttentionShape {
         ensure(divides, op, "the heads must divide the channels", || format!("{self:?}"))
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.images * self.channels * self.tokens
     }
 
     /// Values of one head of one image.
-    fn head(&self) -> usize {
+    pub(crate) fn head(&self) -> usize {
         self.width() * self.tokens
     }
 
     /// Values of the product that stands between the two.
-    fn inner(&self) -> usize {
+    pub(crate) fn inner(&self) -> usize {
         self.width().min(self.tokens).pow(2)
     }
 
@@ -93,6 +94,7 @@ pub fn forward(
 ) -> Result<Tensor> {
     const OP: &str = "attention::forward";
     s.check(OP)?;
+    on_cuda!(q.tensor() => crate::cuda::ops::attention::forward(OP, s, [q, k, v], scale, dtype));
     match q.dtype_or(k.dtype_or(v.dtype_or(dtype))) {
         DType::F32 => run_forward::<f32>(OP, s, [q, k, v], scale),
         DType::F64 => run_forward::<f64>(OP, s, [q, k, v], scale),
@@ -111,6 +113,7 @@ pub fn backward(
 ) -> Result<[Tensor; 3]> {
     const OP: &str = "attention::backward";
     s.check(OP)?;
+    on_cuda!(dout => crate::cuda::ops::attention::backward(OP, s, [q, k, v], dout, scale));
     dispatch!(OP, dout, T => run_backward::<T>(OP, s, [q, k, v], dout, scale))
 }
 

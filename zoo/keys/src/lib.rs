@@ -59,9 +59,21 @@ impl Key {
         stream::chances(self.0, first, probability)
     }
 
+    /// The two words that the generator takes, the first one lowest: for kernels that draw on a device.
+    #[must_use]
+    pub fn words(self) -> u64 {
+        self.0
+    }
+
     /// The numbers of this key, from the first.
     #[must_use]
     pub fn stream(self) -> Stream {
         Stream::new(self.0)
     }
+}
+
+/// Draws of 53 bits below this are the ones for which [`Stream::chance`] answers yes: for kernels that draw on a device.
+#[must_use]
+pub fn bound(probability: f64) -> u64 {
+    stream::bound(probability)
 }

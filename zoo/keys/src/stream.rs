@@ -67,6 +67,13 @@ impl Stream {
     }
 }
 
+/// See [`crate::bound`].
+#[inline(always)]
+pub(crate) fn bound(probability: f64) -> u64 {
+    // Below 0 and NaN become 0, above 1 all draws are below it. Between whole numbers, the next one is as good a bound.
+    (probability * (1_u64 << 53) as f64).ceil() as u64
+}
+
 /// See [`crate::Key::chances`]. A block has two draws of 53 bits; dividing by 2^53 is exact, so whole numbers compare.
 #[inline(always)]
 #[allow(
@@ -74,8 +81,7 @@ impl Stream {
     reason = "iterators over several arrays hide that lanes are independent"
 )]
 pub(crate) fn chances<const N: usize>(key: u64, first: u64, probability: f64) -> [[bool; N]; 2] {
-    // Below 0 and NaN become 0, above 1 all draws are below it. Between whole numbers, the next one is as good a bound.
-    let bound = (probability * (1_u64 << 53) as f64).ceil() as u64;
+    let bound = bound(probability);
     let [a, b, c, d] = philox::blocks::<N>(first, philox::split(key));
     // Loops and no closures, which would be functions without the caller's instructions.
     let mut below = [[false; N]; 2];

@@ -18,6 +18,12 @@ const PARTS: usize = 512;
 /// Values that one part of a channel's sum should have at least.
 const PART: usize = 1 << 14;
 
+/// Elements of a stream of remainders; `remainder.cu` has the same number.
+pub const RUN: usize = 1 << 10;
+
+/// The side of the tiles that a product of small matrices is computed in; `attention.cu` has the same number.
+const TILE: usize = 64;
+
 /// The grid of a launch: blocks along both axes, [`THREADS`] threads each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
@@ -62,6 +68,12 @@ pub fn channels(op: &'static str, channels: usize, values: usize) -> Result<Grid
 #[must_use]
 pub fn splits(channels: usize, values: usize) -> usize {
     PARTS.div_ceil(channels.max(1)).min(values.div_ceil(PART)).clamp(1, MOST_ROWS)
+}
+
+/// Tiles of a product `[m, n]`.
+#[must_use]
+pub fn tiles(m: usize, n: usize) -> usize {
+    m.div_ceil(TILE) * n.div_ceil(TILE)
 }
 
 #[cfg(test)]

@@ -13,12 +13,15 @@
 //! of launches cover their elements ([`launch`]).
 
 pub mod launch;
+mod pool;
 pub mod source;
 
 #[cfg(feature = "cuda")]
 pub(crate) mod ops;
 #[cfg(feature = "cuda")]
-pub use ops::{Pool, open, pool_of};
+pub use ops::open;
+
+pub use pool::{Pool, pool_of};
 
 /// Gives `$body` when `$tensor` lies on a CUDA device, where the build has such kernels.
 macro_rules! on_cuda {

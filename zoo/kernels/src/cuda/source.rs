@@ -35,15 +35,17 @@ macro_rules! sources {
 }
 
 sources! {
+    ATTENTION = "attention", false, "Products of small matrices.";
     BITS = "bits", false, "Values of one bit.";
     CHANNELS = "channels", false, "One number a channel or a row.";
+    DROPOUT = "dropout", false, "Masks from a random key.";
     ELEMENTWISE = "elementwise", false, "Element by element.";
     GRID = "grid", false, "Rounding to a grid, and the reversible mixing.";
     LIF = "lif", true, "Neurons over all steps of time.";
     LOSS = "loss", false, "Losses with their gradients.";
     NORM = "norm", false, "Sums over images and places, and norms.";
     POOL = "pool", false, "Pools.";
-    REMAINDER = "remainder", false, "Carried states on a grid.";
+    REMAINDER = "remainder", false, "Carried states on a grid, and what undoes them.";
     STANDARDISE = "standardise", false, "Scaled weight standardisation.";
     UPDATE = "update", false, "Parameter updates.";
 }
@@ -100,7 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn prelude_and_launches_agree_on_the_threads_of_a_block() {
-        assert!(PRELUDE.contains(&format!("#define THREADS {}\n", super::super::launch::THREADS)));
+    fn sources_and_launches_agree_on_their_numbers() {
+        use super::super::launch;
+        assert!(PRELUDE.contains(&format!("#define THREADS {}\n", launch::THREADS)));
+        assert!(REMAINDER.text.contains(&format!("#define RUN {}\n", launch::RUN)));
+        let tile = (1..=256).find(|&tile| launch::tiles(tile, 1) == 1 && launch::tiles(tile + 1, 1) == 2);
+        assert!(ATTENTION.text.contains(&format!("#define TILE {}\n", tile.unwrap())));
     }
 }

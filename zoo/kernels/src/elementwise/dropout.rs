@@ -14,6 +14,7 @@ use candle_core::{DType, Device, Tensor};
 use keys::Key;
 
 use crate::bits::{Bits, Source, lend, pack_row};
+use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::real::Real;
@@ -33,6 +34,7 @@ const LANES: usize = 16;
 /// Computes `x * mask`, `[steps * n]`; `dtype` is that of the result for spikes.
 pub fn dropout(x: Operand, steps: usize, n: usize, key: Key, rate: f64, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::dropout";
+    on_cuda!(x.tensor() => crate::cuda::ops::dropout::dropout(OP, x, (steps, n), key, rate, dtype));
     match x.dtype_or(dtype) {
         DType::F32 => apart::<f32>(OP, x, steps, n, key, rate),
         DType::F64 => apart::<f64>(OP, x, steps, n, key, rate),
@@ -82,6 +84,7 @@ pub fn dropout_spikes(x: &Bits, steps: usize, key: Key, rate: f64) -> Result<Bit
         format!("{} rows, {steps} steps", x.rows())
     })?;
     let rows = x.rows() / steps;
+    on_cuda!(x.tensor() => crate::cuda::ops::dropout::spikes(OP, x, steps, key, rate));
     let bytes = x.read(OP)?;
     let bytes = &*bytes;
     // Several rows, or a part of one that ends with a byte.
@@ -127,6 +130,7 @@ pub fn dropout_spikes(x: &Bits, steps: usize, key: Key, rate: f64) -> Result<Bit
 pub fn dropout_assign(x: &Tensor, steps: usize, key: Key, rate: f64) -> Result<()> {
     const OP: &str = "elementwise::dropout_assign";
     let n = x.elem_count() / steps.max(1);
+    on_cuda!(x => crate::cuda::ops::dropout::assign(OP, x, (steps, n), key, rate));
     dispatch!(OP, x, T => write::<T, _>(OP, "x", x, steps * n, |x| {
         let x = Disjoint::new(x);
         each_piece(n, steps, key, rate, |first, mask: &[T]| {

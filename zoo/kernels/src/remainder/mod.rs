@@ -14,7 +14,7 @@
 //! whoever keeps the states instead computes the same bits.
 //!
 //! Tensors are `[n, ch, plane]`. They are cut in chunks of [`CHUNK`] elements, one stream each, whatever the number of
-//! threads.
+//! threads; on a CUDA device, where one thread writes a stream, in shorter ones ([`crate::cuda::launch::RUN`]).
 
 mod code;
 mod spans;
@@ -28,6 +28,7 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
 use crate::error::ensure;
+use crate::real::Real;
 use crate::storage::{self, filled_chunks, map_tasks, read};
 
 use code::{Code, Reader, Writer};
@@ -56,26 +57,41 @@ pub struct Layout {
 }
 
 /// What the floors of one level and step lost, in streams of bits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remainders {
+#[derive(Clone, Debug)]
+pub struct Remainders(Streams);
+
+/// Where the streams are.
+#[derive(Clone, Debug)]
+enum Streams {
     /// One a chunk; none at all where no channel needs one.
-    streams: Box<[Box<[u8]>]>,
+    Host(Box<[Box<[u8]>]>),
+    /// On the device of the states, in streams of its own length.
+    #[cfg(feature = "cuda")]
+    Cuda(crate::cuda::ops::remainder::Streams),
 }
 
 impl Remainders {
     /// Bytes of the streams and of their places and lengths.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.payload_bytes() + self.streams.len() * size_of::<Box<[u8]>>()
+        match &self.0 {
+            Streams::Host(streams) => self.payload_bytes() + streams.len() * size_of::<Box<[u8]>>(),
+            #[cfg(feature = "cuda")]
+            Streams::Cuda(streams) => streams.bytes(),
+        }
     }
 
     /// Bytes of the streams alone, each filled up to whole bytes.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
-        self.streams.iter().map(|stream| stream.len()).sum()
+        match &self.0 {
+            Streams::Host(streams) => streams.iter().map(|stream| stream.len()).sum(),
+            #[cfg(feature = "cuda")]
+            Streams::Cuda(streams) => streams.payload_bytes(),
+        }
     }
 
-    /// The bytes to expect for channels of the given factors when states are spread evenly over residues; exact for
+    /// The bytes to expect on the host for channels of the given factors when states are spread evenly over residues; exact for
     /// factors `2^-k`, which cost k bits an element whatever the state.
     #[must_use]
     pub fn expected_bytes(layout: &Layout, alpha: &[f64]) -> usize {
@@ -96,7 +112,7 @@ impl Remainders {
 }
 
 impl Layout {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.n * self.ch * self.plane
     }
 
@@ -124,7 +140,11 @@ fn units(alpha: f64) -> i32 {
 
 /// The numbers n of all channels.
 fn all_units<T: Whole>(op: &'static str, alpha: &Tensor, ch: usize) -> Result<Vec<i32>> {
-    let alpha = read::<T>(op, "alpha", alpha, ch)?;
+    units_of::<T>(op, &read::<T>(op, "alpha", alpha, ch)?)
+}
+
+/// The numbers n of factors on the host.
+pub(crate) fn units_of<T: Real>(op: &'static str, alpha: &[T]) -> Result<Vec<i32>> {
     let mut wide = alpha.iter().map(|alpha| alpha.wide());
     let out_of_range = wide.find(|alpha| alpha.is_nan() || alpha.abs() >= LARGEST);
     ensure(out_of_range.is_none(), op, "a factor must be below 512 in magnitude", || {
@@ -141,7 +161,7 @@ pub fn factors(alpha: &Tensor) -> Result<Tensor> {
         let ch = alpha.elem_count();
         let factors: Vec<T> = all_units::<T>(OP, alpha, ch)?
             .into_iter()
-            .map(|n| <T as crate::real::Real>::of(f64::from(n) / f64::from(UNITS)))
+            .map(|n| <T as Real>::of(f64::from(n) / f64::from(UNITS)))
             .collect();
         storage::tensor(factors, alpha.shape().clone())
     })
@@ -191,11 +211,12 @@ pub fn carry(layout: &Layout, f: &Tensor, prev: &Tensor, alpha: &Tensor) -> Resu
 /// Writes down what [`carry`] loses of `prev`.
 pub fn encode(layout: &Layout, prev: &Tensor, alpha: &Tensor) -> Result<Remainders> {
     const OP: &str = "remainder::encode";
+    on_cuda!(prev => Ok(Remainders(Streams::Cuda(crate::cuda::ops::remainder::encode(OP, layout, prev, alpha)?))));
     dispatch!(OP, prev, T => {
         let prev = read::<T>(OP, "prev", prev, layout.len())?;
         let units = all_units::<T>(OP, alpha, layout.ch)?;
         if units.iter().all(|n| Code::of(n.unsigned_abs()).is_none()) {
-            return Ok(Remainders { streams: Box::default() });
+            return Ok(Remainders(Streams::Host(Box::default())));
         }
         let prev = &*prev;
         let streams = map_tasks(layout.len().div_ceil(CHUNK), layout.len(), |chunk| {
@@ -205,7 +226,7 @@ pub fn encode(layout: &Layout, prev: &Tensor, alpha: &Tensor) -> Result<Remainde
             }
             writer.finish()
         });
-        Ok(Remainders { streams: streams.into_boxed_slice() })
+        Ok(Remainders(Streams::Host(streams.into_boxed_slice())))
     })
 }
 
@@ -220,11 +241,26 @@ pub fn recover(
     remainders: &Remainders,
 ) -> Result<Tensor> {
     const OP: &str = "remainder::recover";
+    #[cfg(feature = "cuda")]
+    let streams = match &remainders.0 {
+        Streams::Host(streams) if c.device().is_cpu() => streams,
+        Streams::Cuda(streams) if c.device().is_cuda() => {
+            return crate::cuda::ops::remainder::recover(OP, layout, c, f, alpha, streams);
+        }
+        _ => {
+            return Err(crate::Error::NoKernel {
+                op: OP,
+                device: format!("states that lie elsewhere than their streams ({:?})", c.device().location()),
+            });
+        }
+    };
+    #[cfg(not(feature = "cuda"))]
+    let Streams::Host(streams) = &remainders.0;
     dispatch!(OP, c, T => {
         let (shape, len) = (c.shape().clone(), layout.len());
         let (c, f) = (read::<T>(OP, "c", c, len)?, read::<T>(OP, "f", f, len)?);
         let units = all_units::<T>(OP, alpha, layout.ch)?;
-        let (chunks, streams) = (len.div_ceil(CHUNK), &remainders.streams);
+        let chunks = len.div_ceil(CHUNK);
         let needed = units.iter().any(|n| Code::of(n.unsigned_abs()).is_some());
         ensure(streams.len() == if needed { chunks } else { 0 }, OP, "there must be one stream a chunk", || {
             format!("{} streams for {chunks} chunks", streams.len())

@@ -1,4 +1,4 @@
-//! Pools, bits, grids, carried states and updates: the CPU's bits.
+//! Pools, bits, grids, carried states, masks and updates: the CPU's bits.
 
 use candle_core::DType;
 use kernels::cuda::{launch, source};
@@ -123,6 +123,53 @@ fn grids_and_carried_states_are_the_cpus() {
     let expected =
         remainder::carry(&layout, &tensor(&f, shape), &tensor(&prev, shape), &tensor(&alpha, layout.ch));
     same("carried", &out, &values(&expected.unwrap()));
+}
+
+#[test]
+fn masks_are_the_cpus() {
+    let Some(host) = Host::new(source::DROPOUT, 0, &["mask", "mask_bits"]) else { return };
+    let (key, rate) = (keys::Key::new(3).fork("mask"), 0.3);
+    let kept = (1.0 / (1.0 - rate)) as f32;
+    let drawn = || vec![value(key.words()), value(keys::bound(rate))];
+    for (steps, n) in [(3usize, 700usize), (1, 1), (2, 4097), (4, 9)] {
+        let grid = launch::elements("dropout", n.div_ceil(2)).unwrap();
+        let rest = |out: &mut [f32]| vec![value(kept), value(steps as u64), to(out), value(n as u64)];
+        let (x, mut y) = (numbers(steps * n, 1), vec![f32::NAN; steps * n]);
+        let x_ = tensor(&x, (steps, n));
+        let dense = vec![from(&x), value(0i32), value(1u64)];
+        host.run("mask", grid, [dense, drawn(), rest(&mut y)].concat());
+        let expected = elementwise::dropout(Operand::Dense(&x_), steps, n, key, rate, DType::F32).unwrap();
+        same("masked", &y, &values(&expected));
+        elementwise::dropout_assign(&x_, steps, key, rate).unwrap();
+        let mut own = x.clone();
+        let there = vec![to(&mut own), value(0i32), value(1u64)];
+        host.run("mask", grid, [there, drawn(), rest(&mut own)].concat());
+        same("masked where it lies", &own, &values(&x_));
+        // Rows that begin on an odd draw, and ones that end inside a byte.
+        for rows in [1, 3, 7].into_iter().filter(|rows| n % rows == 0) {
+            let plane = n / rows;
+            let ones: Vec<f32> = x.iter().map(|x| f32::from(*x > 0.5)).collect();
+            let spikes = Bits::pack(&tensor(&ones, (steps, n)), steps * rows, plane).unwrap();
+            let bytes: Vec<u8> = spikes.tensor().flatten_all().unwrap().to_vec1().unwrap();
+            let sparse = vec![from(&bytes), value(1i32), value(plane as u64)];
+            host.run("mask", grid, [sparse, drawn(), rest(&mut y)].concat());
+            let masked = elementwise::dropout(Operand::Spikes(&spikes), steps, n, key, rate, DType::F32);
+            same("masked spikes", &y, &values(&masked.unwrap()));
+            let mut left = vec![0xffu8; bytes.len()];
+            host.run(
+                "mask_bits",
+                launch::elements("dropout", bytes.len() / steps).unwrap(),
+                [
+                    vec![from(&bytes), value(plane as u64)],
+                    drawn(),
+                    vec![value(steps as u64), value(rows as u64), to(&mut left)],
+                ]
+                .concat(),
+            );
+            let expected = elementwise::dropout_spikes(&spikes, steps, key, rate).unwrap();
+            assert_eq!(left, expected.tensor().flatten_all().unwrap().to_vec1::<u8>().unwrap());
+        }
+    }
 }
 
 #[test]

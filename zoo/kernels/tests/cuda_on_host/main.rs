@@ -9,4 +9,5 @@
 mod arithmetic;
 mod host;
 mod neurons;
+mod remainders;
 mod sums;

@@ -1,11 +1,14 @@
 //! Kernels that sum over threads: the CPU's numbers up to the order of the sum.
 
+use kernels::attention::{self, AttentionShape};
 use kernels::cuda::{launch, source};
 use kernels::loss;
 use kernels::norm::{self, NormShape};
 use kernels::standardise::{self, Epsilon, Standardisation, Variance};
 
-use crate::host::{Host, close, from, missing, numbers, tensor, to, value, values};
+use kernels::{Bits, Operand};
+
+use crate::host::{Argument, Host, close, from, missing, numbers, same, tensor, to, value, values};
 
 #[test]
 fn norms_are_the_cpus() {
@@ -154,5 +157,105 @@ fn cross_entropy_is_the_cpus() {
         let grid = launch::elements("argmax", b).unwrap();
         host.run("argmax", grid, [vec![from(&z)], sizes(), vec![to(&mut best)]].concat());
         assert_eq!(best, loss::argmax(&logits).unwrap());
+    }
+}
+
+/// `struct Matrix` of `attention.cu`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Matrix {
+    at: u64,
+    plane: u64,
+    each: u64,
+    row: u64,
+    column: u64,
+    spikes: i32,
+}
+
+impl Matrix {
+    fn rows<T>(x: &[T], (spikes, plane): (i32, usize), each: usize, row: usize) -> Self {
+        let at = x.as_ptr().addr() as u64;
+        Matrix { at, plane: plane as u64, each: each as u64, row: row as u64, column: 1, spikes }
+    }
+
+    fn turn(self) -> Self {
+        Matrix { row: self.column, column: self.row, ..self }
+    }
+}
+
+/// Forward and backward, as the device's calls put them together, of q, k, v and g.
+fn attention_on_host(
+    host: &Host,
+    s: &AttentionShape,
+    [q, k, v, g]: [Matrix; 4],
+    scale: f32,
+) -> [Vec<f32>; 4] {
+    let (heads, d, n) = (s.images * s.heads, s.channels / s.heads, s.tokens);
+    let inner = d.min(n);
+    let product = |[m, n, k]: [usize; 3], (a, b): (Matrix, Matrix), factor: f32| {
+        let (tiles, mut out) = (launch::tiles(m, n), vec![f32::NAN; heads * m * n]);
+        let sizes = [m, n, k, tiles].map(|size| value(size as u64)).to_vec();
+        let arguments: Vec<Argument> =
+            [vec![value(a), value(b), value(factor), to(&mut out)], sizes].concat();
+        host.run_together("product", launch::blocks("attention", heads * tiles).unwrap(), arguments);
+        out
+    };
+    let between = |x: &[f32]| Matrix::rows(x, (0, 1), inner * inner, inner);
+    if d <= n {
+        let plain = product([d, d, n], (v, k.turn()), 1.0);
+        let out = product([d, n, d], (between(&plain), q), scale);
+        let scaled = product([d, d, n], (v, k.turn()), scale);
+        let dq = product([d, n, d], (between(&scaled).turn(), g), 1.0);
+        let turned = product([d, d, n], (g, q.turn()), scale);
+        let dv = product([d, n, d], (between(&turned), k), 1.0);
+        [out, dq, product([d, n, d], (between(&turned).turn(), v), 1.0), dv]
+    } else {
+        let plain = product([n, n, d], (k.turn(), q), 1.0);
+        let out = product([d, n, n], (v, between(&plain)), scale);
+        let scaled = product([n, n, d], (k.turn(), q), scale);
+        let dv = product([d, n, n], (g, between(&scaled).turn()), 1.0);
+        let turned = product([n, n, d], (v.turn(), g), scale);
+        let dq = product([d, n, n], (k, between(&turned)), 1.0);
+        [out, dq, product([d, n, n], (q, between(&turned).turn()), 1.0), dv]
+    }
+}
+
+#[test]
+fn attention_is_the_cpus() {
+    let Some(host) = Host::new(source::ATTENTION, 0, &["product"]) else { return };
+    // Both orders of the products; sizes below, at and above a tile.
+    for (images, channels, tokens, heads) in [(2, 6, 5, 3), (1, 5, 70, 1), (1, 64, 64, 1), (1, 70, 5, 1)] {
+        let s = AttentionShape { images, channels, tokens, heads };
+        let (shape, head) = ((images, channels, tokens), channels / heads * tokens);
+        let len = images * channels * tokens;
+        let small = |seed| numbers(len, seed).iter().map(|x| x / 8.0).collect::<Vec<f32>>();
+        let [q, k, v, g] = [1, 2, 3, 4].map(small);
+        let of = |x: &[f32]| Matrix::rows(x, (0, 1), head, tokens);
+        let got = attention_on_host(&host, &s, [of(&q), of(&k), of(&v), of(&g)], 0.3);
+        let [q_, k_, v_, g_] = [&q, &k, &v, &g].map(|x| tensor(x, shape));
+        let [dq, dk, dv] = [&q_, &k_, &v_].map(Operand::Dense);
+        let out = attention::forward(&s, dq, dk, dv, 0.3, candle_core::DType::F32).unwrap();
+        let gradients = attention::backward(&s, dq, dk, dv, &g_, 0.3).unwrap();
+        for (what, (got, expected)) in
+            ["out", "dq", "dk", "dv"].iter().zip(got.iter().zip(std::iter::once(&out).chain(&gradients)))
+        {
+            close(what, got, &values(expected));
+        }
+
+        // Spikes and a gradient of whole numbers: nothing rounds, in any order.
+        let bits = [&q, &k, &v].map(|x| {
+            let ones: Vec<f32> = x.iter().map(|x| f32::from(*x > 0.1)).collect();
+            Bits::pack(&tensor(&ones, shape), images * channels, tokens).unwrap()
+        });
+        let bytes = bits.each_ref().map(|bits| bits.tensor().flatten_all().unwrap().to_vec1::<u8>().unwrap());
+        let g: Vec<f32> = g.iter().map(|g| (g * 16.0).round()).collect();
+        let [q, k, v] = bytes.each_ref().map(|bytes| Matrix::rows(bytes, (1, tokens), head, tokens));
+        let got = attention_on_host(&host, &s, [q, k, v, of(&g)], 0.125);
+        let [q, k, v] = bits.each_ref().map(Operand::Spikes);
+        let out = attention::forward(&s, q, k, v, 0.125, candle_core::DType::F32).unwrap();
+        let gradients = attention::backward(&s, q, k, v, &tensor(&g, shape), 0.125).unwrap();
+        for (got, expected) in got.iter().zip(std::iter::once(&out).chain(&gradients)) {
+            same("of spikes", got, &values(expected));
+        }
     }
 }

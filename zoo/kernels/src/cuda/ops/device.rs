@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CudaDevice, Device};
 
-use super::program;
 use super::tensor::driver;
+use super::{libraries, program};
 use crate::{Error, Result};
 
 /// Opens device `ordinal`, or gives the one that was opened before: two that were opened apart can't share tensors.
@@ -29,6 +29,7 @@ pub fn open(ordinal: usize) -> Result<Device> {
 }
 
 fn first(ordinal: usize) -> Result<CudaDevice> {
+    libraries::present()?;
     let found = cudarc::driver::CudaContext::device_count()
         .map_err(|e| Error::NoDevice { why: format!("the driver does not answer: {e}") })?;
     if usize::try_from(found).unwrap_or(0) <= ordinal {

@@ -1,42 +1,15 @@
-//! What the stream-ordered pool of a device holds: the measure of memory there.
-//!
-//! Every tensor comes from the pool, so its high-water mark is exact. What cuBLAS and cuDNN allocate for themselves lies
-//! outside; [`Pool::total`] less free memory has both.
+//! Reading the stream-ordered pool of a device; see [`crate::cuda::pool`].
 
-use candle_core::Device;
+use candle_core::CudaDevice;
 use cudarc::driver::result;
 use cudarc::driver::sys::{self, CUmemPool_attribute};
 
 use super::tensor::driver;
-use crate::{Error, Result};
+use crate::Result;
+use crate::cuda::pool::Pool;
 
-/// Bytes of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// In use now.
-    pub used: usize,
-    /// Most that were in use at once since the last reset.
-    pub used_peak: usize,
-    /// Held by the pool now, in use or not.
-    pub reserved: usize,
-    /// Most that the pool held at once since the last reset.
-    pub reserved_peak: usize,
-    /// Free on the device, outside of the pool.
-    pub free: usize,
-    /// All the device has.
-    pub total: usize,
-}
-
-/// Reads the pool of `device` once all work on it is done, and with `reset` starts a new measurement: both peaks are
-/// then what there is now.
-///
-/// # Errors
-/// When `device` is no CUDA device, or the driver refuses.
-pub fn pool_of(device: &Device, reset: bool) -> Result<Pool> {
+pub(in crate::cuda) fn read(gpu: &CudaDevice, reset: bool) -> Result<Pool> {
     const OP: &str = "cuda::pool";
-    let Device::Cuda(gpu) = device else {
-        return Err(Error::NoKernel { op: OP, device: format!("{:?}", device.location()) });
-    };
     let (stream, failed) = (gpu.cuda_stream(), |e| driver(OP, &e));
     // Releases are part of the stream's order: what is still to be done would count as used.
     stream.synchronize().map_err(failed)?;

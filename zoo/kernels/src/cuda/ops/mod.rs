@@ -1,15 +1,18 @@
 //! What needs the CUDA libraries: only in a build with feature `cuda`.
 
+pub(crate) mod attention;
 pub(crate) mod bits;
 pub(crate) mod channels;
 pub(crate) mod conv;
 mod device;
+pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod grid;
+mod libraries;
 pub(crate) mod lif;
 pub(crate) mod linear;
 pub(crate) mod loss;
-mod memory;
+pub(in crate::cuda) mod memory;
 pub(crate) mod norm;
 pub(crate) mod pool;
 mod program;
@@ -19,7 +22,6 @@ mod tensor;
 pub(crate) mod update;
 
 pub use device::open;
-pub use memory::{Pool, pool_of};
 
 use program::launch;
 use tensor::{Gpu, Number, by_number};

@@ -1,7 +1,9 @@
 //! Tensors as addresses: checked as on the CPU, then handed to kernels as numbers.
 
 use candle_core::cuda_backend::CudaDType;
-use candle_core::{CudaDevice, CudaStorage, DType, Device, Shape, Storage, Tensor, op::BackpropOp};
+use candle_core::{
+    CudaDevice, CudaStorage, DType, Device, Shape, Storage, Tensor, WithDType, op::BackpropOp,
+};
 use cudarc::driver::sys::CUresult;
 use cudarc::driver::{DevicePtr, DeviceRepr, DriverError};
 
@@ -82,6 +84,17 @@ impl Gpu {
         self.address::<T>(t, range.start)
     }
 
+    /// See [`Gpu::at`]; of a type that no kernel computes in.
+    pub(super) fn at_plain<T: CudaDType + WithDType>(
+        &self,
+        what: &'static str,
+        t: &Tensor,
+        len: usize,
+    ) -> Result<Address> {
+        let range = storage::extent::<T>(self.op, what, t, len)?;
+        self.address::<T>(t, range.start)
+    }
+
     /// See [`Gpu::at`]; 0 for a tensor that is missing.
     pub(super) fn at_opt<T: Number>(
         &self,
@@ -153,6 +166,17 @@ impl Gpu {
         )
     }
 
+    /// A tensor of `len` bytes that are not set yet.
+    pub(super) fn fresh_bytes(&self, len: usize) -> Result<Tensor> {
+        Ok(self.wrapped(self.buffer::<u8>(len)?, len))
+    }
+
+    /// The first `len` elements of a buffer, as a tensor.
+    pub(super) fn wrapped<T: CudaDType>(&self, buffer: cudarc::driver::CudaSlice<T>, len: usize) -> Tensor {
+        let storage = CudaStorage::wrap_cuda_slice(buffer, self.device.clone());
+        Tensor::from_storage(Storage::Cuda(storage), len, BackpropOp::none(), false)
+    }
+
     /// A buffer of the stream's pool.
     pub(super) fn buffer<T: DeviceRepr>(&self, len: usize) -> Result<cudarc::driver::CudaSlice<T>> {
         // SAFETY: all bit patterns of the number types are values, and the caller's kernel writes before anyone reads.
@@ -172,6 +196,12 @@ impl Gpu {
     /// Numbers of the device on the host; waits for the device.
     pub(super) fn download<T: DeviceRepr>(&self, values: &cudarc::driver::CudaSlice<T>) -> Result<Vec<T>> {
         self.device.cuda_stream().clone_dtoh(values).map_err(|e| driver(self.op, &e))
+    }
+
+    /// The `len` elements of a tensor on the host; waits for the device.
+    pub(super) fn values_of<T: Number>(&self, what: &'static str, t: &Tensor, len: usize) -> Result<Vec<T>> {
+        storage::extent::<T>(self.op, what, t, len)?;
+        Ok(t.flatten_all()?.to_vec1::<T>()?)
     }
 
     /// The address of a whole buffer.
