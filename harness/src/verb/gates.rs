@@ -140,7 +140,7 @@ mod tests {
         Gate {
             suite: "gpu".to_owned(),
             sweep: "net".to_owned(),
-            method: "stbp".to_owned(),
+            method: "divided".to_owned(),
             epoch_samples: 6000,
             megabytes_a_sample: bound,
             dtypes: vec!["bf16".to_owned()],
@@ -172,8 +172,10 @@ mod tests {
             method: method.to_owned(),
             ..ScalingRow::default()
         };
-        assert!(gate(None).is_of(&of("gpu", "net", "stbp")));
-        for other in [of("gpu-dry-run", "net", "stbp"), of("gpu", "nets", "stbp"), of("gpu", "net", "sltt")] {
+        assert!(gate(None).is_of(&of("gpu", "net", "divided")));
+        for other in
+            [of("gpu-dry-run", "net", "divided"), of("gpu", "nets", "divided"), of("gpu", "net", "other")]
+        {
             assert!(!gate(None).is_of(&other));
         }
     }
