@@ -12,6 +12,7 @@
 
 mod depthwise;
 mod events;
+mod parts;
 mod plain;
 mod pointwise;
 mod taps;

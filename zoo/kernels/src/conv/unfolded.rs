@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::ConvShape;
+use super::parts::in_parts;
 use crate::bits::Source;
 use crate::product::{Target, View, multiply};
 use crate::scratch::{Slot, with};
@@ -235,8 +236,8 @@ pub(super) fn backward_weight(s: &ConvShape, x: Source<f32>, dy: &[f32], dw: &mu
     let wanted = if s.weight_len() <= FEW_WEIGHTS { TASKS.div_ceil(blocks * s.groups) } else { 1 };
     let per_part = s.n.div_ceil(wanted.min(s.n).max(1)).next_multiple_of(cut.images).max(1);
     let parts = s.n.div_ceil(per_part).max(1);
-    let each_part = |into: &Disjoint<f32>| {
-        let add_first = accumulate && parts == 1;
+    in_parts(parts, dw, accumulate, |into, add_first| {
+        let into = Disjoint::new(into);
         each_task(parts * s.groups * blocks, s.output_len() * k, |task| {
             let (part, group, which) = (task / blocks / s.groups, task / blocks % s.groups, task % blocks);
             let channels = Channels { group, range: which * block..ci.min((which + 1) * block) };
@@ -258,21 +259,7 @@ pub(super) fn backward_weight(s: &ConvShape, x: Source<f32>, dy: &[f32], dw: &mu
                 add = true;
             });
         });
-    };
-    match parts {
-        0 => {}
-        1 => each_part(&Disjoint::new(&mut *dw)),
-        _ => with(Slot::Sums, parts * s.weight_len(), |sums| {
-            each_part(&Disjoint::new(&mut *sums));
-            for (part, sum) in sums.chunks(s.weight_len()).enumerate() {
-                if part == 0 && !accumulate {
-                    dw.copy_from_slice(sum);
-                } else {
-                    dw.iter_mut().zip(sum).for_each(|(dw, sum)| *dw += *sum);
-                }
-            }
-        }),
-    }
+    });
     if s.n == 0 && !accumulate {
         dw.fill(0.0);
     }

@@ -16,6 +16,7 @@ mod windows;
 use std::ops::Range;
 
 use super::ConvShape;
+use super::parts::{give, in_parts};
 use crate::scratch::{Slot, with};
 
 pub(super) use forward::forward;
@@ -64,29 +65,6 @@ pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
 fn blocks_of(outputs: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let end = outputs.end;
     outputs.clone().step_by(LANES).map(move |first| first..end.min(first + LANES))
-}
-
-/// Adds the gradients of a task to its part of the weights, or writes them there.
-fn give(from: &[f32], to: &mut [f32], add: bool) {
-    if add {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
-    } else {
-        to.copy_from_slice(from);
-    }
-}
-
-/// Runs `f(weights, accumulate)` on the weights' gradient, or where there are several `parts`, on one a part, and sums
-/// these in order.
-fn in_parts(parts: usize, dw: &mut [f32], accumulate: bool, f: impl Fn(&mut [f32], bool)) {
-    if parts == 1 {
-        return f(dw, accumulate);
-    }
-    with(Slot::Sums, parts * dw.len(), |sums| {
-        f(sums, false);
-        for (part, sum) in sums.chunks(dw.len()).enumerate() {
-            give(sum, dw, accumulate || part > 0);
-        }
-    });
 }
 
 /// Eight bytes from `at` on; bytes behind the end are 0.

@@ -4,9 +4,10 @@
 //! order. Where that makes few tasks, batches are cut into parts, which are added in order.
 
 use super::{Batch, Batches, ConvShape, PIXELS, plane, turn};
+use crate::conv::parts::in_parts;
 use crate::conv::vectors::{BLOCK, Planes, Strides, multiply_onto, odd_lines};
 use crate::lanes::LANES;
-use crate::scratch::{ALIGNED, Slot, aligned, with};
+use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::{Disjoint, each_task};
 
 /// Outputs, and inputs, of a task at most.
@@ -63,19 +64,8 @@ pub(in crate::conv) fn backward_weight(
     let cut = Cut::of(s);
     let x = Planes { values: x, channels: s.c_in, h: 1, w: plane(s) };
     let dy = Planes { values: dy, channels: s.c_out, ..x };
-    if cut.parts == 1 {
-        each_part(s, &cut, &x, &dy, &Disjoint::new(&mut *dw), accumulate);
-        return;
-    }
-    with(Slot::Sums, cut.parts * s.weight_len(), |sums| {
-        each_part(s, &cut, &x, &dy, &Disjoint::new(&mut *sums), false);
-        for (part, sum) in sums.chunks(s.weight_len()).enumerate() {
-            if part == 0 && !accumulate {
-                dw.copy_from_slice(sum);
-            } else {
-                dw.iter_mut().zip(sum).for_each(|(dw, sum)| *dw += *sum);
-            }
-        }
+    in_parts(cut.parts, dw, accumulate, |into, add| {
+        each_part(s, &cut, &x, &dy, &Disjoint::new(into), add);
     });
 }
 

@@ -10,9 +10,10 @@
 use std::ops::Range;
 
 use super::{Batch, ConvShape, PLACES, Strides, TILES, each_batch, inputs};
+use crate::conv::parts::in_parts;
 use crate::conv::vectors::{self, BLOCK, Planes, Rows, multiply_onto};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
-use crate::scratch::{ALIGNED, Slot, aligned, with};
+use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::{Disjoint, each_task};
 
 /// Input channels, and outputs, of a task at most.
@@ -57,11 +58,6 @@ impl Cut {
     fn frame_len(&self, s: &ConvShape) -> usize {
         (2 * self.rows + 2) * (2 * s.w.div_ceil(2) + 2) * LANES
     }
-
-    /// Values of the sums of all tasks that are not the weights' own.
-    fn partial_len(&self, s: &ConvShape) -> usize {
-        if self.parts == 1 { 0 } else { self.parts * s.weight_len() }
-    }
 }
 
 /// From one place's sums to the next.
@@ -84,19 +80,8 @@ pub(in crate::conv) fn backward_weight(
     let cut = Cut::of(s);
     let x = Planes { values: x, channels: s.c_in, h: s.h, w: s.w };
     let dy = Planes { values: dy, channels: s.c_out, ..x };
-    if cut.parts == 1 {
-        each_part(s, &cut, &x, &dy, &Disjoint::new(&mut *dw), accumulate);
-        return;
-    }
-    with(Slot::Sums, cut.partial_len(s), |sums| {
-        each_part(s, &cut, &x, &dy, &Disjoint::new(&mut *sums), false);
-        for (part, sum) in sums.chunks(s.weight_len()).enumerate() {
-            if part == 0 && !accumulate {
-                dw.copy_from_slice(sum);
-            } else {
-                dw.iter_mut().zip(sum).for_each(|(dw, sum)| *dw += *sum);
-            }
-        }
+    in_parts(cut.parts, dw, accumulate, |into, add| {
+        each_part(s, &cut, &x, &dy, &Disjoint::new(into), add);
     });
 }
 
