@@ -47,7 +47,7 @@ fn figure(records: &Records) -> Option<Figure> {
     })
 }
 
-/// The line of one kind of width; `None` where the paper's T was not measured.
+/// The line of one kind of width; `None` where the paper's T was not measured, or no other: a point is no line.
 fn series(records: &Records, line: &[&InferenceRow], read: Read) -> Option<Series> {
     let measured = || line.iter().filter(|row| row.status == Status::Ok);
     let first = line.first()?;
@@ -66,5 +66,5 @@ fn series(records: &Records, line: &[&InferenceRow], read: Read) -> Option<Serie
     } else {
         first.step_width.clone()
     };
-    (!points.is_empty()).then_some(Series { name, method: place, points })
+    (points.len() > 1).then_some(Series { name, method: place, points })
 }
