@@ -60,6 +60,7 @@ impl AnySuite {
 /// Every recipe, in the order of `list`.
 pub static RECIPES: &[Shipped] = &[
     Shipped { id: "plain-lif", text: include_str!("../recipes/plain-lif.toml") },
+    Shipped { id: "plain-lif-fast", text: include_str!("../recipes/plain-lif-fast.toml") },
     Shipped { id: "coupled-lif", text: include_str!("../recipes/coupled-lif.toml") },
     Shipped { id: "levels-quantised", text: include_str!("../recipes/levels-quantised.toml") },
     Shipped { id: "temporal-lif", text: include_str!("../recipes/temporal-lif.toml") },

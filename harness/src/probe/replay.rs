@@ -10,7 +10,7 @@ use engine::loss::Targets;
 use engine::method::{Batch, RunSpec, Trainer};
 use engine::optim::{Hold, OptimSpec, Optimizer, Undecayed};
 use engine::param::Params;
-use engine::pass::{NormUpdates, Session};
+use engine::pass::{NormUpdates, Session, Tiles};
 use engine::site::Role;
 use keys::Key;
 
@@ -84,6 +84,7 @@ fn trainer(case: &Case, file: &Tensors, device: &Device) -> Result<Box<dyn Train
         let run = RunSpec {
             // The authors' codes of the reversible methods move the statistics twice.
             rebuilt_norms: NormUpdates::Move,
+            gradient_tiles: Tiles::default(),
             ..RunSpec::new(case.steps, dialect::loss(case).map_err(misuse)?, Key::new(0))
         };
         method.supports(&network, &run)?;
