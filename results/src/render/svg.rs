@@ -5,6 +5,7 @@ use super::layout;
 use super::scene::{Anchor, Ink, Place, Shape, Text};
 use crate::chart::Figure;
 use crate::error::Error;
+use crate::origin::Origin;
 use plotters::backend::{DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor, TextStyle};
@@ -41,6 +42,15 @@ pub fn svg(figure: &Figure) -> Result<String, Error> {
         escape(&figure.title),
         escape(&figure.about),
     ))
+}
+
+/// The drawing as a file of its own, which says what it was made from.
+pub(crate) fn signed(svg: &str, origin: &Origin) -> String {
+    let (head, shapes) = svg.split_once('\n').unwrap_or((svg, ""));
+    let (command, records) = (escape(&origin.command), escape(&origin.records));
+    format!(
+        "{head}\n<metadata>Generated; do not edit. From the records {records}. To make it again: {command}</metadata>\n{shapes}"
+    )
 }
 
 fn draw(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<(), String> {
