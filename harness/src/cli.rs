@@ -117,6 +117,9 @@ enum Verb {
         /// Print every tensor, not only groups and what differs.
         #[arg(long)]
         each: bool,
+        /// Print what an evaluation of each case computes, as rows of ops.csv, and compare nothing.
+        #[arg(long, conflicts_with = "each")]
+        operations: bool,
         /// Device to replay on.
         #[arg(long, value_enum, default_value_t)]
         device: DeviceKind,
@@ -360,7 +363,9 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
                 Command { program: program(arguments), flags: arguments.iter().skip(2).cloned().collect() };
             verb::measure::measure(&name, &changes, &asked, &own, output)
         }
-        Some(Verb::Probe { cases, each, device }) => verb::probe::probe(&cases, each, device, output),
+        Some(Verb::Probe { cases, each, operations, device }) => {
+            verb::probe::probe(&cases, each, operations, device, output)
+        }
         Some(Verb::SelfTest { device }) => verb::selftest::selftest(device, output),
         Some(Verb::Regress { request }) => verb::regress::regress(&request, output),
         Some(Verb::Gates { file, dir }) => verb::gates::gates(&file, &dir, output),
