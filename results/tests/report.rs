@@ -5,7 +5,7 @@
 use results::chart::{Body, CHARTS};
 use results::record::{Status, Trial};
 use results::table::{Grid, TABLES};
-use results::{Campaign, Details, Origin, Records, render};
+use results::{Campaign, CurvePoint, Details, Origin, Records, render};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
@@ -125,6 +125,10 @@ fn charts_are_drawn_and_the_same_on_every_run() -> Outcome {
     let mut drawn = String::new();
     for chart in CHARTS {
         let (records, words): (_, &[&str]) = match (chart.figure)(&sample()?) {
+            // The sample has detail rows of a few trials alone.
+            Some(_) if ["fidelity-layers", "learning-curves", "energy-stacks"].contains(&chart.id) => {
+                (sample()?, &["stbp", "tiny-conv on fashion-mnist-6k"])
+            }
             Some(_) => (sample()?, &["stbp", "tiny-trev on fashion-mnist-6k", "temporal-rev"]),
             None if chart.id.starts_with("inference") => (sweeps()?, &["per-step", "divided", "operations"]),
             None if chart.id == "scaling-time-batch" => (
@@ -320,5 +324,68 @@ fn fits_are_those_of_the_measured_bytes() -> Outcome {
     assert!(
         line("extra time", "ann")?.contains(fixed) && line("extra block", "temporal-rev")?.contains(reason)
     );
+    Ok(())
+}
+
+#[test]
+fn a_learning_curve_over_seeds_has_a_band_and_goes_no_further_than_all_of_them() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut campaign = Campaign::open(folder.path())?;
+    for (seed, curve) in [(1, vec![0.5, 0.6, 0.7]), (2, vec![0.6, 0.8, 0.9]), (3, vec![0.7, 0.7])] {
+        let row = Trial {
+            trial: format!("s/c/m/t4/s{seed}"),
+            method: "m".into(),
+            seed,
+            status: Status::Ok,
+            steps_t: 4,
+            ..Trial::default()
+        };
+        let epochs = curve.iter().zip(1..).map(|(top1, epoch)| CurvePoint {
+            epoch,
+            test_top1: Some(*top1),
+            ..CurvePoint::default()
+        });
+        campaign.append_trial(&row, &Details { curve: &epochs.collect::<Vec<_>>(), ..Details::default() })?;
+    }
+    let chart = CHARTS.iter().find(|chart| chart.id == "learning-curves").ok_or("no such chart")?;
+    let figure = (chart.figure)(&results::read(folder.path())?).ok_or("nothing drawn")?;
+    let Body::Panels { panels, .. } = &figure.body else { return Err("no panels".into()) };
+    let [series] = panels[0].series.as_slice() else { return Err("one entry is one line".into()) };
+    let near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
+    assert!(
+        matches!(series.points.as_slice(), [(1.0, a), (2.0, b)] if near(*a, 60.0) && near(*b, 70.0)),
+        "{series:?}"
+    );
+    // Both epochs spread by 10 points: mean ± t(2) 10 / sqrt(3), with t(2) = 4.302652729911275.
+    let half = 4.302_652_729_911_275 * 10.0 / 3f64.sqrt();
+    for (band, middle) in series.band.iter().zip([60.0, 70.0]) {
+        assert!(near(band.low, middle - half) && near(band.high, middle + half), "{band:?}");
+    }
+    assert_eq!(series.band.len(), 2);
+    assert!(render::svg(&figure)?.contains("opacity=\"0.18\""));
+    Ok(())
+}
+
+#[test]
+fn energy_stacks_add_up_to_the_energy_of_the_same_model() -> Outcome {
+    let records = sample()?;
+    let chart = CHARTS.iter().find(|chart| chart.id == "energy-stacks").ok_or("no such chart")?;
+    let figure = (chart.figure)(&records).ok_or("nothing drawn")?;
+    let Body::Stacks { groups, .. } = figure.body else { return Err("no stacks".into()) };
+    let model = results::energy::find("sop45-fp32-all").ok_or("no such model")?;
+    let mut met = 0;
+    for stack in groups.iter().flat_map(|group| &group.stacks) {
+        let trial = records.trials.iter().find(|trial| {
+            trial.method == stack.name
+                && records.ops.iter().any(|row| row.trial == trial.trial && row.is_evaluation())
+        });
+        let trial = trial.ok_or("no trial")?;
+        let rows: Vec<_> = records.ops.iter().filter(|row| row.trial == trial.trial).collect();
+        let whole = model.energy(&rows)? * 1e-6;
+        let sum: f64 = stack.values.iter().sum();
+        assert!((sum - whole).abs() <= 1e-12 * whole && whole > 0.0, "{}: {sum} and {whole}", stack.name);
+        met += 1;
+    }
+    assert!(met > 1);
     Ok(())
 }

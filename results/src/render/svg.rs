@@ -14,6 +14,8 @@ use plotters::style::{Color, FontDesc, FontFamily, FontStyle, FontTransform, RGB
 const FONTS: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
 /// The backend counts in whole units, so a pixel is divided into this many.
 const UNITS: f64 = 10.0;
+/// How much of a veil is seen.
+const VEIL: f64 = 0.18;
 /// The backend takes a font's line height for its size and divides by this.
 const LINE_HEIGHT: f64 = 1.24;
 
@@ -64,6 +66,9 @@ fn draw(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<(), String> {
         }
         Shape::Area { points, ink } => {
             backend.fill_polygon(points.iter().map(|point| place(*point)), &colour(*ink))
+        }
+        Shape::Veil { points, ink } => {
+            backend.fill_polygon(points.iter().map(|point| place(*point)), &colour(*ink).mix(VEIL))
         }
         Shape::Disc { centre, radius, ink } => {
             backend.draw_circle(place(*centre), units(*radius) as u32, &colour(*ink), true)
