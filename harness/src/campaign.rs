@@ -189,7 +189,7 @@ fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]
         recipe: planned.recipe.clone(),
         weights: configuration.weights.as_deref().map(short).unwrap_or_default().to_owned(),
         dataset_manifest: configuration.dataset_manifest.clone(),
-        stand_in: planned.stand_in,
+        stand_in: Some(planned.stand_in),
         protocol: configuration.protocol.clone(),
         protocol_hash: configuration.protocol_hash.clone(),
         git_rev: setup.environment.git_rev.clone(),

@@ -422,3 +422,32 @@ fn an_average_of_the_weights_is_judged_beside_them() {
     assert!(records.curve.iter().all(|point| point.test_top1_average.is_none()));
     assert!(records.ledger.iter().filter(|row| row.category == "average").all(|row| row.bytes == 0));
 }
+
+#[test]
+fn updates_and_traces_are_counted_as_often_as_a_method_has_them() {
+    let bench = Bench::new();
+    let output = bench.run(&["--method", "stbp,ottt-o"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let records = bench.records();
+    let (steps, batch) = (2.0, 20.0);
+    for (method, updates, traced) in [("stbp", 1.0, 0), ("ottt-o", steps, 2)] {
+        let trial = records.trials.iter().find(|trial| trial.method == method).unwrap();
+        let rows = || records.ops.iter().filter(|row| row.trial == trial.trial);
+        let moved: f64 =
+            rows().filter(|row| row.during == "update").map(|row| row.outputs_per_sample.unwrap()).sum();
+        // Each sample of the batch bears its part of the update, which is no whole number.
+        let expected = updates * trial.parameters.unwrap() as f64 / batch;
+        assert!((moved - expected).abs() < 1e-9 * expected, "{method}: {moved} and {expected}");
+        let traces: Vec<_> = rows().filter(|row| row.kind == "trace").collect();
+        assert_eq!(traces.len(), traced, "{method}");
+        for row in traces {
+            assert_eq!(
+                (row.multiplies_per_sample, row.adds_per_sample),
+                (row.outputs_per_sample, row.outputs_per_sample)
+            );
+            assert!(row.outputs_per_sample > Some(0.0) && row.during == "forward");
+        }
+    }
+    let page = fs::read_to_string(bench.out().join("report/training-operations.md")).unwrap();
+    assert!(page.contains("traces, M | update, M"), "{page}");
+}

@@ -8,6 +8,7 @@ use engine::journal::{Journal, Noted, snapshot};
 use engine::ledger::Category;
 use engine::loss::Targets;
 use engine::method::{Batch, RunSpec, Trainer};
+use engine::operations::Counts;
 use engine::optim::{Hold, OptimSpec, Optimizer, Undecayed};
 use engine::param::Params;
 use engine::pass::{NormUpdates, Session, Tiles};
@@ -55,6 +56,19 @@ pub(super) fn replay(case: &Case, file: &Tensors, device: &Device) -> Result<Rep
     let after = trainer.session().take_journal().unwrap_or_default();
     replayed.insert("eval_logits_after".into(), over_time(&after.scores).map_err(candle)?);
     Ok(replayed)
+}
+
+/// Evaluates the case's batch with its parameters and counts what is computed.
+pub(super) fn count(case: &Case, file: &Tensors, device: &Device) -> Result<Option<Counts>> {
+    let mut trainer = trainer(case, file, device)?;
+    let batch = batch(case, file, trainer.session())?;
+    let samples = batch.labels.len();
+    trainer.session().count_operations();
+    let counted = trainer.evaluate(&batch).and_then(|_| {
+        trainer.session().end_counted(samples)?;
+        trainer.session().take_counts()
+    });
+    counted.map_err(|source| Error::Setting { place: file.path.display().to_string(), source })
 }
 
 fn trainer(case: &Case, file: &Tensors, device: &Device) -> Result<Box<dyn Trainer>> {
