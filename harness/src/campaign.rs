@@ -53,6 +53,19 @@ pub struct Tally {
     pub interrupted: bool,
 }
 
+impl Tally {
+    /// Both, one after the other.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            earlier: self.earlier + other.earlier,
+            settled: self.settled + other.settled,
+            failed: self.failed + other.failed,
+            interrupted: self.interrupted || other.interrupted,
+        }
+    }
+}
+
 /// The trials that are not on file yet; all of them with `again`.
 #[must_use]
 pub fn todo(plan: &[Planned], on_file: impl Fn(&Planned) -> bool, again: bool) -> Vec<&Planned> {
