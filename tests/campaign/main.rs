@@ -128,7 +128,7 @@ fn a_campaign_measures_reports_and_is_not_run_twice() {
 
     let again = bench.run(&[]);
     assert_eq!(again.status.code(), Some(0), "{}", said(&again));
-    assert!(said(&again).contains("3 of 3 done already"), "{}", said(&again));
+    assert!(said(&again).contains("3 of 3 trials done already"), "{}", said(&again));
     assert!(bench.records().trials.iter().all(|trial| trial.attempt == 1));
     let forced = bench.run(&["--again", "--method", "ann"]);
     assert_eq!(forced.status.code(), Some(0), "{}", said(&forced));
@@ -159,7 +159,7 @@ fn an_impossible_pair_is_a_row_with_its_reason() {
     let trial = bench.trial("temporal-rev");
     assert_eq!(trial.status, Status::Unsupported);
     assert!(trial.note.contains("carried value"), "{}", trial.note);
-    assert!(said(&bench.run(&["--method", "temporal-rev"])).contains("1 of 1 done already"));
+    assert!(said(&bench.run(&["--method", "temporal-rev"])).contains("1 of 1 trials done already"));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_trial_that_outgrows_its_memory_limit_is_a_row_and_the_campaign_goes_on() {
     assert!(trial.top1_last.is_none() && trial.peak_host_bytes.is_none());
     assert_eq!(bench.trial("ann").status, Status::Ok);
     // A limit does not decide the numbers: what is on file is done, and the rest runs once the limit is gone.
-    assert!(said(&bench.run(&both)).contains("1 of 2 done already, 1 to run"));
+    assert!(said(&bench.run(&both)).contains("1 of 2 trials done already, 1 to run"));
     assert_eq!(bench.trial("stbp").status, Status::Ok);
 }
 
@@ -377,7 +377,7 @@ fn ctrl_c_keeps_finished_rows_and_the_same_command_runs_the_rest() {
 
     let output = bench.run(&[]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).contains("1 of 3 done already, 2 to run"), "{}", said(&output));
+    assert!(said(&output).contains("1 of 3 trials done already, 2 to run"), "{}", said(&output));
     let attempts: Vec<u32> = bench.records().trials.iter().map(|trial| trial.attempt).collect();
     assert_eq!(attempts, [1, 2, 1]);
 }
