@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 
 pub(super) const CHART: Chart = Chart { id: "fidelity-layers", figure };
 
+/// The axis reaches down to here at least.
+const NEAR: f64 = 0.9;
+
 fn figure(records: &Records) -> Option<Figure> {
     let mut by_trial: BTreeMap<&str, Vec<&FidelityRow>> = BTreeMap::new();
     for row in &records.fidelity {
@@ -24,7 +27,10 @@ fn figure(records: &Records) -> Option<Figure> {
         return None;
     }
     let points = drawn.iter().flat_map(|(_, series)| series).flat_map(|series| &series.points);
-    let mut y = Axis::linear("gradient cosine", points.map(|(_, y)| *y), false);
+    let cosines: Vec<f64> = points.map(|(_, y)| *y).collect();
+    // Rounding errors of exact methods alone would fill the axis and need twelve digits.
+    let at_least = cosines.iter().all(|cosine| *cosine > NEAR).then_some(NEAR);
+    let mut y = Axis::linear("gradient cosine", cosines.into_iter().chain(at_least), false);
     // Room above for markers, and no number that a cosine can't be.
     y.ticks.retain(|(at, _)| *at <= 1.0 + f64::EPSILON);
     let panels = drawn.into_iter().map(|(title, series)| {
