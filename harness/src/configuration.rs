@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::suggest::Unknown;
-use crate::suite::{Budget, MethodSettings};
+use crate::suite::{Budget, GradientWeights, MethodSettings};
 
 /// A trial, resolved: nothing is looked up any more.
 ///
@@ -75,6 +75,9 @@ pub struct Configuration {
     pub seed: u64,
     /// The T at which memory is measured, beside the trial's own.
     pub memory_probe: Vec<usize>,
+    /// The weights at which the method's gradient is compared with the exact one.
+    #[serde(default, skip_serializing_if = "crate::choices::is_default")]
+    pub gradient_weights: GradientWeights,
     /// Device id.
     pub device: String,
     /// Bytes that a training step may hold in all; no bound where absent.

@@ -143,6 +143,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 budget,
                 seed,
                 memory_probe: case.memory_probe.clone(),
+                gradient_weights: case.gradient_weights,
                 device: selection.device.id().to_owned(),
                 memory_budget: selection.memory_budget,
             };

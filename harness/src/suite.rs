@@ -67,6 +67,9 @@ pub struct Case {
     /// The T at which the memory of one training step is measured, beside the case's own.
     #[serde(default)]
     pub memory_probe: Vec<usize>,
+    /// The weights at which a method's gradient is compared with the exact one.
+    #[serde(default)]
+    pub gradient_weights: GradientWeights,
     /// Methods with another recipe than the case's.
     #[serde(default)]
     pub recipes: BTreeMap<String, String>,
@@ -83,6 +86,17 @@ pub struct Budget {
     pub epochs: usize,
     /// Samples in a training batch.
     pub batch: usize,
+}
+
+/// The weights at which a method's gradient is compared with that of exact backpropagation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GradientWeights {
+    /// Those that training begins with: then all methods of a case are compared at the same ones.
+    #[default]
+    Initial,
+    /// Those that the method's own training ends with.
+    Trained,
 }
 
 /// A method's settings, by key.

@@ -90,7 +90,8 @@ impl Sheets<'_> {
             let markdown = render::markdown(grid, &self.origin);
             paths.tables.push(self.file(&grid.id, "md", markdown.as_bytes())?);
             paths.tables.push(self.file(&grid.id, "csv", render::csv(grid).as_bytes())?);
-            paths.tables.push(self.file(&grid.id, "tex", render::latex(grid, &self.origin).as_bytes())?);
+            let narrow = grid.clone().without(crate::paper::BACKGROUND);
+            paths.tables.push(self.file(&grid.id, "tex", render::latex(&narrow, &self.origin).as_bytes())?);
         }
         let mut pictures = Vec::new();
         for Chart { id, figure } in CHARTS {

@@ -379,3 +379,54 @@ fn a_paper_report_is_whole() -> Outcome {
     );
     Ok(())
 }
+
+#[test]
+fn a_gradients_cosine_is_of_the_rows_own_case_and_its_mean_over_seeds() -> Outcome {
+    let trial = |case: &str, seed: u64, cosine: Option<f64>| Trial {
+        trial: format!("s/{case}/stbp/t4/s{seed}"),
+        suite: "s".into(),
+        case: case.into(),
+        dataset: "synth-10".into(),
+        stand_in: Some(true),
+        model: "spiking-resnet18".into(),
+        method: "stbp".into(),
+        status: Status::Ok,
+        seed,
+        steps_t: 4,
+        note: "gradients compared at the trained weights".into(),
+        gradient_cosine: cosine,
+        ..Trial::default()
+    };
+    let records = records(|dir| {
+        let mut campaign = Campaign::open(dir)?;
+        for row in [
+            trial("others-tau2-t4", 1, Some(0.125)),
+            trial("ends-tau2-t4", 1, Some(0.75)),
+            trial("ends-tau2-t4", 2, Some(0.25)),
+            trial("none-tau2-t4", 1, None),
+        ] {
+            campaign.append_trial(&row, &Details::default())?;
+        }
+        Ok(())
+    })?;
+    let grids = grids("trevsnn", &records)?;
+    let row = |words: &str| format!("gradient in time {words}");
+    let of = |words: &str, key: &str| cell(&grids, &row(words), "gradient cosine", key);
+    let table = grids.iter().find(|grid| grid.id == "paper-trevsnn-gradients").ok_or("no table")?;
+    let measured = |place: usize, key: &str| {
+        let at = table.columns.iter().position(|column| column.key == key)?;
+        table.groups.first()?.rows.get(place).map(|row| row[at].display().to_owned())
+    };
+    // Rows go ends, others, none: of T = 2 first, then of T = 4.
+    assert_eq!(measured(3, "measured").as_deref(), Some("0.500"));
+    assert_eq!(measured(4, "measured").as_deref(), Some("0.125"));
+    assert!(measured(3, "interval").is_some_and(|words| words.ends_with("(95 % of 2 seeds, t)")));
+    let how = measured(3, "how").unwrap_or_default();
+    assert!(how.contains("synth-10 in its place") && how.ends_with("at the trained weights"), "{how}");
+    assert!(measured(3, "verdict").is_some_and(|words| words.contains("no source that could be read")));
+    assert!(measured(5, "verdict").is_some_and(|words| words.starts_with("not measured")));
+    // Of T = 2 nothing was measured, and the cell names the command.
+    let missing = of("kept at the last layer of each stage, tau = 2", "verdict")?.display();
+    assert!(missing.contains("harness --suite paper-trevsnn-gradients"), "{missing}");
+    Ok(())
+}

@@ -83,6 +83,32 @@ fn statuses(records: &Records) -> Vec<(&str, Status)> {
 }
 
 #[test]
+fn gradients_at_trained_weights_are_those_that_a_trial_from_these_weights_begins_with() {
+    let bench = Bench::new();
+    let file = bench.folder.path().join("tiny.toml");
+    let (suite, saved) = (fs::read_to_string(&file).unwrap(), bench.folder.path().join("weights"));
+    fs::write(&file, format!("{suite}gradient-weights = \"trained\"\n")).unwrap();
+    let out = bench.run(&["--method", "sltt", "--save-weights", saved.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", said(&out));
+    let trained = bench.trial("sltt");
+    assert!(trained.note.contains("gradients compared at the trained weights"), "{}", trained.note);
+
+    fs::write(&file, &suite).unwrap();
+    let weights = fs::read_dir(&saved).unwrap().next().unwrap().unwrap().path();
+    let out = bench.run(&["--method", "sltt", "--weights", weights.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", said(&out));
+    let from_there = bench.trial("sltt");
+    assert_eq!(from_there.gradient_cosine, trained.gradient_cosine);
+    assert_eq!(from_there.gradient_norm_ratio, trained.gradient_norm_ratio);
+
+    let out = bench.run(&["--method", "sltt"]);
+    assert_eq!(out.status.code(), Some(0), "{}", said(&out));
+    let untrained = bench.trial("sltt");
+    assert!(untrained.gradient_cosine.is_some() && untrained.note.is_empty(), "{}", untrained.note);
+    assert_ne!(untrained.gradient_cosine, trained.gradient_cosine);
+}
+
+#[test]
 fn a_campaign_measures_reports_and_is_not_run_twice() {
     let bench = Bench::new();
     let first = bench.run(&[]);

@@ -1,10 +1,11 @@
 //! The probe lane, last: the method's parameter gradients beside those of the exact method.
 //!
-//! Each method steps once on a network of its own, as training began with it, with the same first training batch; no
-//! parameter moves. One trainer is gone before the other is made. The memory of a step has been measured by
-//! then, and trained networks are gone.
+//! Each method steps once on a network of its own, as training began with it or as the method's training left it, with the
+//! same first training batch; no parameter moves. One trainer is gone before the other is made. The memory of a step
+//! has been measured by then, and trained networks are gone: trained weights come back from a file.
 
 use std::io::Write;
+use std::path::Path;
 
 use candle_core::Tensor;
 use engine::fidelity::{self, Agreement};
@@ -12,6 +13,7 @@ use engine::ledger::{Category, Phase};
 use engine::method::{Method, Settings};
 use kernels::heap;
 use results::FidelityRow;
+use tempfile::TempDir;
 
 use super::Failure;
 use super::learner;
@@ -21,18 +23,32 @@ use crate::device;
 use crate::environment::available_bytes;
 use crate::event::{Assignment, Event, Measured};
 use crate::source::Feed;
+use crate::suite::GradientWeights;
+use crate::weights::{self, WeightsFile};
+
+/// A folder for the trained weights, where gradients are compared at those; it goes with the value.
+pub(super) fn folder(configuration: &Configuration) -> Result<Option<TempDir>, Failure> {
+    let asked = configuration.gradient_weights == GradientWeights::Trained && configuration.budget.epochs > 0;
+    asked.then(TempDir::new).transpose().map_err(|error| {
+        Failure::because(format!("no folder for the weights that gradients are compared at: {error}"))
+    })
+}
 
 /// Fills in the cells of the gradient, or says in the note why they stay empty: by now the trial is measured, and
 /// nothing that goes wrong here is a reason to lose it.
 pub(super) fn compare<W: Write>(
     assignment: &Assignment,
     loader: &Feed,
+    trained: Option<&Path>,
     reporter: &mut Reporter<W>,
     measured: &mut Measured,
 ) -> Result<(), Failure> {
     let Some(batch) = loader.epoch(0).next().transpose()? else { return Ok(()) };
     reporter.tell(&Event::Fidelity)?;
-    match compared(assignment, loader, &batch) {
+    if trained.is_some() {
+        measured.add_note("gradients compared at the trained weights");
+    }
+    match compared(assignment, loader, trained, &batch) {
         Ok(found) => {
             let Agreement { cosine, norm_ratio } = found.overall;
             (measured.gradient_cosine, measured.gradient_norm_ratio) = (cosine, norm_ratio);
@@ -53,6 +69,7 @@ fn row((layer, Agreement { cosine, norm_ratio }): (String, Agreement)) -> Fideli
 fn compared(
     assignment: &Assignment,
     loader: &Feed,
+    trained: Option<&Path>,
     batch: &datasets::Batch,
 ) -> Result<fidelity::Fidelity, Failure> {
     let configuration = &assignment.configuration;
@@ -69,8 +86,8 @@ fn compared(
             "exact backpropagation through time would need {needed} bytes, and {free} are free"
         )));
     }
-    let own = gradients(assignment, &*own, loader, batch)?;
-    let exact = gradients(assignment, &*exact, loader, batch)?;
+    let own = gradients(assignment, &*own, loader, trained, batch)?;
+    let exact = gradients(assignment, &*exact, loader, trained, batch)?;
     Ok(fidelity::compare(&own, &exact)?)
 }
 
@@ -79,12 +96,17 @@ fn gradients(
     assignment: &Assignment,
     method: &dyn Method,
     loader: &Feed,
+    trained: Option<&Path>,
     batch: &datasets::Batch,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
     let configuration = &assignment.configuration;
     let (session, steps) = (device::session(&configuration.device)?, configuration.network.steps);
-    let weights = assignment.weights.as_deref();
-    let mut trainer = learner::trainer(configuration, method, session, steps, weights)?;
+    let initial = assignment.weights.as_deref();
+    let mut trainer = learner::trainer(configuration, method, session, steps, initial)?;
+    if let Some(folder) = trained {
+        let path = weights::saved_path(folder, &configuration.key());
+        WeightsFile::read(&path)?.load(trainer.run_mut())?;
+    }
     let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
     Ok(fidelity::gradients(&mut *trainer, &batch)?)
 }

@@ -9,10 +9,12 @@ mod report;
 mod train;
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use results::Status;
 use serde::de::DeserializeOwned;
+use tempfile::TempDir;
 
 use crate::error::Error;
 use crate::event::{Assignment, Event, Measured};
@@ -123,13 +125,17 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
     pool.install(|| {
         train.prepare()?;
         test.prepare()?;
-        let mut measured = train::train(assignment, &train, &test, reporter)?;
+        let for_gradients = fidelity::folder(configuration)?;
+        let for_gradients = for_gradients.as_ref().map(TempDir::path);
+        let left_in: Vec<&Path> =
+            for_gradients.into_iter().chain(assignment.save_weights.as_deref()).collect();
+        let mut measured = train::train(assignment, &train, &test, &left_in, reporter)?;
         if configuration.budget.epochs == 0 {
             return Ok(measured);
         }
         // The trained network is gone by now: the two lanes never share a step.
         probe::probe(assignment, &train, reporter, &mut measured)?;
-        fidelity::compare(assignment, &train, reporter, &mut measured)?;
+        fidelity::compare(assignment, &train, for_gradients, reporter, &mut measured)?;
         Ok(measured)
     })
 }

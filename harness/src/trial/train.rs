@@ -1,6 +1,7 @@
 //! The clock lane: training, epoch by epoch, with an evaluation after each.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use engine::method::Outcome;
@@ -18,11 +19,13 @@ use crate::meter::Meter;
 use crate::source::Feed;
 use crate::weights;
 
-/// Trains for the whole budget; with a budget of no epochs, judges the weights that it begins with.
+/// Trains for the whole budget; with a budget of no epochs, judges the weights that it begins with. The trained weights
+/// are saved to each of the folders `left_in`.
 pub(super) fn train<W: Write>(
     assignment: &Assignment,
     train: &Feed,
     test: &Feed,
+    left_in: &[&Path],
     reporter: &mut Reporter<W>,
 ) -> Result<Measured, Failure> {
     let configuration = &assignment.configuration;
@@ -65,7 +68,7 @@ pub(super) fn train<W: Write>(
         };
         reporter.tell(&Event::Epoch { point, samples_per_second, peak_bytes: heap::peak_bytes() })?;
     }
-    if let Some(folder) = &assignment.save_weights {
+    for folder in left_in {
         weights::save(learner.trainer.run(), folder, &configuration.key())?;
     }
     let held = gauge.read()?.accelerator;

@@ -39,6 +39,13 @@ pub enum Body {
         /// The groups.
         groups: Vec<StackGroup>,
     },
+    /// Groups of maps whose cells are coloured by their value.
+    Heat {
+        /// From which value to which colours go.
+        value: Axis,
+        /// The groups.
+        groups: Vec<HeatGroup>,
+    },
 }
 
 /// One panel of points or lines.
@@ -155,6 +162,28 @@ pub struct Stack {
     pub values: Vec<f64>,
     /// The label behind the bar.
     pub text: String,
+}
+
+/// Maps with the same rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeatGroup {
+    /// Heading.
+    pub title: String,
+    /// Names of the rows, from top to bottom.
+    pub rows: Vec<String>,
+    /// The maps.
+    pub maps: Vec<HeatMap>,
+}
+
+/// A map of cells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeatMap {
+    /// The name above it.
+    pub name: String,
+    /// Names of the columns, from left to right.
+    pub columns: Vec<String>,
+    /// The values, row by row; a cell without one stays empty.
+    pub cells: Vec<Vec<Option<f64>>>,
 }
 
 impl Axis {

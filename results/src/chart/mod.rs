@@ -4,6 +4,7 @@ mod accuracy_memory;
 mod energy_stacks;
 mod fidelity_layers;
 mod figure;
+mod firing_rate_map;
 mod firing_rates;
 mod inference_steps;
 mod learning_curves;
@@ -12,7 +13,10 @@ mod scaling_categories;
 mod scaling_lines;
 mod step_time;
 
-pub use figure::{Axis, Band, Bar, BarGroup, Body, Figure, Guide, Panel, Scale, Series, Stack, StackGroup};
+pub use figure::{
+    Axis, Band, Bar, BarGroup, Body, Figure, Guide, HeatGroup, HeatMap, Panel, Scale, Series, Stack,
+    StackGroup,
+};
 
 use crate::read::Records;
 
@@ -33,6 +37,7 @@ pub static CHARTS: &[Chart] = &[
     step_time::CHART,
     fidelity_layers::CHART,
     firing_rates::CHART,
+    firing_rate_map::CHART,
     energy_stacks::CHART,
     scaling_lines::AGAINST_STEPS,
     scaling_lines::AGAINST_BLOCKS,

@@ -11,6 +11,8 @@ pub(super) struct Line {
     pub(super) row: String,
     /// The quantity with its unit.
     pub(super) quantity: String,
+    /// Digits behind the point, where no published number says how many.
+    pub(super) decimals: usize,
     pub(super) steps_t: Option<u32>,
     /// Where the published number was read.
     pub(super) source: String,
@@ -96,7 +98,7 @@ impl Line {
     /// Its cells.
     pub(super) fn cells(&self) -> Vec<Cell> {
         let (published, found) = (self.published.as_ref(), &self.finding);
-        let decimals = published.map_or(2, |published| published.figure.decimals);
+        let decimals = published.map_or(self.decimals, |published| published.figure.decimals);
         let number = |value: f64| grouped(&format!("{value:.decimals$}"));
         let (verdict, unread) = (self.verdict(), "no source that could be read states it");
         let words = verdict.words(published.map(|published| published.tag));

@@ -1,6 +1,7 @@
 //! A paper's tables: every published number beside what a campaign's records have of the same, with a verdict.
 
 mod energy;
+mod gradient;
 mod line;
 mod points;
 mod ratio;
@@ -29,7 +30,7 @@ pub fn grids(paper: &Paper, records: &Records, folder: &str) -> Result<Vec<Grid>
     Ok(tables.chain([complexity_of(paper, records)?]).collect())
 }
 
-/// Columns that say where numbers are from: files and the page have them, a terminal has no room for them.
+/// Columns that say where numbers are from: files and the page have them, a terminal and a printed page have no room for them.
 pub const BACKGROUND: &[&str] = &["source", "setup", "how"];
 
 /// What a page of a paper's tables is called.
@@ -88,6 +89,7 @@ impl Asked<'_> {
         Line {
             row: row.name.clone(),
             quantity: quantity.title().to_owned(),
+            decimals: quantity.decimals(),
             steps_t: row.steps_t,
             source: value.map(|value| format!("{}: {}", value.tag.word(), value.source)).unwrap_or_default(),
             setup: setup(row, there),
@@ -152,6 +154,7 @@ fn line_of(ratio: &Ratio, quantity: &str, finding: Finding) -> Line {
     Line {
         row: format!("{} / {}", name(&ratio.of), name(&ratio.to)),
         quantity: quantity.to_owned(),
+        decimals: ratio.ratio.decimals,
         steps_t: Some(ratio.steps_t),
         source: format!("{}: {}", ratio.tag.word(), ratio.source),
         setup: ratio.differs.clone(),

@@ -65,6 +65,7 @@ pub(super) fn find(
             format!("needs {} and some forty epochs", own.row.dataset),
             commands.training.clone(),
         ),
+        Quantity::GradientCosine => super::gradient::cosine(records, own, commands),
     }
 }
 

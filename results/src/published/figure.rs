@@ -124,6 +124,8 @@ pub(crate) enum Quantity {
     Millijoules,
     /// Epochs until 60 % top-1 accuracy.
     EpochsToSixty,
+    /// Cosine of the angle between the gradient of all parameters and that of exact backpropagation through time.
+    GradientCosine,
 }
 
 impl Quantity {
@@ -143,6 +145,15 @@ impl Quantity {
             Quantity::SamplesPerSecond => "samples/s",
             Quantity::Millijoules => "energy, mJ",
             Quantity::EpochsToSixty => "epochs to 60 %",
+            Quantity::GradientCosine => "gradient cosine",
+        }
+    }
+
+    /// Digits behind the point of a measured number that no published one stands beside.
+    pub(crate) fn decimals(self) -> usize {
+        match self {
+            Quantity::GradientCosine => 3,
+            _ => 2,
         }
     }
 }

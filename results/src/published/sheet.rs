@@ -86,6 +86,9 @@ pub(crate) struct PaperRow {
     /// The suite that measures what its training step holds and takes, in place of the sheet's.
     #[serde(default)]
     pub(crate) suite: Option<String>,
+    /// The case of a suite that trains it, where cases of one network and method differ in what the row is about.
+    #[serde(default)]
+    pub(crate) case: Option<String>,
     /// What follows `harness --suite` in the command that trains it; where absent no suite does.
     #[serde(default)]
     pub(crate) training: Option<String>,

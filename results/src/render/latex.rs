@@ -4,45 +4,42 @@ use crate::origin::Origin;
 use crate::table::{Align, Cell, Column, Grid, Preference};
 use std::fmt::Write;
 
-/// Rows that one page holds; longer tables go on over pages.
-const PAGE: usize = 40;
-/// Characters of words from which a cell is broken into lines.
-const LONG: usize = 24;
+/// Lines that one page holds of a table that shrinks a little; longer ones go on in further tables.
+const PAGE: usize = 60;
+/// Characters of words that a line holds; longer ones are broken.
+const LINE: usize = 24;
+/// Lines that the longest words of a column are broken into, if no line then holds more than twice as many characters.
+const LINES: usize = 5;
 
 /// Renders a table as LaTeX with the command that makes it again and the records it is made from in its caption.
 ///
-/// It needs the packages `booktabs` and `graphicx`, a table of more than a page `longtable` too. Every character is ASCII, so
-/// that any engine takes it.
+/// It needs the packages `array`, `booktabs` and `graphicx`. A table that is wider than the text shrinks to it, and one of more rows than a
+/// page holds goes on in further tables: those of `longtable` do not shrink. Every character is ASCII, so that any
+/// engine takes it.
 pub fn latex(grid: &Grid, origin: &Origin) -> String {
-    let rows: usize = grid.groups.iter().map(|group| group.rows.len()).sum();
-    let packages = if rows > PAGE { "booktabs, longtable" } else { "booktabs, graphicx" };
-    let mut text = format!("% Generated; do not edit. Needs \\usepackage{{{packages}}}.\n");
-    let _ = writeln!(
-        text,
-        "% From the records {}. To make it again: {}",
+    let mut text = format!(
+        "% Generated; do not edit. Needs \\usepackage{{array, booktabs, graphicx}}.\n\
+         % From the records {}. To make it again: {}\n",
         ascii(&origin.records),
         ascii(&origin.command)
     );
-    let columns: Vec<String> = (0..grid.columns.len()).map(|place| width(grid, place)).collect();
-    let columns = format!("@{{}}{}@{{}}", columns.join(" "));
-    let caption = caption(grid, origin);
+    let measures: Vec<Option<usize>> = (0..grid.columns.len()).map(|place| measure(grid, place)).collect();
+    let columns: Vec<String> =
+        grid.columns.iter().zip(&measures).map(|(column, measure)| width(column, *measure)).collect();
+    let columns = columns.join(" ");
     let head: Vec<String> = grid.columns.iter().map(heading).collect();
-    let head = format!("\\toprule\n{} \\\\\n\\midrule\n", head.join(" & "));
-    let body: String = body(grid);
-    let label = format!("tab:{}", grid.id);
-    if rows > PAGE {
+    let head = head.join(" & ");
+    for (place, body) in bodies(grid, &measures).into_iter().enumerate() {
+        let caption = match place {
+            0 => format!("{}\\label{{tab:{}}}", caption(grid, origin), grid.id),
+            _ => format!("{}, continued from table~\\ref{{tab:{}}}.", escape(&grid.title), grid.id),
+        };
         let _ = write!(
             text,
-            "{{\\footnotesize\n\\begin{{longtable}}{{{columns}}}\n\\caption{{{caption}}}\\label{{{label}}} \\\\\n\
-             {head}\\endfirsthead\n{head}\\endhead\n{body}\\bottomrule\n\\end{{longtable}}\n}}\n"
-        );
-    } else {
-        // A table that is wider than the text shrinks to it, and no other one does.
-        let _ = write!(
-            text,
-            "\\begin{{table}}\n\\centering\\footnotesize\n\\caption{{{caption}}}\\label{{{label}}}\n\
+            "\\begin{{table}}\n\\centering\\footnotesize\n\\caption{{{caption}}}\n\
              \\resizebox{{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}}{{!}}{{%\n\
-             \\begin{{tabular}}{{{columns}}}\n{head}{body}\\bottomrule\n\\end{{tabular}}}}\n\\end{{table}}\n"
+             \\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{head} \\\\\n\\midrule\n{body}\\bottomrule\n\
+             \\end{{tabular}}}}\n\\end{{table}}\n"
         );
     }
     text
@@ -56,14 +53,21 @@ fn caption(grid: &Grid, origin: &Origin) -> String {
     format!("{title}. {about}{bold} Made by \\texttt{{{command}}} of the records {records}.")
 }
 
-/// How a column is set: words that are sentences in some row are broken into lines.
-fn width(grid: &Grid, place: usize) -> String {
+/// Characters of words that a line of a column holds; nothing where they are not broken.
+fn measure(grid: &Grid, place: usize) -> Option<usize> {
     let rows = grid.groups.iter().flat_map(|group| &group.rows);
     let longest = rows.map(|row| row[place].display().chars().count()).max().unwrap_or(0);
-    match grid.columns[place].align {
-        Align::Right => "r".to_owned(),
-        Align::Left | Align::Prose if longest > LONG => "p{3.6cm}".to_owned(),
-        Align::Left | Align::Prose => "l".to_owned(),
+    (grid.columns[place].align != Align::Right && longest > LINE)
+        .then(|| longest.div_ceil(LINES).clamp(LINE, 2 * LINE))
+}
+
+/// How a column is set.
+fn width(column: &Column, measure: Option<usize>) -> String {
+    match (column.align, measure) {
+        (Align::Right, _) => "r".to_owned(),
+        // A character of a footnote is about 1.5 mm wide; words are not stretched to the width of a narrow column.
+        (_, Some(characters)) => format!(">{{\\raggedright\\arraybackslash}}p{{{}mm}}", characters * 3 / 2),
+        (_, None) => "l".to_owned(),
     }
 }
 
@@ -76,22 +80,35 @@ fn heading(column: &Column) -> String {
     }
 }
 
-fn body(grid: &Grid) -> String {
-    let mut text = String::new();
-    for (index, group) in grid.groups.iter().enumerate() {
-        if index > 0 {
-            text.push_str("\\addlinespace\n");
-        }
+/// The rows under their groups' titles, page by page.
+fn bodies(grid: &Grid, measures: &[Option<usize>]) -> Vec<String> {
+    let (mut pages, mut page, mut held) = (Vec::new(), String::new(), 0);
+    for group in &grid.groups {
         let (span, title) = (grid.columns.len(), escape(&group.title));
-        let _ = writeln!(text, "\\multicolumn{{{span}}}{{@{{}}l}}{{\\itshape {title}}} \\\\");
         let best: Vec<Option<f64>> =
             grid.columns.iter().enumerate().map(|(place, column)| best(column, place, &group.rows)).collect();
-        for row in &group.rows {
+        for (place, row) in group.rows.iter().enumerate() {
+            let broken = row.iter().zip(measures).filter_map(|(cell, measure)| {
+                let characters = cell.display().chars().count();
+                measure.map(|measure| characters.div_ceil(measure))
+            });
+            let lines = broken.max().unwrap_or(1).max(1);
+            if held > 0 && held + lines > PAGE {
+                pages.push(std::mem::take(&mut page));
+                held = 0;
+            }
+            if place == 0 || held == 0 {
+                page.push_str(if held > 0 { "\\addlinespace\n" } else { "" });
+                let again = if place > 0 { ", continued" } else { "" };
+                let _ = writeln!(page, "\\multicolumn{{{span}}}{{@{{}}l}}{{\\itshape {title}{again}}} \\\\");
+            }
             let cells: Vec<String> = row.iter().zip(&best).map(|(cell, best)| shown(cell, *best)).collect();
-            let _ = writeln!(text, "{} \\\\", cells.join(" & "));
+            let _ = writeln!(page, "{} \\\\", cells.join(" & "));
+            held += lines;
         }
     }
-    text
+    pages.push(page);
+    pages
 }
 
 /// The best value of a column in a group; none where there is nothing to choose from.
@@ -209,11 +226,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_more_than_a_page_goes_on() {
-        let text = latex(&grid(PAGE + 1), &origin());
-        assert!(
-            text.contains("\\begin{longtable}") && text.contains("\\endhead") && !text.contains("{table}")
-        );
-        assert!(latex(&grid(PAGE - 1), &origin()).contains("\\begin{table}"));
+    fn a_table_of_more_than_a_page_goes_on_in_another() {
+        let text = latex(&grid(2 * PAGE), &origin());
+        assert_eq!(text.matches("\\begin{table}").count(), 3);
+        assert_eq!(text.matches("\\label{tab:t}").count(), 1);
+        assert_eq!(text.matches("Title, continued from table~\\ref{tab:t}.").count(), 2);
+        assert_eq!(text.matches("{\\itshape net, continued}").count(), 2);
+        // What is best is so in the whole group.
+        assert_eq!(text.matches("\\textbf").count(), 2);
+        assert_eq!(latex(&grid(PAGE - 1), &origin()).matches("\\begin{table}").count(), 1);
     }
 }

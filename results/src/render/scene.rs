@@ -99,6 +99,11 @@ pub(crate) enum Ink {
     Method(usize),
     /// A part of a stack, by its place in the order of the ledger's categories.
     Part(usize),
+    /// A cell of a map, from the lowest value to the highest.
+    Heat(u8),
+    /// Letters on the paler half of cells, and on the deeper one: on dark pages too.
+    OnPale,
+    OnDeep,
 }
 
 /// Okabe and Ito's colours, which people with any kind of colour vision tell apart, with a grey among them. Their
@@ -132,6 +137,20 @@ const PARTS: [(u8, u8, u8); 10] = [
     (0xD5, 0x5E, 0x01),
 ];
 
+/// Cells of a map: from pale to deep, so that a print in greys shows it too.
+const HEAT: [(u8, u8, u8); 5] =
+    [(0xF3, 0xF6, 0xF8), (0xBD, 0xD7, 0xE7), (0x6B, 0xAE, 0xD6), (0x2A, 0x6F, 0xB0), (0x0B, 0x2F, 0x6B)];
+
+/// The colour at a place between the first (0) and the last (255), in a straight line between the nearest two.
+fn heat(place: u8) -> (u8, u8, u8) {
+    let along = f64::from(place) / 255.0 * (HEAT.len() - 1) as f64;
+    let first = (along as usize).min(HEAT.len() - 2);
+    let (from, to, share) = (HEAT[first], HEAT[first + 1], along - first as f64);
+    let between =
+        |from: u8, to: u8| (f64::from(from) + share * (f64::from(to) - f64::from(from))).round() as u8;
+    (between(from.0, to.0), between(from.1, to.1), between(from.2, to.2))
+}
+
 impl Ink {
     /// The inks that a dark page swaps, each a colour that no other ink has.
     pub(crate) const SWAPPED_IN_THE_DARK: [(Ink, &'static str); 7] = [
@@ -154,6 +173,9 @@ impl Ink {
             Ink::Grid => (0xE4, 0xE7, 0xEB),
             Ink::Method(place) => METHODS[place % METHODS.len()],
             Ink::Part(place) => PARTS[place % PARTS.len()],
+            Ink::Heat(place) => heat(place),
+            Ink::OnPale => (0x12, 0x1F, 0x2B),
+            Ink::OnDeep => (0xF9, 0xFB, 0xFC),
         }
     }
 
