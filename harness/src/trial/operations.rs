@@ -74,7 +74,7 @@ fn of(row: &Counted, samples: f64) -> OpsRow {
     let forward = *during != During::Backward;
     // A plan holds shapes: it can't tell how many spikes there are, and so what they cause.
     let seen = |value: f64| evaluated.then_some(value);
-    let worked = |count: u64| forward.then(|| each(count));
+    let moved = |count: u64| forward.then(|| each(count));
     OpsRow {
         during: during.id().to_owned(),
         layer: layer.clone(),
@@ -87,12 +87,12 @@ fn of(row: &Counted, samples: f64) -> OpsRow {
         macs_per_sample: (evaluated || *reads != engine::operations::Reads::Spikes).then(|| each(sums.macs)),
         acs_per_sample: seen(each(sums.acs)),
         chained_acs_per_sample: seen(sums.chained_acs / samples),
-        multiplies_per_sample: worked(sums.multiplies),
-        adds_per_sample: worked(sums.adds),
-        compares_per_sample: worked(sums.compares),
-        inputs_per_sample: worked(sums.inputs),
+        multiplies_per_sample: Some(each(sums.multiplies)),
+        adds_per_sample: Some(each(sums.adds)),
+        compares_per_sample: Some(each(sums.compares)),
+        inputs_per_sample: moved(sums.inputs),
         input_spikes_per_sample: seen(each(sums.input_spikes)),
-        outputs_per_sample: worked(sums.outputs),
+        outputs_per_sample: moved(sums.outputs),
         spikes_per_sample: seen(each(sums.spikes)),
         ..OpsRow::default()
     }

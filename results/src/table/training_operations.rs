@@ -21,8 +21,8 @@ fn grid(records: &Records) -> Grid {
         title: "Products of one training step".to_owned(),
         caption: "Millions of multiply-accumulates for one sample, from a plan of the step, as if every spike were a number: \
                   what a machine does that computes densely. Beside them the multiplications and additions of presynaptic \
-                  traces, and of the optimiser, whose work is shared by the samples of a batch. Elementwise work on the way back \
-                  is not in it."
+                  traces, and of the optimiser, whose work is shared by the samples of a batch. Elementwise work on the way \
+                  back is not in the step's products."
             .to_owned(),
         columns: vec![
             Column::words("method", "method", "The way of training."),
@@ -32,6 +32,12 @@ fn grid(records: &Records) -> Grid {
             Column::numbers("backward_macs_per_sample", "back, M", "Gradients of inputs and of weights."),
             Column::numbers("step_macs_per_sample", "step, M", "All three.").less_is_better(),
             Column::numbers("step_ratio", "step", "The step's products divided by those of the baseline method.").less_is_better(),
+            Column::numbers(
+                "backward_elementwise_per_sample",
+                "back beside, M",
+                "Multiplications and additions on the way back beside the products: gradients of neurons, norms, pools, factors and \
+                 sums.",
+            ),
             Column::numbers("trace_operations_per_sample", "traces, M", "Multiplications and additions of presynaptic traces."),
             Column::numbers(
                 "update_operations_per_sample",
@@ -79,6 +85,16 @@ fn beside(entry: &Entry<'_>, counts: &Counts<'_>) -> Option<[f64; 2]> {
     Some([of(|row| row.kind == "trace")?, of(|row| row.during == "update")?])
 }
 
+/// Multiplications and additions on the way back beside the products; nothing in records of programs that did not count them.
+fn elementwise(entry: &Entry<'_>, counts: &Counts<'_>) -> Option<f64> {
+    let measured = entry.trials.iter().filter(|trial| trial.status == Status::Ok);
+    let back = |row: &&&OpsRow| row.during == "backward";
+    let rows = measured.map(|trial| counts.rows(trial)).find(|rows| rows.iter().any(|row| back(&row)))?;
+    rows.iter()
+        .filter(back)
+        .try_fold(0.0, |sum, row| Some(sum + row.multiplies_per_sample? + row.adds_per_sample?))
+}
+
 fn row(contest: &Contest<'_>, entry: &Entry<'_>, counts: &Counts<'_>) -> Vec<Cell> {
     let found = parts(entry, counts);
     let base = contest.baseline(entry).and_then(|base| parts(base, counts));
@@ -98,6 +114,7 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, counts: &Counts<'_>) -> Vec<Cel
     let beside = beside(entry, counts);
     let uncounted = "the program that wrote these records did not count it";
     let absent = if found.is_some() { uncounted } else { absent.as_str() };
+    cells.push(Cell::number(elementwise(entry, counts), millions, absent));
     cells.extend((0..2).map(|part| Cell::number(beside.map(|parts| parts[part]), millions, absent)));
     cells.push(Cell::Text(entry.status()));
     cells

@@ -223,6 +223,9 @@ impl<'a> Backward<'a> {
             Some(Slot::Value { tape, .. }) if tape != self.tape => Ok(()),
             Some(Slot::Value { index, .. }) => {
                 let gradient = gradient.booked_as(Category::ActivationGradients);
+                if self.slots[index].is_some() {
+                    self.pass.count_gradient_sum(&gradient);
+                }
                 let sum = match self.slots[index].take() {
                     None => gradient,
                     Some(before) if before.is_sole() => {

@@ -8,11 +8,12 @@ use engine::Error;
 use engine::bridge::bridge;
 use engine::ledger::{Category, Phase};
 use engine::neuron::{InputDecay, Neuron, Reset, ResetGradient, Surrogate};
-use engine::operations::{Counted, Counts, Kind, Reads};
+use engine::operations::{Counted, Counts, During, Kind, Reads};
 use engine::ops::{self, ConvSpec, PoolKind, PoolSpec};
 use engine::param::Params;
 use engine::pass::{Mode, Pass, Session};
 use engine::tape::Tape;
+use engine::unroll::{Statistics, Through, TimeGradient};
 use engine::value::Value;
 use keys::Key;
 
@@ -193,4 +194,84 @@ fn a_plan_counts_the_products_of_shapes() {
     assert_eq!(rows(&counts, "conv")[0].sums.macs, 4 * 5 * 16 * 27);
     let next = rows(&counts, "next")[0].sums;
     assert_eq!((next.dense_macs, next.macs), (4 * 5 * 16 * 5, 0));
+}
+
+/// What the way back from ones does, row by row: `compute` reads `[2, 1, 2, 4, 4]`.
+fn counted_back(compute: impl FnOnce(&Pass<'_>, &Value) -> engine::Result<Value>) -> Vec<Counted> {
+    let session = Rc::new(Session::plan(DType::F32));
+    let (params, tape) = (Params::new(Rc::clone(&session), Key::new(1)), session.tape());
+    let pass = Pass::new(&session, &params, &tape, Mode::Train, STEPS, Key::new(2));
+    let image = session.input(&[STEPS, 1, 2, 4, 4], Vec::new()).unwrap();
+    session.count_operations();
+    session.ledger().enter(Phase::Forward);
+    let y = compute(&pass, &tape.leaf(&image)).unwrap();
+    session.ledger().enter(Phase::Backward);
+    let seed = session.zeros(Category::ActivationGradients, y.shape()).unwrap();
+    let mut statistics = Statistics::default();
+    let mut port = Through::new(&mut statistics, TimeGradient::Kept);
+    tape.backward(&pass, &mut port, [(y, seed)]).unwrap();
+    let counts = session.take_counts().unwrap().unwrap();
+    counts.rows.into_iter().filter(|row| row.during == During::Backward).collect()
+}
+
+/// Multiplications, additions and comparisons of each row.
+fn work(rows: &[Counted]) -> Vec<(&str, usize, [u64; 3])> {
+    let of = |row: &Counted| [row.sums.multiplies, row.sums.adds, row.sums.compares];
+    rows.iter().map(|row| (row.layer.as_str(), row.step, of(row))).collect()
+}
+
+#[test]
+fn the_way_back_through_a_neuron_costs_what_its_equations_say() {
+    let neuron = |reset_gradient, surrogate| Neuron::Lif {
+        decay: 0.5,
+        input_decay: InputDecay::Off,
+        threshold: 1.0,
+        reset: Reset::Soft,
+        reset_gradient,
+        surrogate,
+        firing: engine::neuron::Firing::At,
+        smooth: false,
+    };
+    let back = |neuron: &Neuron, time: bool| {
+        counted_back(|pass, x| Ok(ops::fire(pass, "lif", neuron, x, STEPS, None, (false, time))?.0))
+    };
+    // u = v / 2 + I, a comparison, a reset; x = u - 1, 1 - |x| compared with 0 and times a constant; g_s h + g_v; g_v / 2.
+    let detached = neuron(ResetGradient::Detached, Surrogate::Triangle);
+    let each = [1 + 1 + 1 + 1, 2 + 2 + 1, 1 + 1].map(|count: u64| 32 * count);
+    assert_eq!(work(&back(&detached, true)), [("lif", 1, each), ("lif", 2, each)]);
+    // Without a gradient in time there is neither g_v / 2 nor its sum.
+    let each = [1 + 1 + 1, 2 + 2, 1 + 1].map(|count: u64| 32 * count);
+    assert_eq!(work(&back(&detached, false)), [("lif", 1, each), ("lif", 2, each)]);
+    // g_v (1 - h) in place of g_v: h times the threshold, times g_v, and a sum.
+    let through = neuron(ResetGradient::Through, Surrogate::Triangle);
+    let each = [1 + 1 + 1 + 1 + 2, 2 + 2 + 1 + 1, 1 + 1].map(|count: u64| 32 * count);
+    assert_eq!(work(&back(&through, true)), [("lif", 1, each), ("lif", 2, each)]);
+    // A quantiser asks which of two bounds a current is between.
+    let gate = back(&Neuron::Quantiser { smooth: false }, false);
+    assert_eq!(work(&gate), [("lif", 1, [0, 0, 64]), ("lif", 2, [0, 0, 64])]);
+}
+
+#[test]
+fn the_way_back_through_pools_factors_and_sums_is_counted() {
+    let back = counted_back(|pass, x| {
+        let spec = PoolSpec { kind: PoolKind::Average, kernel: 2, stride: 1, pad: 0 };
+        ops::pool(pass, "mean", &spec, x)
+    });
+    // 18 means a step; of their 72 shares 32 are the first of their place.
+    assert_eq!(work(&back), [("mean", 1, [18, 40, 0]), ("mean", 2, [18, 40, 0])]);
+
+    let back = counted_back(|pass, x| {
+        let spec = PoolSpec { kind: PoolKind::Max, kernel: 2, stride: 2, pad: 0 };
+        ops::pool(pass, "most", &spec, x)
+    });
+    assert_eq!(work(&back), [("most", 1, [0, 0, 24]), ("most", 2, [0, 0, 24])]);
+
+    // A value that is read twice gets the sum of two gradients.
+    let back = counted_back(|pass, x| {
+        let scaled = ops::scale(pass, "scale", x, 3.0)?;
+        ops::add(pass, "sum", x, &scaled)
+    });
+    let scale = |step| ("scale", step, [32, 0, 0]);
+    let sum = |step| ("gradients", step, [0, 32, 0]);
+    assert_eq!(work(&back), [scale(1), scale(2), sum(1), sum(2)]);
 }

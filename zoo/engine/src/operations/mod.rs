@@ -384,12 +384,34 @@ impl Pass<'_> {
         }
     }
 
+    /// Counts elementwise work on the way back: so much for each of `values`, which `steps` time steps have in equal parts.
+    pub(crate) fn count_back_each(&self, back: Option<&Back>, values: usize, steps: usize, each: Each) {
+        if let (Some(Back { place, kind, .. }), Some(tally)) =
+            (back, self.session().tally.borrow_mut().as_mut())
+        {
+            tally.back_each((self.step(), self.steps()), (place, *kind), values as u64, steps, each);
+        }
+    }
+
+    /// Counts a gradient that is added to another one of the same value.
+    pub(crate) fn count_gradient_sum(&self, gradient: &Value) {
+        if let Some(tally) = self.session().tally.borrow_mut().as_mut() {
+            let at = (self.step(), self.steps());
+            tally.back_each(
+                at,
+                ("gradients", Kind::Sum),
+                gradient.len() as u64,
+                gradient.steps(),
+                Each::SUMMED,
+            );
+        }
+    }
+
     /// Accounts for traces that follow their spikes in place: a factor and a sum for each, as a dense machine computes them.
     pub(crate) fn count_trace(&self, trace: &Value) {
         if let Some(tally) = self.session().tally.borrow_mut().as_mut() {
             let (during, step) = (During::Forward, self.step().map_or(0, |step| step + 1));
-            let each = Each { multiplies: 1, adds: 1 };
-            tally.in_place((during, "traces", Kind::Trace, step), trace.len() as u64, each);
+            tally.in_place((during, "traces", Kind::Trace, step), trace.len() as u64, Each::ADDED);
         }
     }
 
@@ -425,14 +447,35 @@ impl Pass<'_> {
     }
 }
 
-/// Operations for each scalar of something that changes in place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Operations for each scalar of something that changes in place, or of a gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Each {
     pub(crate) multiplies: u64,
     pub(crate) adds: u64,
+    pub(crate) compares: u64,
 }
 
-/// Products that an op's backward will compute.
+impl Each {
+    /// A product.
+    pub(crate) const PRODUCT: Self = Self { multiplies: 1, adds: 0, compares: 0 };
+    /// A product that is added.
+    pub(crate) const ADDED: Self = Self { multiplies: 1, adds: 1, compares: 0 };
+    /// A comparison.
+    pub(crate) const COMPARED: Self = Self { multiplies: 0, adds: 0, compares: 1 };
+    /// A sum.
+    pub(crate) const SUMMED: Self = Self { multiplies: 0, adds: 1, compares: 0 };
+
+    /// Both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            multiplies: self.multiplies + other.multiplies,
+            adds: self.adds + other.adds,
+            compares: self.compares + other.compares,
+        }
+    }
+}
+
+/// Work that an op's backward will do.
 pub(crate) struct Back {
     place: String,
     kind: Kind,

@@ -170,6 +170,25 @@ impl Tally {
         }
     }
 
+    /// Adds elementwise work on the way back.
+    pub(super) fn back_each(
+        &mut self,
+        at: (Option<usize>, usize),
+        (place, kind): (&str, Kind),
+        values: u64,
+        steps: usize,
+        each: Each,
+    ) {
+        let share = values / steps.max(1) as u64;
+        for step in 0..steps {
+            let key = (During::Backward, place.to_string(), kind, Reads::Numbers, step_of(at, step, steps));
+            let sums = &mut self.found(key).sums;
+            sums.multiplies += share * each.multiplies;
+            sums.adds += share * each.adds;
+            sums.compares += share * each.compares;
+        }
+    }
+
     /// Adds work on what changes in place: no value is made.
     pub(super) fn in_place(
         &mut self,
@@ -184,6 +203,7 @@ impl Tally {
         let sums = &mut row.sums;
         sums.multiplies += scalars * each.multiplies;
         sums.adds += scalars * each.adds;
+        sums.compares += scalars * each.compares;
         sums.outputs += scalars;
     }
 

@@ -4,7 +4,7 @@ use kernels::pool::{self as kernel, AdaptiveShape};
 
 use super::reshape::readable;
 use crate::error::{Error, Result};
-use crate::operations::{Kind, Reads, Work, binned};
+use crate::operations::{Each, Kind, Reads, Work, binned};
 use crate::pass::Pass;
 use crate::saved::CHEAP;
 use crate::value::Value;
@@ -40,7 +40,10 @@ pub fn adaptive_average(pass: &Pass<'_>, place: &str, x: &Value, out: [usize; 2]
         return Ok(y);
     }
     let (slot, x_shape) = (x.slot, x.shape().to_vec());
+    let (counted, overlaps) = (pass.to_count(place, Kind::Pool, 0), added.saturating_sub(x.len()));
     Ok(tape.record("adaptive_average", y, move |backward, dy| {
+        backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
+        backward.pass().count_back_each(counted.as_deref(), overlaps, dy.steps(), Each::SUMMED);
         let dx = backward
             .pass()
             .gradient(&x_shape, || Ok(kernel::adaptive_avg_backward(&shape, dy.tensor()?)?))?;

@@ -17,7 +17,7 @@ use super::dense;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::Levels;
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::region::{Grid, Remainders};
@@ -109,11 +109,14 @@ impl<'a> Shortcut<'a> {
         }
         let kept = Saved::new(&previous);
         let (alpha, grid) = (self.alpha, self.grid);
+        let counted = pass.to_count(self.place, Kind::Carry, 0);
         Ok(tape.record("carry_on", y, move |backward, dy| {
             let pass = backward.pass();
+            pass.count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::ADDED);
             alpha_gradient(pass, alpha, &dy, &kept.get(pass)?)?;
             drop(kept);
             if previous_slot.is_some() {
+                pass.count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
                 backward.give(previous_slot, scaled(pass, alpha, grid, &dy)?)?;
             }
             backward.give(f_slot, dy)
@@ -166,6 +169,9 @@ impl<'a> Shortcut<'a> {
 
     /// Through the shortcut: the gradient of alpha goes to its accumulator, that of the previous value is returned.
     pub(crate) fn through(self, pass: &Pass<'_>, gradient: &Value, previous: &Value) -> Result<Value> {
+        let counted = pass.to_count(self.place, Kind::Carry, 0);
+        let each = Each::ADDED.and(Each::PRODUCT);
+        pass.count_back_each(counted.as_deref(), gradient.len(), gradient.steps(), each);
         alpha_gradient(pass, self.alpha, gradient, previous)?;
         scaled(pass, self.alpha, self.grid, gradient)
     }

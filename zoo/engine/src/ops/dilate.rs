@@ -12,7 +12,7 @@ use kernels::pool::{self as kernel, PoolShape};
 use super::reshape::readable;
 use super::{dense, images};
 use crate::error::{Error, Result};
-use crate::operations::{Kind, Reach, Reads, Work};
+use crate::operations::{Each, Kind, Reach, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -93,8 +93,11 @@ pub fn dilate(pass: &Pass<'_>, place: &str, x: &Value, heads: usize) -> Result<V
         return Ok(y);
     }
     let (slot, shape, kept) = (x.slot, x.shape().to_vec(), Saved::new(&x));
+    let counted = pass.to_count(place, Kind::Pool, 0);
     Ok(tape.record("dilate", y, move |backward, dy| {
         let pass = backward.pass();
+        // The largest of nine places is looked for again.
+        pass.count_back_each(counted.as_deref(), 8 * dy.len(), dy.steps(), Each::COMPARED);
         let x = dense(pass, &kept.get(pass)?)?;
         let dx = pass.gradient(&shape, || planes.back(x.tensor()?, &planes.enter(dy.tensor()?)?))?;
         drop((kept, x, dy));
@@ -136,9 +139,13 @@ pub fn dilated_token_dot(pass: &Pass<'_>, place: &str, [k, v]: [&Value; 2], head
     }
     let shape = k.shape().to_vec();
     let kept = [Saved::new(&k), Saved::new(&v)];
+    let counted = pass.to_count(place, Kind::Product, k.len());
     drop((k, v));
     Ok(tape.record("dilated_token_dot", y, move |backward, dy| {
-        let pass = backward.pass();
+        let (pass, steps) = (backward.pass(), dy.steps());
+        // The product and the largest of nine places, once more.
+        pass.count_back(counted.as_deref(), Reads::Products, steps);
+        pass.count_back_each(counted.as_deref(), 8 * shape.iter().product::<usize>(), steps, Each::COMPARED);
         let [k, v] = [dense(pass, &kept[0].get(pass)?)?, dense(pass, &kept[1].get(pass)?)?];
         let through = pass.gradient(&shape, || {
             let PoolShape { n_c, h, w, .. } = planes.pool;
@@ -150,6 +157,7 @@ pub fn dilated_token_dot(pass: &Pass<'_>, place: &str, [k, v]: [&Value; 2], head
             if slot.is_none() {
                 continue;
             }
+            pass.count_back(counted.as_deref(), Reads::Products, steps);
             let gradient = pass.gradient(&shape, || {
                 Ok(elementwise::mul(&through.tensor()?.reshape(shape.as_slice())?, other.tensor()?)?)
             })?;

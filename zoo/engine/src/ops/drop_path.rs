@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{dense, repeat_steps};
 use crate::error::{Error, Result};
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::pass::{Mode, Pass};
 use crate::value::Value;
 
@@ -69,8 +69,9 @@ pub fn drop_path(pass: &Pass<'_>, place: &str, x: &Value, rate: f64, per: DropPe
     if !tape.tracks(&x) {
         return Ok(y);
     }
-    let slot = x.slot;
+    let (slot, counted) = (x.slot, pass.to_count(place, Kind::Scale, 0));
     Ok(tape.record("drop_path", y, move |backward, dy| {
+        backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
         let dx = backward.pass().gradient(dy.shape(), || masked(dy.tensor()?))?;
         backward.give(slot, dx)
     }))

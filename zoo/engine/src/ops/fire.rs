@@ -6,7 +6,7 @@ use super::dense;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::neuron::Neuron;
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -87,8 +87,10 @@ pub fn fire(
         let open = session.spikes(&out, || Ok(lif::window(&shape, &read(&current)?, low, high)?))?;
         pass.prepared(&open);
         let kept = Saved::new(&open);
+        let counted = pass.to_count(place, Kind::Neuron, 0);
         drop((current, open));
         let spikes = tape.record("fire", spikes, move |backward, ds| {
+            backward.pass().count_back_each(counted.as_deref(), ds.len(), ds.steps(), slope(cell.surrogate));
             let dcurrent = gated(backward.pass(), ds, kept)?;
             backward.give(current_slot, dcurrent)
         });
@@ -98,6 +100,7 @@ pub fn fire(
     let current_shape = current.shape().to_vec();
     let kept = Saved::new(&current);
     let kept_state = state.map(Saved::new);
+    let counted = pass.to_count(place, Kind::Neuron, 0);
     drop(current);
     let walk = move |backward: &mut crate::tape::Backward<'_>, ds: Option<Value>, dlast: Option<Value>| {
         let pass = backward.pass();
@@ -106,6 +109,7 @@ pub fn fire(
             Some(ds) => ds,
             None => pass.session().zeros(Category::ActivationGradients, &out)?,
         };
+        pass.count_back_each(counted.as_deref(), ds.len(), steps, back(&cell));
         let own = ds.is_sole() && current_shape == out;
         let state = kept_state.as_ref().map(|kept| kept.get(pass)).transpose()?;
         let current = kept.get(pass)?;
@@ -141,6 +145,49 @@ pub fn fire(
             Ok((spikes, Some(last)))
         }
         None => Ok((tape.record("fire", spikes, move |backward, ds| walk(backward, Some(ds), None)), None)),
+    }
+}
+
+/// What the way back costs a neuron and step, as a dense machine computes it. With `u` the membrane before its reset, `v` that after
+/// it, `h` the surrogate's slope at `u - threshold` and `g` the gradients:
+///
+/// ```text
+/// u = decay v[t-1] + gain I, reset          again: it was not kept
+/// g_u = g_s h + g_v dv/du                   dv/du: a mask or 1, and where gradient flows through the reset a product with h
+/// g_I = gain g_u,   g_v[t-1] = decay g_u
+/// ```
+fn back(cell: &Cell) -> Each {
+    let when = |holds: bool, each: Each| if holds { each } else { Each::default() };
+    let leaks = cell.decay != 0.0 && cell.decay != 1.0;
+    let (gains, time) = (cell.input_gain != 1.0, cell.time_gradient && cell.decay != 0.0);
+    let through = cell.reset_grad == lif::ResetGrad::Through;
+    let again = [
+        when(leaks, Each::PRODUCT),
+        when(gains, Each::PRODUCT),
+        when(cell.decay != 0.0, Each::SUMMED),
+        Each::COMPARED,
+        when(cell.reset == lif::Reset::Soft, Each::SUMMED),
+    ];
+    let gradient = [
+        slope(cell.surrogate),
+        Each::PRODUCT,
+        when(time, Each::SUMMED),
+        when(time && through, Each::ADDED.and(Each::PRODUCT)),
+        when(gains, Each::PRODUCT),
+        when(time && leaks, Each::PRODUCT),
+    ];
+    again.into_iter().chain(gradient).fold(Each::default(), Each::and)
+}
+
+/// What a surrogate's slope costs; exponentials and divisions count as multiplications.
+fn slope(surrogate: lif::Surrogate) -> Each {
+    match surrogate {
+        lif::Surrogate::Window { .. } => Each { multiplies: 0, adds: 0, compares: 2 },
+        // Each of x = u - threshold.
+        lif::Surrogate::Rectangle { .. } => Each { multiplies: 0, adds: 1, compares: 1 },
+        lif::Surrogate::Triangle { .. } => Each { multiplies: 1, adds: 2, compares: 1 },
+        lif::Surrogate::Sigmoid { .. } => Each { multiplies: 5, adds: 3, compares: 0 },
+        lif::Surrogate::ArcTan { .. } => Each { multiplies: 3, adds: 2, compares: 0 },
     }
 }
 

@@ -5,7 +5,7 @@ use kernels::elementwise;
 use super::dense;
 use super::reshape::readable;
 use crate::error::{Error, Result};
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::param::ParamId;
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
@@ -41,9 +41,12 @@ pub fn gain(pass: &Pass<'_>, place: &str, x: &Value, param: ParamId) -> Result<V
         return Ok(y);
     }
     let slot = x.slot.filter(|_| tape.tracks(&x));
-    let kept = Saved::new(&x);
+    let (kept, counted) = (Saved::new(&x), pass.to_count(place, Kind::Scale, 0));
     Ok(tape.record("gain", y, move |backward, dy| {
         let pass = backward.pass();
+        // The gradient of the factor is a dot product, that of the input a product.
+        let each = if slot.is_some() { Each::ADDED.and(Each::PRODUCT) } else { Each::ADDED };
+        pass.count_back_each(counted.as_deref(), dy.len(), dy.steps(), each);
         let x = dense(pass, &kept.get(pass)?)?;
         if let Some((into, add)) = pass.params().accumulator(param)? {
             elementwise::channel_dot(dy.tensor()?, x.tensor()?, n, c, plane, into, add)?;

@@ -7,10 +7,14 @@ use super::dense;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::norm::{Norm, NormOver};
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::{Folded, Value};
+
+/// What the way back costs a value: `x^ = (x - mean) / deviation` is computed again, `dy` and `dy x^` are summed, and
+/// `dx = factor (dy - mean(dy) - x^ mean(dy x^))`.
+const BACK: Each = Each { multiplies: 4, adds: 5, compares: 0 };
 
 /// Normalises with the statistics of the batch. The result is folded: its reader computes `x * scale + shift` as it
 /// reads. `moved` gets the moments and how many values each spans, for the running statistics.
@@ -51,9 +55,11 @@ pub fn normalise(
     // Backward reads the batch's moments again: they are kept as `x` is.
     let booked = Value::dense_of(ledger, Category::Saved, &[2, groups, norm.channels], x.dtype(), None);
     let (eps, gain, gamma_id, beta_id) = (norm.eps, norm.gain, norm.gamma, norm.beta);
+    let counted = pass.to_count(place, Kind::Norm, 0);
     drop(x);
     Ok(tape.record("normalise", y, move |backward, dy| {
         let pass = backward.pass();
+        pass.count_back_each(counted.as_deref(), dy.len(), dy.steps(), BACK);
         let into_gamma = pass.params().accumulator(gamma_id)?;
         let into_beta = pass.params().accumulator(beta_id)?;
         let own = dy.is_sole();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reshape::{factored, readable};
 use crate::error::{Error, Result};
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
 use crate::value::Value;
@@ -97,7 +97,22 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
     }
     let (slot, x_shape) = (x.slot, x.shape().to_vec());
     let kept = (spec.kind == PoolKind::Max).then(|| Saved::new(x));
+    let (counted, kind) = (pass.to_count(place, Kind::Pool, 0), spec.kind);
     Ok(tape.record("pool", y, move |backward, dy| {
+        match kind {
+            // A share for all of a window; where windows overlap, shares are added.
+            PoolKind::Average => {
+                let pass = backward.pass();
+                pass.count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
+                let overlaps = (dy.len() * window).saturating_sub(x_shape.iter().product());
+                pass.count_back_each(counted.as_deref(), overlaps, dy.steps(), Each::SUMMED);
+            }
+            // The largest of a window is looked for again.
+            PoolKind::Max => {
+                let compared = dy.len() * (window - 1);
+                backward.pass().count_back_each(counted.as_deref(), compared, dy.steps(), Each::COMPARED);
+            }
+        }
         let x = kept.as_ref().map(|kept| kept.get(backward.pass())).transpose()?;
         let dx = backward.pass().gradient(&x_shape, || match &x {
             None => Ok(kernel::avg_backward(&shape, dy.tensor()?, true)?),
@@ -132,7 +147,9 @@ pub fn global_average(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> 
         return Ok(y);
     }
     let (slot, x_shape) = (x.slot, x.shape().to_vec());
+    let counted = pass.to_count(place, Kind::Pool, 0);
     Ok(tape.record("global_average", y, move |backward, dy| {
+        backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
         let dx = backward
             .pass()
             .gradient(&x_shape, || Ok(kernel::global_avg_backward(rows, plane, dy.tensor()?)?))?;

@@ -3,7 +3,7 @@
 use super::dense;
 use super::fire::gated;
 use crate::error::Result;
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::pass::Pass;
 use crate::saved::Saved;
 use crate::value::Value;
@@ -36,8 +36,9 @@ pub fn relu(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
     pass.prepared(&sign);
     let kept = Saved::new(&sign);
     drop(sign);
-    let slot = x.slot;
+    let (slot, counted) = (x.slot, pass.to_count(place, Kind::Rectifier, 0));
     Ok(tape.record("relu", y, move |backward, dy| {
+        backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::COMPARED);
         let dx = gated(backward.pass(), dy, kept)?;
         backward.give(slot, dx)
     }))

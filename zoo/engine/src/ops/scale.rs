@@ -6,7 +6,7 @@ use keys::Key;
 use super::reshape::factored;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
-use crate::operations::{Kind, Reads, Work};
+use crate::operations::{Each, Kind, Reads, Work};
 use crate::pass::{Mode, Pass};
 use crate::saved::CHEAP;
 use crate::value::Value;
@@ -36,8 +36,9 @@ pub fn scale(pass: &Pass<'_>, place: &str, x: &Value, factor: f64) -> Result<Val
     if !tape.tracks(x) {
         return Ok(y);
     }
-    let slot = x.slot;
+    let (slot, counted) = (x.slot, pass.to_count(place, Kind::Scale, 0));
     Ok(tape.record("scale", y, move |backward, dy| {
+        backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
         let dx = times(backward.pass(), dy, factor)?;
         backward.give(slot, dx)
     }))
@@ -92,8 +93,9 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
     if !tape.tracks(x) {
         return Ok(y);
     }
-    let slot = x.slot;
+    let (slot, counted) = (x.slot, pass.to_count(place, Kind::Scale, 0));
     Ok(tape.record("dropout", y, move |backward, dy| {
+        backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
         let dx = masked(backward.pass(), key, rate, dy, Category::ActivationGradients)?;
         backward.give(slot, dx)
     }))

@@ -46,12 +46,14 @@ pub fn token_dot(pass: &Pass<'_>, place: &str, k: &Value, v: &Value) -> Result<V
         return Ok(y);
     }
     let shape = k.shape().to_vec();
+    let counted = pass.to_count(place, Kind::Product, k.len());
     // The gradient of each is made of the other.
     let [k, v] = inputs;
     let kept = [slots[0].map(|_| Saved::new(&v)), slots[1].map(|_| Saved::new(&k))];
     Ok(tape.record("token_dot", y, move |backward, dy| {
         for (slot, other) in slots.into_iter().zip(kept) {
             let Some(other) = other else { continue };
+            backward.pass().count_back(counted.as_deref(), Reads::Products, dy.steps());
             let other = other.get(backward.pass())?;
             let gradient = backward.pass().gradient(&shape, || {
                 let factor = kernels::Operand::Dense(dy.tensor()?);
@@ -101,9 +103,11 @@ pub fn mask_channels(pass: &Pass<'_>, place: &str, q: &Value, s: &Value) -> Resu
     let kept_q = s_slot.map(|_| Saved::new(&q));
     let kept_s = q_slot.map(|_| Saved::new(&s));
     let (q_shape, s_shape) = (q.shape().to_vec(), s.shape().to_vec());
+    let counted = pass.to_count(place, Kind::Product, q.len());
     drop((q, s));
     Ok(tape.record("mask_channels", y, move |backward, dy| {
         if let Some(q) = kept_q {
+            backward.pass().count_back(counted.as_deref(), Reads::Products, dy.steps());
             let q = q.get(backward.pass())?;
             let ds = backward.pass().gradient(&s_shape, || {
                 let dy = kernels::Operand::Dense(dy.tensor()?);
@@ -112,6 +116,7 @@ pub fn mask_channels(pass: &Pass<'_>, place: &str, q: &Value, s: &Value) -> Resu
             backward.give(s_slot, ds)?;
         }
         if let Some(s) = kept_s {
+            backward.pass().count_back(counted.as_deref(), Reads::Products, dy.steps());
             let s = s.get(backward.pass())?;
             let dq = backward.pass().gradient(&q_shape, || {
                 let dy = kernels::Operand::Dense(dy.tensor()?);

@@ -4,6 +4,7 @@ use kernels::elementwise;
 
 use super::dense;
 use crate::error::{Error, Result};
+use crate::operations::{Each, Kind};
 use crate::pass::Pass;
 use crate::saved::CHEAP;
 use crate::value::Value;
@@ -34,7 +35,11 @@ pub fn upsample(pass: &Pass<'_>, place: &str, x: &Value, factor: usize) -> Resul
         return Ok(y);
     }
     let (slot, shape) = (x.slot, x.shape().to_vec());
+    let (counted, kept) = (pass.to_count(place, Kind::Sum, 0), x.len());
     Ok(tape.record("upsample", y, move |backward, dy| {
+        // The gradients of a value's copies are added.
+        let added = dy.len() - kept;
+        backward.pass().count_back_each(counted.as_deref(), added, dy.steps(), Each::SUMMED);
         let dx = backward
             .pass()
             .gradient(&shape, || Ok(elementwise::upsample_backward(dy.tensor()?, rows, h, w, factor)?))?;

@@ -288,6 +288,7 @@ fn work(spec: OptimSpec, decay: f64) -> Each {
     let sum = |parts: &[(u64, u64)]| Each {
         multiplies: parts.iter().map(|part| part.0).sum(),
         adds: parts.iter().map(|part| part.1).sum(),
+        compares: 0,
     };
     let when = |holds: bool, part: (u64, u64)| if holds { part } else { (0, 0) };
     // A product that is added: decay on the gradient, momentum, and the step itself.
@@ -341,7 +342,7 @@ mod tests {
 
     #[test]
     fn an_update_costs_what_its_equation_says() {
-        let each = |multiplies, adds| Each { multiplies, adds };
+        let each = |multiplies, adds| Each { multiplies, adds, compares: 0 };
         // p -= lr g.
         assert_eq!(work(OptimSpec::sgd(0.0, 0.0), 0.0), each(1, 1));
         // g + wd p; momentum v + g'; p -= lr v.
