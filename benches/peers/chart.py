@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from runs import Run, comparisons, geometric_mean
+from runs import STBP, Run, comparisons, geometric_mean
 
 LINES = (1.0, 1.5, 2.0, 2.5)
 BAR, MEAN, GRID, INK = "#4878a8", "#d1822f", "#c8c8c8", "#333333"
@@ -19,7 +19,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     # Ids are random and the file carries a date unless told otherwise.
     mpl.rcParams |= {"svg.hashsalt": "peers", "font.family": "DejaVu Sans", "text.color": INK}
     found = comparisons(runs)
-    ratios = [comparison.speed()[0] for comparison in found]
+    ratios = [comparison.speed(STBP)[0] for comparison in found]
     mean = geometric_mean(ratios)
     figure = Figure(figsize=(8.0, 0.5 * len(found) + 1.7), layout="constrained")
     axes = figure.subplots()

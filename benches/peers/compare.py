@@ -20,7 +20,7 @@ from pathlib import Path
 
 from chart import draw
 from nets import NETS
-from runs import OURS, STBP, THEIRS, Run, read
+from runs import OURS, STBP, THEIRS, TILES, Run, read
 from table import tables
 
 HERE = Path(__file__).resolve().parent
@@ -37,8 +37,23 @@ CONFIGURATIONS = {
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 """Of theirs: glibc keeps what is freed. Left alone it gives pages back and takes them anew all through their step."""
 
-MORE_METHODS = {"rev-resnet21": ["spatial-rev"], "trevsnn-tiny": ["temporal-rev"]}
-"""Of ours beside `stbp`: what a network was designed for. They take part in no ratio."""
+OF_OURS = {
+    STBP: ["--method", "stbp"],
+    TILES: ["--method", "stbp", "--gradient-tiles", "four"],
+    "spatial-rev": ["--method", "spatial-rev"],
+    "temporal-rev": ["--method", "temporal-rev"],
+}
+"""Of ours, and the flags of `harness measure`."""
+
+BESIDE = {
+    "preact-resnet18": [TILES],
+    "ms-resnet34": [TILES],
+    "vgg11-bn": [TILES],
+    "rev-resnet21": [TILES, "spatial-rev"],
+    "vgg11-ws": [TILES],
+    "trevsnn-tiny": ["temporal-rev"],
+}
+"""Of ours beside `stbp`, each network's own: larger tiles where it has 3x3 convolutions, and what it was designed for."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +105,17 @@ class Request:
             )
         return ended.stdout
 
-    def ours(self, method: str, number: int, machine: Machine, parameters: int) -> Run:
-        """Our side by one method, by `harness measure`; `parameters` are counted by `check.py` on both sides."""
+    def ours(self, configuration: str, number: int, machine: Machine, parameters: int) -> Run:
+        """Our side in one configuration, by `harness measure`; `parameters` are counted by `check.py` on both sides."""
         published = NETS[self.net]
         size = f"--image {published.size} --classes {published.classes} --steps-t {published.steps}"
-        command = [self.harness, "measure", self.net, "--method", method, "--csv", *size.split(), *self.flags]
+        own = [*OF_OURS[configuration], "--csv"]
+        command = [self.harness, "measure", self.net, *own, *size.split(), *self.flags]
         (row,) = csv.DictReader(self.run(command).splitlines())
         return Run(
             peer=OURS,
             version=self.run([self.harness, "--version"]).strip(),
-            configuration=method,
+            configuration=configuration,
             net=self.net,
             steps_t=int(row["steps_t"]),
             batch=self.batch,
@@ -130,7 +146,7 @@ class Request:
 
 
 def measure(
-    request: Request, configurations: Sequence[str], methods: Sequence[str], rounds: int, machine: Machine
+    request: Request, configurations: Sequence[str], beside: Sequence[str], rounds: int, machine: Machine
 ) -> Iterable[Run]:
     """Ours and theirs in turns, so that a slow minute of the machine meets both."""
     parameters = sum(parameter.numel() for parameter in NETS[request.net].build().parameters())
@@ -139,8 +155,8 @@ def measure(
         yield ours
         for configuration in configurations:
             yield request.theirs(configuration, ours)
-        for method in methods:
-            yield request.ours(method, number, machine, parameters)
+        for own in beside:
+            yield request.ours(own, number, machine, parameters)
 
 
 def main() -> None:
@@ -178,8 +194,8 @@ def main() -> None:
             writer.writeheader()
             for net in flags.net:
                 request = Request(harness, net, flags.batch, flags.threads, flags.train_steps)
-                methods = MORE_METHODS.get(net, [])
-                for run in measure(request, flags.configuration, methods, flags.rounds, machine):
+                beside = BESIDE.get(net, [])
+                for run in measure(request, flags.configuration, beside, flags.rounds, machine):
                     writer.writerow(asdict(run))
                     file.flush()
                     runs.append(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from runs import OURS, STBP, THEIRS, Run, Summary, comparisons, geometric_mean
+from runs import OURS, STBP, THEIRS, TILES, Run, Summary, comparisons, geometric_mean
 
 MIB = 2**20
 
@@ -15,9 +15,16 @@ def tables(runs: Sequence[Run]) -> str:
 
 
 def speed(runs: Sequence[Run]) -> str:
-    """A line a network: their best configuration's time divided by `stbp`'s."""
+    """A line a network: their best configuration's time divided by `stbp`'s, and by that with larger tiles if it was measured."""
     lines = [("network", "by medians", "by fastest steps"), ("---", "---:", "---:")]
-    ratios = [(comparison.net, comparison.speed()) for comparison in comparisons(runs)]
+    owns = [STBP]
+    if any(run.configuration == TILES for run in runs):
+        owns.append(TILES)
+        lines = [(*lines[0], "tiles of 4, by medians", "by fastest steps"), (*lines[1], "---:", "---:")]
+    ratios = [
+        (comparison.net, [ratio for own in owns for ratio in comparison.speed(own)])
+        for comparison in comparisons(runs)
+    ]
     means = [geometric_mean(column) for column in zip(*(ratio for _, ratio in ratios), strict=True)]
     for name, ratio in [*ratios, ("geometric mean", means)]:
         lines.append((name, *(f"{value:.2f}" for value in ratio)))
