@@ -28,7 +28,7 @@ const CARD: Card = Card {
     std: &[0.3081],
     class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     known_manifest: None,
-    mirror: Mirror::Harmless,
+    mirror: Mirror::Keeps,
     stand_in: None,
 };
 

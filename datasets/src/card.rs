@@ -68,14 +68,16 @@ pub struct Card {
 /// What a left-right mirror does to the classes of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mirror {
-    /// A mirrored image keeps its label.
-    Harmless,
+    /// A mirrored sample keeps its label.
+    Keeps,
     /// Pairs of classes that a mirror swaps, such as waves of the left and of the right hand; the others keep their label.
     Swaps(&'static [[u32; 2]]),
+    /// A mirrored sample is of no class, as of digits.
+    Breaks,
 }
 
 impl Mirror {
-    /// The label of a mirrored image.
+    /// The label of a mirrored sample.
     #[must_use]
     pub fn label(self, label: u32) -> u32 {
         let Self::Swaps(pairs) = self else { return label };

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Card, DataError, Dataset, Split, format::shard::hex};
+use crate::{Card, DataError, Dataset, Split, hex::hex};
 
 /// The samples of one split.
 #[derive(Default)]

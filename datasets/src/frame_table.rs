@@ -129,6 +129,7 @@ pub static FRAME_SETS: &[FrameEntry] = &[
         protocols: &[
             "cifar10dvs/first900-clean",
             "cifar10dvs/first900",
+            "cifar10dvs/first900-sltt",
             "cifar10dvs/tebn-0-99",
             "cifar10dvs/sj-lexicographic",
         ],
@@ -141,7 +142,7 @@ pub static FRAME_SETS: &[FrameEntry] = &[
         counts: [1_176, 288],
         licence: "CC BY 4.0",
         source: "Amir et al., 2017: DvsGesture.tar.gz, 2.9 GB",
-        protocols: &["dvsgesture/1464", "dvsgesture/1342"],
+        protocols: &["dvsgesture/1464", "dvsgesture/1342", "dvsgesture/1464-wide"],
         ..FOLDER
     },
     SIMULATED,
@@ -249,10 +250,10 @@ impl FrameEntry {
         asked.and_then(listed).or_else(|| self.protocols.first().copied())
     }
 
-    /// T where nothing else is asked for: that of the first protocol, or the task's own.
+    /// T where nothing else is asked for: that of the protocol that a name asks for, or the task's own.
     #[must_use]
-    pub fn own_steps(&self) -> usize {
-        match (self.protocol(None).and_then(named), self.steps) {
+    pub fn steps_under(&self, asked: Option<&str>) -> usize {
+        match (self.protocol(asked).and_then(named), self.steps) {
             (Some(protocol), _) => protocol.frames.steps(),
             (None, Steps::Exactly(own)) => own,
             (None, Steps::Any | Steps::Multiple(_)) => OWN_STEPS,

@@ -11,6 +11,7 @@ mod error;
 pub mod events;
 pub mod format;
 mod frame_table;
+mod hex;
 mod loader;
 mod map;
 pub mod pipeline;

@@ -24,7 +24,7 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Places of the samples in their split's files, `[B]`.
     pub indices: Vec<u32>,
-    /// How pixels and labels were mixed, where the protocol mixes: the targets are [`Mixed::targets`].
+    /// How pixels and labels were mixed, where the protocol mixes.
     pub mixed: Option<Mixed>,
 }
 
@@ -216,11 +216,11 @@ impl Source {
                 }
             }
         }
-        let mix = self.protocol.named.and_then(|Named(pipeline)| pipeline.mix.as_ref());
-        let mixed = match (self.split, mix) {
+        let mixed = match (self.split, self.protocol.mixing()) {
             (Split::Train, Some(mix)) => {
                 let key = self.key.fork("mix").index(epoch).index(batch as u64);
-                mix.apply(&mut pixels, &labels, self.shape, epoch, key)
+                let [channels, height, width] = self.shape;
+                mix.apply(&mut pixels, &labels, [1, channels, height, width], epoch, key)
             }
             _ => None,
         };

@@ -15,7 +15,8 @@ use crate::{
         mix::{Mix, Partner},
         rand_augment::RandAugment,
     },
-    format::{picture::DECODER, shard::hex},
+    format::picture::DECODER,
+    hex::hex,
 };
 
 /// What happens to an image between its file and a batch.
@@ -117,6 +118,8 @@ impl Statistics {
 const CIFAR10: Statistics = Statistics { mean: [0.4914, 0.4822, 0.4465], std: [0.2470, 0.2435, 0.2616] };
 /// CIFAR-10's with the standard deviations that are a mean over images, as many repositories have them.
 const CIFAR10_BY_IMAGE: Statistics = Statistics { std: [0.2023, 0.1994, 0.2010], ..CIFAR10 };
+/// CIFAR-10's means with deviations that are of no pixels of it, on both sets (S-RevSNN's ResNets).
+const CIFAR_REVSNN: Statistics = Statistics { std: [0.557, 0.549, 0.5534], ..CIFAR10 };
 /// CIFAR-100's.
 const CIFAR100: Statistics = Statistics { mean: [0.5071, 0.4867, 0.4408], std: [0.2675, 0.2565, 0.2761] };
 /// ImageNet's.
@@ -129,6 +132,7 @@ const RAND_CIFAR: RandAugment =
 const MIXUP_HALF: Mix = Mix {
     mixup: 0.5,
     cutmix: 0.0,
+    eventmix: 0.0,
     probability: 1.0,
     cutmix_share: 0.5,
     partner: Partner::Opposite,
@@ -200,6 +204,12 @@ pub static PIPELINES: &[Pipeline] = &[
         ..CIFAR_PLAIN
     },
     Pipeline {
+        id: "cifar10/revsnn-resnet",
+        statistics: CIFAR_REVSNN,
+        source: "S-RevSNN (AAAI 2024), released code of its ResNets",
+        ..CIFAR_PLAIN
+    },
+    Pipeline {
         id: "cifar10/sdt",
         crop: Crop::Whole,
         policy: Some(Policy::Rand(RAND_CIFAR)),
@@ -214,6 +224,13 @@ pub static PIPELINES: &[Pipeline] = &[
         ..CIFAR_PLAIN
     },
     Pipeline {
+        id: "cifar100/ottt",
+        cutout: Some(CUTOUT),
+        statistics: CIFAR10_BY_IMAGE,
+        source: "OTTT (NeurIPS 2022), released code, which takes CIFAR-10's statistics",
+        ..CIFAR_PLAIN
+    },
+    Pipeline {
         id: "cifar100/sltt",
         cutout: Some(CUTOUT),
         statistics: CIFAR100,
@@ -222,12 +239,18 @@ pub static PIPELINES: &[Pipeline] = &[
     },
     Pipeline {
         id: "cifar100/revsnn",
+        version: 2,
         crop: Crop::Whole,
         policy: Some(Policy::Rand(RAND_CIFAR)),
-        statistics: CIFAR100,
         erasing: Some(Erasing::timm(0.25, Fill::Zero)),
         mix: Some(MIXUP_HALF),
-        source: "RevSNN's transformer, as Spikformer's cifar100.yml",
+        source: "S-RevSNN's transformer (AAAI 2024), which takes CIFAR-10's statistics; version 1 had CIFAR-100's",
+        ..CIFAR_PLAIN
+    },
+    Pipeline {
+        id: "cifar100/revsnn-resnet",
+        statistics: CIFAR_REVSNN,
+        source: "S-RevSNN (AAAI 2024), released code of its ResNets",
         ..CIFAR_PLAIN
     },
     IMAGENET_PLAIN,

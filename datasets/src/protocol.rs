@@ -5,17 +5,18 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Card, DataError, Mirror, Split,
+    augment::mix::Mix,
     events::EVENT_PROTOCOLS,
-    format::shard::hex,
+    hex::hex,
     pipeline::{Crop, PIPELINES, Pipeline},
 };
 
 /// The data section of a recipe.
 ///
 /// Either `normalise`, `flip` and `shift` stand there, or `protocol`, the name of a pipeline that decides them and more.
-/// There is no default: each choice moves accuracy, so each is written down. The limits and `swap-labels` alone may be left
-/// out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// There is no default: each choice moves accuracy, so each is written down. The limits, `swap-labels` and `mix` alone may be
+/// left out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Section", into = "Section")]
 pub struct Protocol {
     /// Whether pixels in `[0, 1]` are shifted and scaled by the card's mean and standard deviation.
@@ -35,6 +36,8 @@ pub struct Protocol {
     pub events: Option<EventName>,
     /// Whether a mirrored image takes the label of its class's mirror image, on sets that have left and right classes.
     pub swap_labels: bool,
+    /// Mixing within a training batch; a pipeline that mixes has its own.
+    pub mix: Option<Mix>,
 }
 
 /// A named pipeline in a protocol; two are equal where name and version are.
@@ -71,13 +74,15 @@ struct Section {
     train_limit: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     test_limit: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mix: Option<Mix>,
 }
 
 impl TryFrom<Section> for Protocol {
     type Error = String;
 
     fn try_from(section: Section) -> Result<Self, String> {
-        let Section { protocol, normalise, flip, shift, swap_labels, train_limit, test_limit } = section;
+        let Section { protocol, normalise, flip, shift, swap_labels, train_limit, test_limit, mix } = section;
         let own = match protocol {
             None => {
                 let missing =
@@ -108,13 +113,22 @@ impl TryFrom<Section> for Protocol {
                 }
             }
         };
-        Ok(Self { swap_labels, train_limit, test_limit, ..own })
+        if let Some(mix) = &mix {
+            mix.check()?;
+            if let Some(Named(pipeline)) = own.named.filter(|Named(pipeline)| pipeline.mix.is_some()) {
+                return Err(format!(
+                    "`protocol = \"{}\"` decides how batches are mixed: leave mix out",
+                    pipeline.id
+                ));
+            }
+        }
+        Ok(Self { swap_labels, train_limit, test_limit, mix, ..own })
     }
 }
 
 impl From<Protocol> for Section {
     fn from(protocol: Protocol) -> Self {
-        let Protocol { normalise, flip, shift, train_limit, test_limit, named, events, swap_labels } =
+        let Protocol { normalise, flip, shift, train_limit, test_limit, named, events, swap_labels, mix } =
             protocol;
         let plain = named.is_none() && events.is_none();
         Self {
@@ -125,6 +139,7 @@ impl From<Protocol> for Section {
             swap_labels,
             train_limit,
             test_limit,
+            mix,
         }
     }
 }
@@ -140,6 +155,7 @@ impl Protocol {
         named: None,
         events: None,
         swap_labels: false,
+        mix: None,
     };
 
     /// The protocol of a named pipeline, without limits.
@@ -156,12 +172,30 @@ impl Protocol {
     #[must_use]
     pub fn id(&self) -> String {
         let swap = if self.swap_labels { "+swap-labels" } else { "" };
+        let mix = self.mix.as_ref().map(Mix::suffix).unwrap_or_default();
         match self.named {
-            Some(Named(pipeline)) => pipeline.name() + swap,
+            Some(Named(pipeline)) => pipeline.name() + swap + &mix,
             None => {
                 let (normalise, flip) =
                     (if self.normalise { "normalise" } else { "raw" }, if self.flip { "+flip" } else { "" });
-                format!("{normalise}{flip}+shift{}{swap}@1", self.shift)
+                format!("{normalise}{flip}+shift{}{swap}{mix}@1", self.shift)
+            }
+        }
+    }
+
+    /// How the batches of a training split are mixed: by the protocol's own choice, or by its pipeline's.
+    #[must_use]
+    pub fn mixing(&self) -> Option<Mix> {
+        self.mix.or(self.named.and_then(|Named(pipeline)| pipeline.mix))
+    }
+
+    /// Name and hash of a protocol of event frames, as this section follows it: with its mixing.
+    #[must_use]
+    pub fn of_frames(&self, name: &str, hash: &str) -> [String; 2] {
+        match &self.mix {
+            None => [name.to_owned(), hash.to_owned()],
+            Some(mix) => {
+                [name.to_owned() + &mix.suffix(), hex(&Sha256::digest(format!("{hash} {}", json(mix))))]
             }
         }
     }
@@ -174,7 +208,9 @@ impl Protocol {
             None if self.normalise => format!("{:?} {:?}", card.mean, card.std),
             None => String::new(),
         };
-        hex(&Sha256::digest(format!("{} {choices} {:?} {:?}", self.id(), self.train_limit, self.test_limit)))
+        let mix = self.mix.as_ref().map(|mix| format!(" {}", json(mix))).unwrap_or_default();
+        let limits = format!("{:?} {:?}", self.train_limit, self.test_limit);
+        hex(&Sha256::digest(format!("{} {choices} {limits}{mix}", self.id())))
     }
 
     /// Shape of an image of a split, `[C, H, W]`.
@@ -195,6 +231,14 @@ impl Protocol {
         if let Some(EventName(events)) = self.events {
             let reason = "it makes frames of events, and the set holds images".to_owned();
             return Err(DataError::Unfit { protocol: events.to_owned(), dataset: card.id, reason });
+        }
+        if let Some(found) = self.mix.map(|mix| mix.eventmix).filter(|&alpha| alpha > 0.0) {
+            let rule = "frames of counted events are needed, the set holds images: left out";
+            return Err(DataError::event_choice(format!("mix.eventmix on {}", card.id), rule, found));
+        }
+        if self.flip && card.mirror == Mirror::Breaks {
+            let reason = "its mirror would make images of no class".to_owned();
+            return Err(DataError::Unfit { protocol: self.id(), dataset: card.id, reason });
         }
         let side = card.shape[1].min(card.shape[2]);
         if self.shift >= side {
@@ -227,4 +271,10 @@ impl Protocol {
         }
         Ok(())
     }
+}
+
+/// Every number of a mixing, for a hash.
+fn json(mix: &Mix) -> String {
+    // A struct of numbers is always JSON.
+    serde_json::to_string(mix).unwrap_or_default()
 }

@@ -164,7 +164,7 @@ const LOPSIDED_CARD: Card = Card {
     std: &[1.0],
     class_names: &["", ""],
     known_manifest: None,
-    mirror: Mirror::Harmless,
+    mirror: Mirror::Keeps,
     stand_in: None,
 };
 

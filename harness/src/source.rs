@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datasets::{
-    Batches, Card, DataError, Dataset, DatasetEntry, EventName, FrameEntry, Loader, Named, Protocol, Request,
-    Split,
+    Batches, Card, DataError, Dataset, DatasetEntry, EventName, FrameEntry, Loader, Protocol, Request, Split,
     events::{FrameLoader, FrameSet, Origin},
 };
 use keys::Key;
@@ -116,16 +115,11 @@ fn events(data: &Protocol) -> Option<&'static str> {
 
 /// Shape of the images `[C, H, W]` that a protocol makes of a set, where a trial can use them.
 fn image_shape(data: &Protocol, card: &Card, place: &str) -> Result<[usize; 3]> {
-    let place = || format!("{place}: data.protocol");
-    if data.named.is_some_and(|Named(pipeline)| pipeline.mix.is_some()) {
-        let rule = "one without mixup and cutmix: the losses here read one class a sample, not mixed targets";
-        return Err(Error::value(place(), rule, data.id()));
-    }
     let (shape, judged) = (data.shape(card, Split::Train), data.shape(card, Split::Test));
     if shape != judged {
         let rule = "one that trains and judges at one size: a network here is built for one";
         let found = format!("{} with {shape:?} and {judged:?}", data.id());
-        return Err(Error::value(place(), rule, found));
+        return Err(Error::value(format!("{place}: data.protocol"), rule, found));
     }
     Ok(shape)
 }
@@ -152,7 +146,7 @@ impl Source {
             Self::Images(set) => [data.id(), data.hash(set.card())],
             Self::Frames(set) => {
                 let card = set.card();
-                [card.protocol.clone(), card.protocol_hash.clone()]
+                data.of_frames(&card.protocol, &card.protocol_hash)
             }
         }
     }
@@ -176,8 +170,18 @@ impl Source {
                     Split::Test => data.test_limit,
                 };
                 // One worker: the threads of a trial are for the network, and the samples are made ahead of it.
-                FrameLoader::new(Arc::clone(set), split, limit, (batch, drop_last), key, NonZeroUsize::MIN)
-                    .map(Feed::Frames)
+                let loader = FrameLoader::new(
+                    Arc::clone(set),
+                    split,
+                    limit,
+                    (batch, drop_last),
+                    key,
+                    NonZeroUsize::MIN,
+                )?;
+                match data.mix {
+                    Some(mix) => loader.mixed(mix).map(Feed::Frames),
+                    None => Ok(Feed::Frames(loader)),
+                }
             }
         }
     }
@@ -269,12 +273,6 @@ mod tests {
 
     #[test]
     fn protocols_that_no_trial_can_follow_are_refused() {
-        let refused = |pipeline, set| shape(pipeline, set).unwrap_err().to_string();
-        assert_eq!(
-            refused("cifar10/sdt", "cifar10"),
-            "case a: data.protocol must be one without mixup and cutmix: the losses here read one class a sample, not mixed \
-             targets, got cifar10/sdt@1"
-        );
         let wide = Pipeline { test_side: 96, ..*Pipeline::find("imagenet/small-64").unwrap() };
         let data = Protocol::of(Box::leak(Box::new(wide)));
         let refusal = image_shape(&data, datasets::find("imagenet").unwrap().card, "case a").unwrap_err();

@@ -9,6 +9,7 @@ mod plan;
 mod probe;
 mod records;
 mod regress;
+mod sizes;
 mod splice;
 mod sweeps;
 mod weights;

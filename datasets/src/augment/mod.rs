@@ -5,6 +5,7 @@ pub mod colour;
 pub mod crop;
 pub mod cutout;
 pub mod erasing;
+mod event_mix;
 pub mod jitter;
 pub mod mix;
 mod placement;

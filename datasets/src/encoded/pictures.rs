@@ -10,7 +10,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{archive, folder};
-use crate::{Card, DataError, Dataset, Encoded, Split, format::shard::hex, map::Map};
+use crate::{Card, DataError, Dataset, Encoded, Split, hex::hex, map::Map};
 
 /// Whether a set must be whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

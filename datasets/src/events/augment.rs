@@ -7,8 +7,8 @@
 use keys::{Key, Stream};
 use serde::{Deserialize, Serialize};
 
-use super::{EventCard, Mirror};
-use crate::DataError;
+use super::EventCard;
+use crate::{DataError, Mirror};
 
 /// Mirroring from left to right with probability one half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,8 +75,8 @@ impl Augment {
         // A key for each, so that turning one off does not move another.
         if key.fork("flip").stream().chance(0.5) && self.flip != Flip::None {
             Move::MIRROR.apply(frames, size);
-            if let (Flip::Relabel, Mirror::Swaps(classes)) = (self.flip, mirror) {
-                label = classes.get(label as usize).copied().unwrap_or(label);
+            if self.flip == Flip::Relabel {
+                label = mirror.label(label);
             }
         }
         if self.wide {
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_flip_that_garbles_labels_is_refused() {
         let flip = |flip| Augment { flip, ..Augment::NONE };
-        let swaps = card(Mirror::Swaps(&[0, 2, 1]));
+        let swaps = card(Mirror::Swaps(&[[1, 2]]));
         let error = flip(Flip::Mirror).check(&swaps, SIZE).unwrap_err().to_string();
         assert!(error.contains("augment.flip on made: classes that know left from right"), "{error}");
         assert!(flip(Flip::Relabel).check(&swaps, SIZE).is_ok());
@@ -273,7 +273,7 @@ mod tests {
         for index in 0..1_000 {
             let mut sample = frames();
             let key = Key::new(3).index(index);
-            let label = augment.apply(&mut sample, SIZE, 1, Mirror::Swaps(&[0, 2, 1]), key);
+            let label = augment.apply(&mut sample, SIZE, 1, Mirror::Swaps(&[[1, 2]]), key);
             let flipped = sample[0] == 5.0;
             assert_eq!(label, if flipped { 2 } else { 1 });
             mirrored += usize::from(flipped);

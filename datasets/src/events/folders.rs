@@ -9,11 +9,9 @@ use std::{
 
 use zip::ZipArchive;
 
-use super::{
-    Decoded, EventCard, EventProtocol, EventSet, Mirror, Origin, SplitRule, TrialRows, set::no_sample,
-};
+use super::{Decoded, EventCard, EventProtocol, EventSet, Origin, SplitRule, TrialRows, set::no_sample};
 use crate::{
-    DataError, Split,
+    DataError, Mirror, Split,
     format::{
         aedat2::{self, Orientation},
         aedat3, atis_bin, gesture_csv, npz, zip_member,
@@ -40,7 +38,7 @@ pub(crate) const GESTURES: [&str; 11] = [
 ];
 
 /// What a mirror makes of each gesture: it swaps the sides and the sense of rotation.
-pub(crate) const GESTURE_MIRROR: Mirror = Mirror::Swaps(&[0, 2, 1, 6, 5, 4, 3, 7, 8, 9, 10]);
+pub(crate) const GESTURE_MIRROR: Mirror = Mirror::Swaps(&[[1, 2], [3, 6], [4, 5]]);
 
 /// An archive that stays open, with its bytes; its members are read one at a time.
 struct Archive {

@@ -8,8 +8,8 @@ use std::{
 use keys::Key;
 use sha2::{Digest, Sha256};
 
-use super::{FrameCard, FrameSet, Origin, folders, frame_set::check_target, protocol::hex, set::no_sample};
-use crate::{DataError, Split, format::npz};
+use super::{FrameCard, FrameSet, Origin, folders, frame_set::check_target, set::no_sample};
+use crate::{DataError, Split, format::npz, hex::hex};
 
 struct Cache {
     card: FrameCard,
@@ -55,6 +55,7 @@ pub fn open_frame_cache(folder: &Path) -> Result<Arc<dyn FrameSet>, DataError> {
         protocol_hash: hex(&Sha256::digest(parameters)),
         classes: classes.len(),
         shape,
+        counts: false,
         origin: Origin::Real,
         note: "Frames made by another program; how, is not known.".to_owned(),
     };

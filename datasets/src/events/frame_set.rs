@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use keys::Key;
 use sha2::{Digest, Sha256};
 
-use super::{EventProtocol, EventSet, Normalise, Origin, protocol::hex};
-use crate::{DataError, Split};
+use super::{EventProtocol, EventSet, Normalise, Origin, Resize};
+use crate::{DataError, Split, hex::hex};
 
 /// The facts of a frame set.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct FrameCard {
     pub classes: usize,
     /// Shape of one sample, `[T, C, H, W]`.
     pub shape: [usize; 4],
+    /// Whether the numbers count events: then a sum over them is a number of events.
+    pub counts: bool,
     /// Where the samples come from; a stand-in says so here.
     pub origin: Origin,
     /// What a reader of a table has to know.
@@ -149,6 +151,7 @@ impl Framed {
             protocol_hash: protocol.hash(),
             classes: events.classes,
             shape: [protocol.frames.steps(), 2, height, width],
+            counts: protocol.normalise == Normalise::None && protocol.resize != Resize::OtttFaithful,
             origin: events.origin,
             note: events.note.clone(),
         };

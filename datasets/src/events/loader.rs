@@ -6,18 +6,22 @@ use keys::Key;
 use rayon::prelude::*;
 
 use super::FrameSet;
-use crate::{Batch, Batches, DataError, Split, Throughput, prefetch::Work, subset::balanced};
+use crate::{
+    Batch, Batches, DataError, Split, Throughput, augment::mix::Mix, prefetch::Work, subset::balanced,
+};
 
 /// What makes batches of one split of a frame set.
 ///
 /// Like [`crate::Loader`]: every number depends on the key, the epoch and the sample alone, never on the batch size or
 /// the workers. An epoch's order comes from `key.fork("order").index(epoch)`, a sample's augmentation from
-/// `key.fork("augment").index(epoch).index(sample)`. The test split comes in the set's order and is not augmented.
+/// `key.fork("augment").index(epoch).index(sample)`. Mixing alone is a batch's, from
+/// `key.fork("mix").index(epoch).index(batch)`. The test split comes in the set's order and is not augmented.
 #[derive(Clone)]
 pub struct FrameLoader {
     source: Arc<Source>,
     batch_size: usize,
     drop_last: bool,
+    mix: Option<Mix>,
 }
 
 struct Source {
@@ -51,7 +55,21 @@ impl FrameLoader {
         }
         let work = Arc::default();
         let source = Arc::new(Source { set, split, key, workers: workers.get(), samples, work });
-        Ok(Self { source, batch_size, drop_last })
+        Ok(Self { source, batch_size, drop_last, mix: None })
+    }
+
+    /// The loader with mixing within the batches of a training split; all frames of a sample are mixed alike.
+    ///
+    /// # Errors
+    /// When labels are to be weighed by events, and the frames do not count events.
+    pub fn mixed(self, mix: Mix) -> Result<Self, DataError> {
+        let card = self.source.set.card();
+        if mix.eventmix > 0.0 && !card.counts {
+            let place = format!("mix.eventmix on {} under {}", card.id, card.protocol);
+            let rule = "labels are weighed by events, so frames must be counts that nothing normalises";
+            return Err(DataError::event_choice(place, rule, mix.eventmix));
+        }
+        Ok(Self { mix: Some(mix).filter(|_| self.source.split == Split::Train), ..self })
     }
 
     /// Samples in use, before a last batch is dropped.
@@ -108,11 +126,17 @@ impl FrameLoader {
         let source = Arc::clone(&self.source);
         let (batches, batch_size) = (self.batches(), self.batch_size);
         let order = source.order(epoch);
-        let work = Arc::clone(&source.work);
+        let (work, mix) = (Arc::clone(&source.work), self.mix);
         let make = move |batch: usize| {
             let start = batch * batch_size;
             let end = order.len().min(start + batch_size);
-            source.batch(epoch, &order[start..end])
+            let mut made = source.batch(epoch, &order[start..end])?;
+            if let Some(mix) = &mix {
+                let key = source.key.fork("mix").index(epoch).index(batch as u64);
+                let shape = source.set.card().shape;
+                made.mixed = mix.apply(&mut made.pixels, &made.labels, shape, epoch, key);
+            }
+            Ok(made)
         };
         Batches::start(epoch, batches, work, make)
     }

@@ -4,13 +4,11 @@
 //! two counts of DVS128 Gesture. So each choice is a field, the papers' choices have names, and a record carries
 //! [`EventProtocol::id`] and [`EventProtocol::hash`].
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Augment, EventCard, FrameRule, Resize, augment::Flip};
-use crate::{DataError, format::aedat2::Orientation};
+use crate::{DataError, format::aedat2::Orientation, hex::hex};
 
 /// Which samples train and which test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,9 +136,11 @@ pub const EVENT_PROTOCOLS: &[&str] = &[
     "cifar10dvs/tebn-0-99",
     "cifar10dvs/first900",
     "cifar10dvs/first900-clean",
+    "cifar10dvs/first900-sltt",
     "cifar10dvs/sj-lexicographic",
     "dvsgesture/1464",
     "dvsgesture/1342",
+    "dvsgesture/1464-wide",
     "nmnist/official",
     "sim-nmnist/frames",
     "sim-cifar10-dvs/frames",
@@ -187,6 +187,10 @@ pub fn named(name: &str) -> Option<EventProtocol> {
         }),
         // The same split and size without the two effects; OTTT's statistics are not those of these frames.
         "cifar10dvs/first900-clean" => Some(EventProtocol { resize: Resize::Bilinear, ..first900 }),
+        // SLTT (Meng et al., 2023): OTTT's frames as they come, neither normalised nor cropped.
+        "cifar10dvs/first900-sltt" => {
+            Some(EventProtocol { resize: Resize::OtttFaithful, augment: nothing, ..first900 })
+        }
         // RevSNN (Zhang & Zhang, 2023) and the spike-driven transformers: SpikingJelly's helper.
         "cifar10dvs/sj-lexicographic" => Some(EventProtocol {
             split: SplitRule::LexicographicHead { percent: 90 },
@@ -197,6 +201,12 @@ pub fn named(name: &str) -> Option<EventProtocol> {
         // OTTT and SLTT (Meng et al., 2023): raw counts, nothing augmented.
         "dvsgesture/1464" => Some(EventProtocol { rows: Some(TrialRows::All), ..gesture }),
         "dvsgesture/1342" => Some(EventProtocol { rows: Some(TrialRows::FirstOfClass), ..gesture }),
+        // RevSNN's augmentation, but for its mirror: there a mirrored left hand stays a left hand.
+        "dvsgesture/1464-wide" => Some(EventProtocol {
+            rows: Some(TrialRows::All),
+            augment: Augment { flip: Flip::Relabel, wide: true, ..nothing },
+            ..gesture
+        }),
         "nmnist/official" | "sim-nmnist/frames" => {
             Some(EventProtocol { frames: FrameRule::EqualTime { steps: 10 }, size: [34, 34], ..base })
         }
@@ -209,15 +219,6 @@ pub fn named(name: &str) -> Option<EventProtocol> {
         }),
         _ => None,
     }
-}
-
-/// Bytes as lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 #[cfg(test)]
@@ -257,9 +258,11 @@ mod tests {
             "c79c1ba4e3f6f5a3",
             "50c15af9869ad3fe",
             "ac40b74f3f4cfcdc",
+            "ebd4dccdb1dcdf1e",
             "f1d8c44f106502a8",
             "3d90c47f0bd8129d",
             "67a2bb10414690d1",
+            "4f24e5e79bd65996",
             "976cca27d29039e8",
             "3fdb561fee8de3fe",
             "485ff2dff1dff70d",

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Decoded, Recording};
-use crate::{DataError, Split};
+use crate::{DataError, Mirror, Split};
 
 /// Where the samples of a set come from. Records carry it, and a table must show anything that is not `Real`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,17 +44,6 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// What a mirror from left to right does to the classes of a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mirror {
-    /// Nothing: a mirrored sample is of the same class.
-    Keeps,
-    /// Sample of class c becomes one of class `classes[c]`: left waves become right ones.
-    Swaps(&'static [u32]),
-    /// It makes a sample of no class, as it does of digits.
-    Breaks,
 }
 
 /// The facts of an event set.

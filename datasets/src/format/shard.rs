@@ -19,7 +19,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
+use crate::{DataError, hex::hex};
 
 /// First bytes of a shard.
 pub const MAGIC: &[u8; 8] = b"SNNSHARD";
@@ -377,16 +377,6 @@ fn hash(head: &[u8], rest: &[u8]) -> [u8; 32] {
     digest.update(head);
     digest.update(rest);
     digest.finalize().into()
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -34,7 +34,7 @@ static CARD: Card = Card {
     std: &[0.2675, 0.2565, 0.2761],
     class_names: CLASS_NAMES,
     known_manifest: None,
-    mirror: Mirror::Harmless,
+    mirror: Mirror::Keeps,
     stand_in: None,
 };
 

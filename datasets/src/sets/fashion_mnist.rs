@@ -44,7 +44,7 @@ static CARD: Card = Card {
     std: STD,
     class_names: CLASS_NAMES,
     known_manifest: Some("00acb9411cca87fd306909aafb03f595b793df674e7af6c48484352ce0e54120"),
-    mirror: Mirror::Harmless,
+    mirror: Mirror::Keeps,
     stand_in: None,
 };
 

@@ -21,7 +21,7 @@ static CARD: Card = Card {
     std: STD,
     class_names: CLASS_NAMES,
     known_manifest: Some("87c363129401fddc7ef6c7b2d37cdc946f43c8fead0fd8071a118b81dd9c8ea6"),
-    mirror: Mirror::Harmless,
+    mirror: Mirror::Keeps,
     stand_in: None,
 };
 

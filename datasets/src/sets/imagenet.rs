@@ -26,7 +26,7 @@ pub(crate) static CARD: Card = Card {
     // The class folders name them.
     class_names: &[],
     known_manifest: None,
-    mirror: Mirror::Harmless,
+    mirror: Mirror::Keeps,
     stand_in: None,
 };
 

@@ -17,7 +17,7 @@ use crate::{
     Card, DataError, Dataset, DatasetEntry, Encoded, Extent, Mirror, Split,
     contents::{Contents, Samples},
     encoded::packed,
-    format::shard::hex,
+    hex::hex,
     stand_in::{Nuisances, Scene},
     synth::images::jpeg,
 };
@@ -42,7 +42,7 @@ const BASE: Card = Card {
     std: &[0.2358, 0.2360, 0.2358],
     class_names: SHAPES,
     known_manifest: Some("6d6c995ca57f35cb1aa36c43873340802249927c6fc357c41ed7d84c3fd47b77"),
-    mirror: Mirror::Harmless,
+    mirror: Mirror::Keeps,
     stand_in: Some(
         "procedural shapes in place of CIFAR-10: no accuracy on them says anything of photographs",
     ),

@@ -11,10 +11,11 @@ use super::{
     gesture::{CLASSES, Clip, SIZE},
 };
 use crate::{
-    DataError, Dataset, Split,
-    events::{Decoded, Event, EventCard, EventProtocol, EventSet, Mirror, Origin, hex, named, no_sample},
+    DataError, Dataset, Mirror, Split,
+    events::{Decoded, Event, EventCard, EventProtocol, EventSet, Origin, named, no_sample},
     find,
     format::atis_bin,
+    hex::hex,
     synth::event_files,
 };
 
@@ -211,7 +212,7 @@ pub fn sim_gesture11(key: Key) -> Result<Arc<dyn EventSet>, DataError> {
         origin: Origin::Simulated,
         note,
         // Outward stays outward.
-        mirror: Mirror::Swaps(&[0, 2, 1, 5, 6, 3, 4, 7, 8, 9, 10]),
+        mirror: Mirror::Swaps(&[[1, 2], [3, 5], [4, 6]]),
         licence: "MIT OR Apache-2.0",
     };
     let classes = CLASSES.len() as u64;

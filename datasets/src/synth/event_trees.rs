@@ -16,6 +16,56 @@ use crate::{
 /// Classes of CIFAR10-DVS, as folders.
 const CIFAR_CLASSES: [&str; 10] = crate::events::CIFAR_CLASSES;
 
+/// A small folder that can be written.
+#[derive(Clone, Copy, Debug)]
+pub struct EventTree {
+    /// Name on the command line: the set and the format.
+    pub name: &'static str,
+    /// Id of the set whose part it is.
+    pub dataset: &'static str,
+    /// A protocol under which it has samples in both splits.
+    pub protocol: &'static str,
+    write: fn(&Path, Key) -> Result<(), DataError>,
+}
+
+impl EventTree {
+    /// Writes the tree; the same bytes each time.
+    ///
+    /// # Errors
+    /// When a file can't be written.
+    pub fn write(&self, folder: &Path) -> Result<(), DataError> {
+        (self.write)(folder, Key::new(1))
+    }
+}
+
+/// Every tree.
+pub static TREES: [EventTree; 4] = [
+    EventTree {
+        name: "n-mnist-bin",
+        dataset: "n-mnist",
+        protocol: "nmnist/official",
+        write: |folder, key| nmnist(folder, [4, 2], key),
+    },
+    EventTree {
+        name: "cifar10-dvs-aedat2",
+        dataset: "cifar10-dvs",
+        protocol: "cifar10dvs/sj-lexicographic",
+        write: |folder, key| cifar10_dvs(folder, 12, false, key),
+    },
+    EventTree {
+        name: "cifar10-dvs-npz",
+        dataset: "cifar10-dvs",
+        protocol: "cifar10dvs/sj-lexicographic",
+        write: |folder, key| cifar10_dvs(folder, 12, true, key),
+    },
+    EventTree {
+        name: "dvs128-gesture-aedat3",
+        dataset: "dvs128-gesture",
+        protocol: "dvsgesture/1464",
+        write: |folder, key| gesture(folder, [2, 1], key),
+    },
+];
+
 /// `count` events on a square sensor from `begin` on, less than a millisecond apart.
 #[must_use]
 pub fn cloud(count: usize, side: u32, begin: i64, key: Key) -> Vec<Event> {

@@ -44,6 +44,7 @@ pub fn sequential_pixels(permuted: bool) -> Result<Arc<dyn FrameSet>, DataError>
         protocol_hash: images.manifest().to_owned(),
         classes: images.card().classes,
         shape: [SIDE, 1, 1, SIDE],
+        counts: false,
         origin: Origin::RealSubset,
         note: "Real images, shown in parts.".to_owned(),
     };

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     DataError, Split,
-    events::{FrameCard, FrameSet, Origin, check_target, hex, no_sample},
+    events::{FrameCard, FrameSet, Origin, check_target, no_sample},
+    hex::hex,
 };
 
 /// Rows and columns of the planes of made tasks.
@@ -64,6 +65,7 @@ impl<T: Task + 'static> TaskSet<T> {
             protocol_hash: hex(&Sha256::digest(parameters)),
             classes: task.classes(),
             shape: task.shape(),
+            counts: false,
             origin: Origin::Procedural,
             note: task.note(),
         };

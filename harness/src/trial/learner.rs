@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::rc::Rc;
 
+use datasets::augment::mix::Mixed;
 use engine::ledger::Phase;
+use engine::loss::Targets;
 use engine::method::{Batch, Method, Outcome, Trainer};
 use engine::optim::{Average, Optimizer};
 use engine::pass::Session;
@@ -104,12 +106,50 @@ pub(super) fn trainer(
 
 /// A host batch on the session's device: one frame `[1, B, C, H, W]` that is shown at every step, or one a step.
 pub(super) fn to_device(session: &Session, loader: &Feed, batch: datasets::Batch) -> Result<Batch, Failure> {
-    if batch.mixed.is_some() {
-        // A sample of two classes under one label would train on wrong labels without a word.
-        return Err(Failure::because(
-            "the batch is mixed (mixup or cutmix), and the losses here read one class a sample",
-        ));
-    }
     let shape = loader.shape(batch.labels.len());
-    Ok(Batch { images: session.input(&shape, batch.pixels)?, labels: batch.labels.into() })
+    let images = session.input(&shape, batch.pixels)?;
+    Ok(Batch { images, labels: targets(batch.labels, batch.mixed)? })
+}
+
+/// One class a sample, or two where the batch was mixed.
+fn targets(labels: Vec<u32>, mixed: Option<Mixed>) -> engine::Result<Targets> {
+    match mixed {
+        None => Ok(labels.into()),
+        Some(Mixed { partners, shares }) => Targets::mixed(labels, partners, shares),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+    use engine::loss::Loss;
+
+    use super::*;
+
+    /// Loss and gradient of targets that timm 0.6.12 mixed and smoothed (`datasets/tests/goldens/mix.py`).
+    #[test]
+    fn the_loss_of_mixed_targets_is_that_of_timms() {
+        const CLASSES: usize = 6;
+        let numbers =
+            |line: &str| line.split(' ').skip(1).map(|word| word.parse().unwrap()).collect::<Vec<f64>>();
+        let scores: Vec<f64> = (0..4 * CLASSES).map(|at| (at * at * 29 % 53) as f64 / 20.0 - 1.2).collect();
+        let scores = Tensor::from_vec(scores, (4, CLASSES), &Device::Cpu).unwrap();
+        let golden = include_str!("../../../datasets/tests/goldens/mix.txt");
+        let mut cases = 0;
+        for case in golden.split("\n\n").filter(|case| !case.is_empty()) {
+            let line = |name| numbers(case.lines().find(|line| line.starts_with(name)).unwrap());
+            let mixed = Mixed { partners: vec![5, 2, 0, 4], shares: vec![line("share")[0]; 4] };
+            let targets = targets(vec![4, 0, 2, 5], Some(mixed)).unwrap();
+            let loss = Loss::MeanScores { smoothing: 0.1 };
+            let (found, gradient) = loss.step((0, 1), &scores, Some(&scores), &targets).unwrap();
+            // timm keeps targets and scores in single precision.
+            assert!((found - line("loss")[0]).abs() < 1e-6, "{found} {case}");
+            let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            for (found, expected) in gradient.into_iter().zip(line("gradient")) {
+                assert!((found - expected).abs() < 1e-7, "{found} {expected}");
+            }
+            cases += 1;
+        }
+        assert_eq!(cases, 8);
+    }
 }

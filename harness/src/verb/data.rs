@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use datasets::check::{Report, Sheet, SplitReport, Twin, sheet, verify};
+use datasets::synth::event_trees::{EventTree, TREES};
 use datasets::synth::images::{Tree, write};
-use datasets::{Dataset, DatasetEntry, FrameEntry, Mirror, Protocol, Split, convert};
+use datasets::{Dataset, DatasetEntry, FrameEntry, Mirror, Protocol, Request, Split, convert};
 
+use super::data_rate;
 use crate::error::{Error, Result};
 use crate::shelf::{self, RECIPES};
-use crate::source::Entry;
+use crate::source::{Entry, Source};
 use crate::suggest::Unknown;
 
 #[derive(Debug, Subcommand)]
@@ -56,11 +58,26 @@ pub(crate) enum Data {
     },
     /// Write a small valid tree of a format, to try a reader on.
     Synth {
-        /// Format: idx, cifar10-binary, cifar100-binary, imagenet-folders, imagenet-flat, imagenet-tars, imagenet-shards.
+        /// Format: idx, cifar10-binary, cifar100-binary, imagenet-folders, imagenet-flat, imagenet-tars, imagenet-shards,
+        /// n-mnist-bin, cifar10-dvs-aedat2, cifar10-dvs-npz, dvs128-gesture-aedat3.
         format: String,
         /// Folder to write to.
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+    },
+    /// Make training batches as a recipe has them, and tell how many samples a second.
+    Rate {
+        #[command(flatten)]
+        set: Set,
+        /// Recipe id, or a recipe's file.
+        #[arg(long, value_name = "NAME")]
+        recipe: String,
+        /// Samples in a batch.
+        #[arg(long, value_name = "N", default_value_t = 32, value_parser = crate::cli::at_least_one)]
+        batch: usize,
+        /// Most batches that are made, of one epoch.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = crate::cli::at_least_one)]
+        batches: usize,
     },
     /// Tell where each set comes from, its licence and its size.
     Help {
@@ -80,14 +97,43 @@ pub(crate) struct Set {
     /// Take what is there for a part of the set, whatever its counts.
     #[arg(long, requires = "data")]
     part: bool,
+    /// Named protocol of a set of events; the set's first where absent.
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
 }
 
 impl Set {
-    fn folder(&self) -> Option<&Path> {
-        self.data.as_deref()
+    /// How a frame set is asked for.
+    fn request(&self, entry: &FrameEntry) -> Result<Request<'_>> {
+        let protocol = self.protocol.as_deref();
+        if let Some(name) = protocol.filter(|name| !entry.protocols.contains(name)) {
+            let known = entry.protocols.iter().copied();
+            return Err(Error::unknown(Unknown::new("protocol of this set", name, known)));
+        }
+        let steps = entry.steps_under(protocol);
+        Ok(Request { folder: self.data.as_deref(), protocol, steps })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The set, of either kind.
+    pub(super) fn source(&self) -> Result<Source> {
+        match frames(&self.id)? {
+            Some(entry) => {
+                let set = entry.open(&self.request(entry)?).map_err(|source| fault(&self.id, source))?;
+                Ok(Source::Frames(set))
+            }
+            None => self.open().map(Source::Images),
+        }
     }
 
     fn open(&self) -> Result<Arc<dyn Dataset>> {
+        if let Some(found) = &self.protocol {
+            let rule = "left out of a set of images, whose files are read as they are";
+            return Err(Error::value(format!("dataset {}: --protocol", self.id), rule, found));
+        }
         match &self.data {
             Some(folder) if self.part => {
                 find(&self.id)?;
@@ -122,13 +168,13 @@ pub(super) fn fault(id: &str, source: datasets::DataError) -> Error {
 pub(crate) fn data(asked: &Data, output: &mut dyn Write) -> Result<ExitCode> {
     match asked {
         Data::Verify { set } => match frames(&set.id)? {
-            Some(entry) => return super::data_frames::verified(entry, set.folder(), output),
+            Some(entry) => return super::data_frames::verified(entry, &set.request(entry)?, output),
             None => return verified(set, output),
         },
         Data::Show { set, to, test, classes, columns, side } => {
             let split = if *test { Split::Test } else { Split::Train };
             if let Some(entry) = frames(&set.id)? {
-                let png = super::data_frames::sheet(entry, set.folder(), split, (*classes, *side))?;
+                let png = super::data_frames::sheet(entry, &set.request(entry)?, split, (*classes, *side))?;
                 save(to, &png)?;
                 let place = to.display();
                 writeln!(
@@ -150,7 +196,18 @@ pub(crate) fn data(asked: &Data, output: &mut dyn Write) -> Result<ExitCode> {
         }
         Data::Convert { set, to } => packed(set, to, output)?,
         Data::Synth { format, to } => {
-            let names = || Tree::ALL.iter().map(|(name, _)| *name);
+            if let Some(tree) = TREES.iter().find(|tree| tree.name == format) {
+                let EventTree { dataset, protocol, .. } = tree;
+                tree.write(to).map_err(|source| fault(dataset, source))?;
+                let place = to.display();
+                writeln!(
+                    output,
+                    "{place}: a part of {dataset}; try `harness data verify {dataset} --data {place} --protocol {protocol}`"
+                )?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let of_images = Tree::ALL.iter().map(|(name, _)| *name);
+            let names = || of_images.clone().chain(TREES.iter().map(|tree| tree.name));
             let tree = Tree::ALL.iter().find(|(name, _)| name == format).map(|(_, tree)| *tree);
             let tree = tree.ok_or_else(|| Error::unknown(Unknown::new("format", format, names())))?;
             write(tree, to).map_err(|source| fault(tree.dataset(), source))?;
@@ -159,6 +216,10 @@ pub(crate) fn data(asked: &Data, output: &mut dyn Write) -> Result<ExitCode> {
                 output,
                 "{place}: a part of {id}; try `harness data verify {id} --data {place} --part`"
             )?;
+        }
+        Data::Rate { set, recipe, batch, batches } => {
+            let asked = data_rate::Asked { recipe, batch: *batch, batches: *batches };
+            data_rate::rate(set, &asked, output)?;
         }
         Data::Help { id } => {
             let one = id.as_deref().map(Entry::find).transpose()?;
@@ -247,9 +308,10 @@ fn twins(what: &str, twins: &[Twin], output: &mut dyn Write) -> Result<()> {
 /// The recipes that would mirror a set whose classes have sides.
 fn flips(set: &dyn Dataset, output: &mut dyn Write) -> Result<()> {
     let card = set.card();
-    let Mirror::Swaps(pairs) = card.mirror else {
-        writeln!(output, "  flips     keep every label")?;
-        return Ok(());
+    let pairs = match card.mirror {
+        Mirror::Swaps(pairs) => pairs,
+        Mirror::Keeps => return Ok(writeln!(output, "  flips     keep every label")?),
+        Mirror::Breaks => return Ok(writeln!(output, "  flips     make samples of no class: flip = false")?),
     };
     writeln!(
         output,
@@ -315,7 +377,7 @@ mod tests {
     }
 
     fn set(id: &str, data: &Path) -> Set {
-        Set { id: id.to_owned(), data: Some(data.to_owned()), part: true }
+        Set { id: id.to_owned(), data: Some(data.to_owned()), part: true, protocol: None }
     }
 
     #[test]
@@ -327,9 +389,29 @@ mod tests {
             let (sound, said) = ask(&Data::Verify { set: set(tree.dataset(), &to) }).unwrap();
             assert!(sound && said.ends_with("  sound\n"), "{format}: {said}");
         }
+        for tree in &TREES {
+            let folder = tempfile::tempdir().unwrap();
+            let to = folder.path().join("tree");
+            ask(&Data::Synth { format: tree.name.to_owned(), to: to.clone() }).unwrap();
+            let set = Set { protocol: Some(tree.protocol.to_owned()), ..set(tree.dataset, &to) };
+            let (sound, said) = ask(&Data::Verify { set }).unwrap();
+            assert!(sound && said.ends_with("  sound\n"), "{}: {said}", tree.name);
+        }
         let to = PathBuf::new();
         let unknown = ask(&Data::Synth { format: "cifar10-binry".to_owned(), to }).unwrap_err().to_string();
         assert!(unknown.contains("did you mean 'cifar10-binary'?"), "{unknown}");
+    }
+
+    #[test]
+    fn batches_are_made_and_counted() {
+        let rate = |id: &str, recipe: &str| {
+            let set = Set { id: id.to_owned(), data: None, part: false, protocol: None };
+            ask(&Data::Rate { set, recipe: recipe.to_owned(), batch: 8, batches: 3 }).map(|(_, said)| said)
+        };
+        assert!(rate("synth-10", "ottt-cifar10").unwrap().contains(": 24 samples in "));
+        assert!(rate("delayed-recall", "temporal-lif").unwrap().contains("(threads: 1), "));
+        let refused = rate("fashion-mnist-mini", "ottt-cifar10").unwrap_err().to_string();
+        assert!(refused.contains("cifar10/ottt@1"), "{refused}");
     }
 
     #[test]

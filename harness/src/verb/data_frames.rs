@@ -1,7 +1,6 @@
 //! `data` of sets whose samples are frames in time: event sets, their stand-ins and temporal tasks.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,20 +11,16 @@ use datasets::{FrameEntry, Request, Split};
 use super::data::fault;
 use crate::error::Result;
 
-fn request<'a>(entry: &FrameEntry, folder: Option<&'a Path>) -> Request<'a> {
-    Request { folder, protocol: None, steps: entry.own_steps() }
-}
-
-fn open(entry: &FrameEntry, folder: Option<&Path>) -> Result<Arc<dyn FrameSet>> {
-    entry.open(&request(entry, folder)).map_err(|source| fault(entry.id, source))
+fn open(entry: &FrameEntry, request: &Request<'_>) -> Result<Arc<dyn FrameSet>> {
+    entry.open(request).map_err(|source| fault(entry.id, source))
 }
 
 pub(super) fn verified(
     entry: &FrameEntry,
-    folder: Option<&Path>,
+    request: &Request<'_>,
     output: &mut dyn Write,
 ) -> Result<ExitCode> {
-    let set = open(entry, folder)?;
+    let set = open(entry, request)?;
     let card = set.card();
     writeln!(output, "{} ({})", card.title, card.id)?;
     writeln!(output, "  origin    {}; {}", card.origin, card.note)?;
@@ -33,7 +28,7 @@ pub(super) fn verified(
     let report = verify_frames(set.as_ref());
     for split in &report.splits {
         tell(split, output)?;
-        recordings(entry, folder, split.split, output)?;
+        recordings(entry, request, split.split, output)?;
     }
     writeln!(output, "  {} samples in both splits (leakage)", report.leaks.len())?;
     for [train, test] in report.leaks.iter().take(10) {
@@ -64,8 +59,8 @@ fn tell(split: &FrameSplit, output: &mut dyn Write) -> Result<()> {
 }
 
 /// Totals of the events themselves, where there are events.
-fn recordings(entry: &FrameEntry, folder: Option<&Path>, split: Split, output: &mut dyn Write) -> Result<()> {
-    let events = entry.events(&request(entry, folder)).map_err(|source| fault(entry.id, source))?;
+fn recordings(entry: &FrameEntry, request: &Request<'_>, split: Split, output: &mut dyn Write) -> Result<()> {
+    let events = entry.events(request).map_err(|source| fault(entry.id, source))?;
     let Some(events) = events else { return Ok(()) };
     match events::survey(events.as_ref(), split) {
         Ok(survey) => {
@@ -86,11 +81,11 @@ fn recordings(entry: &FrameEntry, folder: Option<&Path>, split: Split, output: &
 
 pub(super) fn sheet(
     entry: &FrameEntry,
-    folder: Option<&Path>,
+    request: &Request<'_>,
     split: Split,
     (classes, side): (usize, usize),
 ) -> Result<Vec<u8>> {
-    let set = open(entry, folder)?;
+    let set = open(entry, request)?;
     frame_sheet(set.as_ref(), split, classes, side).map_err(|source| fault(entry.id, source))
 }
 
@@ -101,7 +96,7 @@ pub(super) fn help(entry: &FrameEntry, output: &mut dyn Write) -> Result<()> {
     writeln!(
         output,
         "  {train} + {test} samples of {}x{channels}x{height}x{width}, {} classes; {}",
-        entry.own_steps(),
+        entry.steps_under(None),
         entry.classes,
         entry.origin
     )?;
@@ -125,11 +120,12 @@ mod tests {
     fn a_task_is_sound_and_has_a_sheet() {
         let entry = datasets::find_frames("delayed-recall").unwrap();
         let mut said = Vec::new();
-        verified(entry, None, &mut said).unwrap();
+        let request = Request { folder: None, protocol: None, steps: entry.steps_under(None) };
+        verified(entry, &request, &mut said).unwrap();
         let said = String::from_utf8(said).unwrap();
         assert!(said.ends_with("  sound\n"), "{said}");
         assert!(said.contains("0 samples in both splits"), "{said}");
-        assert!(sheet(entry, None, Split::Test, (4, 16)).unwrap().starts_with(b"\x89PNG"));
+        assert!(sheet(entry, &request, Split::Test, (4, 16)).unwrap().starts_with(b"\x89PNG"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 mod data_frames;
+mod data_rate;
 pub(crate) mod gates;
 pub(crate) mod list;
 pub(crate) mod measure;

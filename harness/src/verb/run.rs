@@ -235,6 +235,7 @@ fn dry_run(plan: &[Planned], out: &Path, again: bool, output: &mut dyn Write) ->
         let would = match &planned.unsupported {
             _ if !todo.iter().any(|other| other.key == planned.key) => "be skipped: on file".to_owned(),
             Some(reason) => format!("be unsupported: {reason}"),
+            None if planned.stand_in => format!("run on stand-in {}", planned.configuration.dataset),
             None => "run".to_owned(),
         };
         let updates = budget.epochs * planned.batches;
