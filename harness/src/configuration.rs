@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::suggest::Unknown;
 use crate::suite::{Budget, MethodSettings};
 
@@ -74,16 +75,20 @@ pub struct Configuration {
     pub memory_probe: Vec<usize>,
     /// Device id.
     pub device: String,
+    /// Number type.
+    #[serde(default, skip_serializing_if = "Precision::is_usual")]
+    pub dtype: Precision,
     /// Bytes that a training step may hold in all; no bound where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<usize>,
 }
 
 impl Configuration {
-    /// The trial's key in records: `<suite>/<case>/<method>/t<T>/s<seed>`.
+    /// The trial's key in records: `<suite>/<case>/<method>/t<T>/s<seed>`, and behind it a number type that is not `f32`.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}/{}/{}/t{}/s{}", self.suite, self.case, self.method, self.network.steps, self.seed)
+        let (steps, dtype) = (self.network.steps, self.dtype.in_key());
+        format!("{}/{}/{}/t{steps}/s{}{dtype}", self.suite, self.case, self.method, self.seed)
     }
 
     /// SHA-256 in hex over the whole configuration.

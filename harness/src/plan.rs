@@ -143,6 +143,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 seed,
                 memory_probe: case.memory_probe.clone(),
                 device: selection.device.id().to_owned(),
+                dtype: selection.dtype,
                 memory_budget: selection.memory_budget,
             };
             configuration.network.steps = configuration.method()?.steps(requested);
@@ -234,24 +235,25 @@ impl Draft {
             .map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
         configuration.weights = weights.map(|file| file.sha256.clone());
         let steps = configuration.network.steps;
-        let (parameters, unsupported) = match configuration.network(Rc::new(device::planning()), steps) {
-            Ok(network) => {
-                let method = configuration.method()?;
-                let reason = method.supports(&network, &configuration.run_spec(steps)).err();
-                let reason = match (reason, configuration.memory_budget) {
-                    (None, Some(_)) => beyond_budget(&configuration, &*method)?,
-                    (reason, _) => reason,
-                };
-                if let (Some(file), None) = (weights, &reason) {
-                    file.check(&network)?;
+        let (parameters, unsupported) =
+            match configuration.network(Rc::new(device::planning(configuration.dtype)), steps) {
+                Ok(network) => {
+                    let method = configuration.method()?;
+                    let reason = method.supports(&network, &configuration.run_spec(steps)).err();
+                    let reason = match (reason, configuration.memory_budget) {
+                        (None, Some(_)) => beyond_budget(&configuration, &*method)?,
+                        (reason, _) => reason,
+                    };
+                    if let (Some(file), None) = (weights, &reason) {
+                        file.check(&network)?;
+                    }
+                    (network.params.count(), reason.map(|reason| reason.to_string()))
                 }
-                (network.params.count(), reason.map(|reason| reason.to_string()))
-            }
-            Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => {
-                (0, Some(reason.to_string()))
-            }
-            Err(error) => return Err(error),
-        };
+                Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => {
+                    (0, Some(reason.to_string()))
+                }
+                Err(error) => return Err(error),
+            };
         Ok(Planned {
             key: configuration.key(),
             hash: configuration.hash()?,

@@ -82,7 +82,8 @@ fn gradients(
     batch: &datasets::Batch,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
     let configuration = &assignment.configuration;
-    let (session, steps) = (device::session(&configuration.device)?, configuration.network.steps);
+    let (session, steps) =
+        (device::session(&configuration.device, configuration.dtype)?, configuration.network.steps);
     let weights = assignment.weights.as_deref();
     let mut trainer = learner::trainer(configuration, method, session, steps, weights)?;
     let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
@@ -98,7 +99,8 @@ fn needed_bytes(
     batch: &datasets::Batch,
 ) -> Option<usize> {
     let steps = configuration.network.steps;
-    let mut trainer = learner::trainer(configuration, method, device::planning(), steps, None).ok()?;
+    let mut trainer =
+        learner::trainer(configuration, method, device::planning(configuration.dtype), steps, None).ok()?;
     let batch = learner::to_device(trainer.session(), loader, batch.clone()).ok()?;
     trainer.step(&batch, &mut engine::optim::Hold).ok()?;
     let ledger = trainer.session().ledger();

@@ -2,8 +2,6 @@
 
 use std::io::Write;
 
-use candle_core::DType;
-use clap::ValueEnum;
 use engine::ledger::Category;
 use engine::loss::{Loss, MseTarget};
 use engine::method::{Method, MethodEntry, Settings};
@@ -13,6 +11,7 @@ use engine::pass::{NormUpdates, Session};
 use super::model::{self, Changes};
 use crate::environment::cores;
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::setup::Setup;
 use crate::suggest::Unknown;
 use crate::{cli, quantity, shelf};
@@ -41,16 +40,6 @@ pub(crate) struct Asked {
     threads: Option<usize>,
 }
 
-/// The type of the numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Precision {
-    /// Single.
-    #[default]
-    F32,
-    /// Double.
-    F64,
-}
-
 /// The same, with every name looked up.
 pub(crate) struct Step {
     pub(crate) setup: Setup,
@@ -59,6 +48,7 @@ pub(crate) struct Step {
     pub(crate) threads: usize,
     /// `as published`, or the recipe's name.
     origin: String,
+    precision: Precision,
 }
 
 /// Categories of the ledger as columns. Workspace stands last: it is kept for the whole run and depends on the threads.
@@ -90,7 +80,7 @@ impl Step {
         let origin = asked.recipe.as_deref();
         let origin = origin.map_or_else(|| "as published".to_owned(), |name| format!("recipe {name}"));
         let threads = asked.threads.unwrap_or_else(cores);
-        Ok(Self { setup, methods, batch: asked.batch, threads, origin })
+        Ok(Self { setup, methods, batch: asked.batch, threads, origin, precision: asked.dtype })
     }
 
     /// Runs `work` on the threads that are asked for, with so much stack each.
@@ -127,16 +117,13 @@ impl Step {
 
     /// The type of the numbers, by its id.
     pub(crate) fn dtype(&self) -> &'static str {
-        if self.setup.dtype == DType::F64 { "f64" } else { "f32" }
+        self.precision.id()
     }
 }
 
 fn setup(name: &str, changes: &Changes, asked: &Asked) -> Result<Setup> {
     let entry = model::entry(name)?;
-    let dtype = match asked.dtype {
-        Precision::F32 => DType::F32,
-        Precision::F64 => DType::F64,
-    };
+    let dtype = asked.dtype.dtype();
     let published = (entry.published)();
     Ok(match &asked.recipe {
         None => Setup {

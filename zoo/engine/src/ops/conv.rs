@@ -4,6 +4,7 @@ use kernels::conv::{self, ConvShape};
 use kernels::elementwise;
 use serde::{Deserialize, Serialize};
 
+use super::held::held;
 use super::reshape::{factored, readable};
 use super::scale::times;
 use super::{images, weight_gradient};
@@ -95,6 +96,7 @@ pub fn conv(
     bias: Option<ParamId>,
     weight_input: Option<&Value>,
 ) -> Result<Value> {
+    let weight = &held(pass, weight)?;
     // Scaled spikes keep their factor: the weights take it on.
     let dense;
     let x = if x.scaled().is_some() {

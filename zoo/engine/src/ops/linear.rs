@@ -2,6 +2,7 @@
 
 use kernels::linear as kernel;
 
+use super::held::held;
 use super::reshape::readable;
 use super::{images, weight_gradient};
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ pub fn linear(
     bias: Option<ParamId>,
     weight_input: Option<&Value>,
 ) -> Result<Value> {
-    let x = readable(pass, x)?;
+    let (x, weight) = (readable(pass, x)?, &held(pass, weight)?);
     let (&[steps, batch, features], &[outputs, inputs]) = (x.shape(), weight.shape()) else {
         return Err(Error::shape(place, "[T, B, F]", x.shape()));
     };
