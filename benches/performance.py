@@ -67,11 +67,11 @@ def fastest(benchmark: Path) -> float:
 
 
 def reported(folder: Path, name: str) -> str | None:
-    """A report's table without its title, its groups as headings of the page; nothing where there is none."""
+    """A report's table without its title and its own command, its groups as headings of the page; nothing where there is none."""
     path = folder / f"{name}.md"
     if not path.exists():
         return None
-    text = re.sub(r"^## .*\n+", "", path.read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^(## |<!-- ).*\n+", "", path.read_text(), flags=re.MULTILINE)
     return re.sub(r"^### ", "#### ", text, flags=re.MULTILINE).strip()
 
 

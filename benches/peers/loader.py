@@ -1,7 +1,7 @@
 """Pillow's loader beside ours: photographs of 500x375 to [3, 224, 224] by random-resized crop and mirror.
 
     python3 loader.py make DIR     128 training and 16 validation JPEGs, quality 93, 4:2:0, about 76 KB each
-    python3 loader.py time DIR     images a second of Pillow + NumPy on one process, and of torchvision where it is there
+    python3 loader.py time DIR     images a second of processor time, of Pillow + NumPy on one process, and of torchvision where it is there
 
 then `cargo bench -p datasets --bench loader -- DIR` on the same core. Needs Pillow and NumPy.
 """
@@ -84,11 +84,11 @@ def torchvision():
 def measure(name: str, load, files: list[pathlib.Path]) -> None:
     best = 0.0
     for _ in range(8):
-        began = time.perf_counter()
+        began = time.process_time()
         for file in files:
             load(file.read_bytes())
-        best = max(best, len(files) / (time.perf_counter() - began))
-    print(f"{name}: {best:.0f} images/s on one process (best of 8)")
+        best = max(best, len(files) / (time.process_time() - began))
+    print(f"{name}: {best:.0f} images/s of processor time on one process (best of 8)")
 
 
 def main() -> None:

@@ -6,16 +6,20 @@ use crate::{
     DataError, Split,
     augment::{
         Scale,
-        crop::{Cropper, middle, random_resized},
+        crop::{Cropper, Filter, Window, middle, random_resized, reach},
         jitter, trivial_augment,
     },
-    format::picture::{self, Rgb},
+    format::{
+        jpeg::{Part, Reader},
+        picture::{self, Rgb},
+    },
     pipeline::{Crop, Eval, Pipeline, Policy, RATIO},
 };
 
 /// The memory of one thread, used again from image to image.
 #[derive(Default)]
 pub(crate) struct Scratch {
+    reader: Reader,
     picture: Rgb,
     image: Rgb,
     cropper: Cropper,
@@ -40,6 +44,19 @@ impl Pipeline {
             && self.erasing.is_none()
     }
 
+    /// Which part of a picture becomes the image and how it is resized; `None` where nothing resizes.
+    fn window(&self, size: [usize; 2], split: Split, key: Key) -> Option<(Window, Filter)> {
+        match (split, self.crop, self.eval) {
+            (Split::Train, Crop::Resized { scale, filter }, _) => {
+                Some((random_resized(size, scale, RATIO, &mut key.fork("crop").stream()), filter))
+            }
+            (Split::Test, _, Eval::Middle { resize, filter }) => {
+                Some((middle(size, resize, self.test_side), filter))
+            }
+            (Split::Train, Crop::Whole | Crop::Pad(_), _) | (Split::Test, _, Eval::Whole) => None,
+        }
+    }
+
     /// Writes one image `[3, side, side]`; `key` is the sample's own in its epoch. Gives whether it was mirrored.
     ///
     /// # Errors
@@ -53,32 +70,24 @@ impl Pipeline {
         (scale, scratch): (&Scale, &mut Scratch),
         target: &mut [f32],
     ) -> Result<bool, DataError> {
-        let Scratch { picture, image, cropper } = scratch;
+        let Scratch { reader, picture, image, cropper } = scratch;
         let fault = |message: String| DataError::Picture { file: name(), format: "resized", message };
+        let side = match split {
+            Split::Train => self.train_side,
+            Split::Test => self.test_side,
+        };
         match source {
-            Source::Encoded(bytes) => picture::decode(&name(), bytes, picture)?,
+            Source::Encoded(bytes) => {
+                let part = |size| match self.window(size, split, key) {
+                    Some((window, filter)) => reach(window, ([side; 2], filter), size),
+                    None => Part::whole(size),
+                };
+                picture::decode_part(&name(), bytes, part, (reader, picture))?;
+            }
             Source::Planes(planes, shape) => picture.take_planes(planes, shape),
         }
         let size = [picture.width, picture.height];
-        let (side, window) = match split {
-            Split::Train => {
-                let window = match self.crop {
-                    Crop::Resized { scale, filter } => {
-                        Some((random_resized(size, scale, RATIO, &mut key.fork("crop").stream()), filter))
-                    }
-                    Crop::Whole | Crop::Pad(_) => None,
-                };
-                (self.train_side, window)
-            }
-            Split::Test => {
-                let window = match self.eval {
-                    Eval::Middle { resize, filter } => Some((middle(size, resize, self.test_side), filter)),
-                    Eval::Whole => None,
-                };
-                (self.test_side, window)
-            }
-        };
-        match window {
+        match self.window(size, split, key) {
             Some((window, filter)) => {
                 cropper.read(picture, window, ([side; 2], filter), image).map_err(fault)?
             }

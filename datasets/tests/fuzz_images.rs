@@ -7,14 +7,16 @@
 
 #![expect(clippy::unwrap_used, reason = "the lint spares test functions, not what they share")]
 
-use std::{collections::BTreeSet, env, io::Write as _, time::Instant};
+use std::{cell::RefCell, collections::BTreeSet, env, io::Write as _, time::Instant};
 
 use datasets::{
     DataError,
     format::{
         cifar_bin::{self, Version},
-        idx, pickle,
-        picture::{Rgb, decode},
+        idx,
+        jpeg::{Part, Reader},
+        pickle,
+        picture::{Rgb, decode, decode_part},
         shard::{Builder, Codec, HEADER, Manifest, Shard, Sums},
         tar,
     },
@@ -245,6 +247,27 @@ fn pictures() {
         decode("input", &bytes, &mut Rgb::default())
     });
     check_peak("pictures");
+}
+
+/// The decoder of parts under garbled JPEGs, with the memory of the picture before.
+#[test]
+fn jpeg_parts() {
+    let ramp = Rgb { width: 40, height: 30, pixels: (0..3_600_u32).map(|at| (at * 7 % 256) as u8).collect() };
+    let mut restarts = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut restarts, 95);
+    encoder.set_restart_interval(2);
+    encoder.encode(&ramp.pixels, 40, 30, jpeg_encoder::ColorType::Rgb).unwrap();
+    let seeds = [jpeg(&ramp, 60).unwrap(), restarts];
+    let (reader, image) = (RefCell::new(Reader::default()), RefCell::new(Rgb::default()));
+    fuzz("jpeg parts", inputs("SNN_FUZZ_INPUTS", QUICK / 10), &seeds, |bytes, stream| {
+        let mut choose = |side: usize| {
+            let start = stream.below(side as u32) as usize;
+            start..start + 1 + stream.below((side - start) as u32) as usize
+        };
+        let part = |[width, height]: [usize; 2]| Part { columns: choose(width), rows: choose(height) };
+        decode_part("input", &bytes, part, (&mut reader.borrow_mut(), &mut image.borrow_mut()))
+    });
+    check_peak("jpeg parts");
 }
 
 #[test]

@@ -53,6 +53,19 @@ pub struct Tally {
     pub interrupted: bool,
 }
 
+impl Tally {
+    /// Both, one after the other.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            earlier: self.earlier + other.earlier,
+            settled: self.settled + other.settled,
+            failed: self.failed + other.failed,
+            interrupted: self.interrupted || other.interrupted,
+        }
+    }
+}
+
 /// The trials that are not on file yet; all of them with `again`.
 #[must_use]
 pub fn todo(plan: &[Planned], on_file: impl Fn(&Planned) -> bool, again: bool) -> Vec<&Planned> {
@@ -189,7 +202,7 @@ fn row(planned: &Planned, setup: &Setup, verdict: &Verdict, curve: &[CurvePoint]
         recipe: planned.recipe.clone(),
         weights: configuration.weights.as_deref().map(short).unwrap_or_default().to_owned(),
         dataset_manifest: configuration.dataset_manifest.clone(),
-        stand_in: planned.stand_in,
+        stand_in: Some(planned.stand_in),
         protocol: configuration.protocol.clone(),
         protocol_hash: configuration.protocol_hash.clone(),
         git_rev: setup.environment.git_rev.clone(),

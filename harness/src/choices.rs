@@ -3,7 +3,7 @@
 use engine::model::{LevelChoices, ModelSpec, Sizes};
 use engine::neuron::Neuron;
 use engine::norm::NormOver;
-use engine::pass::NormUpdates;
+use engine::pass::{NormUpdates, Tiles};
 use engine::region::Grid;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,10 @@ pub struct ModelChoices {
     /// reversible methods do.
     #[serde(default = "keep", skip_serializing_if = "is_keep")]
     pub rebuilt_norms: NormUpdates,
+    /// Tiles of outputs that input gradients of 3x3 convolutions are computed by on a processor: `four` is faster, with
+    /// larger rounding errors.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gradient_tiles: Tiles,
     /// Rate of dropout, where the family has it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropout: f64,
@@ -53,7 +57,7 @@ fn is_zero(rate: &f64) -> bool {
     *rate == 0.0
 }
 
-fn is_default<T: Default + PartialEq>(choices: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(choices: &T) -> bool {
     *choices == T::default()
 }
 

@@ -60,6 +60,25 @@ enum Verb {
         #[arg(long, value_name = "ID", value_parser = papers())]
         paper: Option<String>,
     },
+    /// Write the tables and charts of documents anew, from the records that their markers name.
+    ///
+    /// A marker is a line `<!-- begin table ID of DIR -->` or `<!-- begin chart ID of DIR in FOLDER -->`, and its block goes to
+    /// the next line `<!-- end -->`. ID is that of a file of `harness report`, such as comparison; DIR is a folder of records
+    /// and FOLDER that of the chart's file, both relative to the document.
+    Splice {
+        /// The documents, such as README.md.
+        #[arg(required = true, value_name = "FILE.md")]
+        documents: Vec<PathBuf>,
+        /// Write nothing; name every block that is not what its records say, and exit 1 where there is one.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Carry records of an older version of the format over to this one.
+    #[command(disable_help_subcommand = true)]
+    Records {
+        #[command(subcommand)]
+        asked: verb::records::Asked,
+    },
     /// Print a recipe as the program understood it.
     Recipe {
         /// Recipe id, or the path of a TOML file.
@@ -99,6 +118,9 @@ enum Verb {
         /// Print every tensor, not only groups and what differs.
         #[arg(long)]
         each: bool,
+        /// Print what an evaluation of each case computes, as rows of ops.csv, and compare nothing.
+        #[arg(long, conflicts_with = "each")]
+        operations: bool,
         /// Device to replay on.
         #[arg(long, value_enum, default_value_t)]
         device: DeviceKind,
@@ -331,6 +353,8 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
         Some(Verb::Report { dir, to, paper }) => {
             verb::report::report(&dir, to.as_deref(), paper.as_deref(), output).map(|()| ExitCode::SUCCESS)
         }
+        Some(Verb::Splice { documents, check }) => verb::splice::splice(&documents, check, output),
+        Some(Verb::Records { asked }) => verb::records::records(&asked, output).map(|()| ExitCode::SUCCESS),
         Some(Verb::Recipe { name }) => verb::recipe::recipe(&name, output).map(|()| ExitCode::SUCCESS),
         Some(Verb::Model { name, changes }) => {
             verb::model::model(&name, &changes, output).map(|()| ExitCode::SUCCESS)
@@ -344,7 +368,9 @@ fn serve(arguments: &[OsString], output: &mut (dyn Write + Send)) -> Result<Exit
                 Command { program: program(arguments), flags: arguments.iter().skip(2).cloned().collect() };
             verb::measure::measure(&name, &changes, &asked, &own, output)
         }
-        Some(Verb::Probe { cases, each, device }) => verb::probe::probe(&cases, each, device, output),
+        Some(Verb::Probe { cases, each, operations, device }) => {
+            verb::probe::probe(&cases, each, operations, device, output)
+        }
         Some(Verb::SelfTest { device }) => verb::selftest::selftest(device, output),
         Some(Verb::Regress { request }) => verb::regress::regress(&request, output),
         Some(Verb::Gates { file, dir }) => verb::gates::gates(&file, &dir, output),

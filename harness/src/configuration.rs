@@ -7,8 +7,8 @@ use engine::method::{Method, RunSpec};
 use engine::model::{ModelEntry, ModelSpec, Network};
 use engine::optim::{AverageSpec, Clip, OptimSpec, Schedule};
 use engine::param::Params;
-use engine::pass::NormUpdates;
 use engine::pass::Session;
+use engine::pass::{NormUpdates, Tiles};
 use keys::Key;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -46,6 +46,9 @@ pub struct Configuration {
     pub network: ModelSpec,
     /// Whether a rebuilt forward moves the running statistics of norms once more.
     pub rebuilt_norms: NormUpdates,
+    /// Tiles of outputs that input gradients of 3x3 convolutions are computed by.
+    #[serde(default, skip_serializing_if = "crate::choices::is_default")]
+    pub gradient_tiles: Tiles,
     /// Method id.
     pub method: String,
     /// The method's settings.
@@ -137,9 +140,14 @@ impl Configuration {
     /// How the method runs at T = `steps`. The memory budget is for the trial's own T.
     #[must_use]
     pub fn run_spec(&self, steps: usize) -> RunSpec {
-        let rebuilt_norms = self.rebuilt_norms;
+        let (rebuilt_norms, gradient_tiles) = (self.rebuilt_norms, self.gradient_tiles);
         let memory_budget = self.memory_budget.filter(|_| steps == self.network.steps);
-        RunSpec { rebuilt_norms, memory_budget, ..RunSpec::new(steps, self.loss, self.seed_for("run")) }
+        RunSpec {
+            rebuilt_norms,
+            gradient_tiles,
+            memory_budget,
+            ..RunSpec::new(steps, self.loss, self.seed_for("run"))
+        }
     }
 
     /// The random key of one purpose.

@@ -26,6 +26,11 @@ impl Document {
         })
     }
 
+    /// Whether it has a key at its top level; a text that is no TOML has none.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        toml::from_str::<toml::Table>(&self.text).is_ok_and(|table| table.contains_key(key))
+    }
+
     /// File and line of a byte.
     pub(crate) fn place(&self, offset: usize) -> String {
         let before = self.text.as_bytes().iter().take(offset);

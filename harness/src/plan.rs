@@ -130,6 +130,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 model: case.model.clone(),
                 network: recipe.model.spec(shape, entry.classes(), requested),
                 rebuilt_norms: recipe.model.rebuilt_norms,
+                gradient_tiles: recipe.model.gradient_tiles,
                 method: method.to_owned(),
                 settings: case.settings.get(method).cloned().unwrap_or_default(),
                 loss: recipe.loss,

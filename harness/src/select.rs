@@ -77,6 +77,27 @@ impl Selection {
         Ok(())
     }
 
+    /// What it asks of the trials of a suite that has sweeps too; `None` where they can't run, as their device is missing.
+    #[must_use]
+    pub fn of_trials(&self) -> Option<Self> {
+        let runs = !self.rows_without_device || self.device.missing().is_none();
+        runs.then(|| Self { batch_up_to: None, fits: None, rows_without_device: false, ..self.clone() })
+    }
+
+    /// What it asks of the sweeps of a suite that has trials too; `None` where it chooses data, which they have none of.
+    #[must_use]
+    pub fn of_points(&self) -> Option<Self> {
+        self.datasets.is_empty().then(|| Self {
+            epochs: None,
+            limit: None,
+            seeds: Vec::new(),
+            memory_budget: None,
+            data: None,
+            weights: None,
+            ..self.clone()
+        })
+    }
+
     /// The cases that are asked for.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use engine::method::{Batch, Method, RunSpec, Trainer};
 use engine::model::{ModelEntry, ModelSpec, Network};
 use engine::optim::{Average, AverageSpec, Clip, OptimSpec, Optimizer};
 use engine::param::Params;
-use engine::pass::{NormUpdates, Session};
+use engine::pass::{NormUpdates, Session, Tiles};
 use keys::Key;
 
 use crate::configuration::Configuration;
@@ -27,6 +27,7 @@ pub(crate) struct Setup {
     pub(crate) clip: Option<Clip>,
     pub(crate) average: Option<AverageSpec>,
     pub(crate) rebuilt_norms: NormUpdates,
+    pub(crate) gradient_tiles: Tiles,
     /// Bytes that a step may hold in all.
     pub(crate) memory_budget: Option<usize>,
 }
@@ -54,6 +55,7 @@ impl Setup {
             clip: configuration.clip,
             average: configuration.average,
             rebuilt_norms: configuration.rebuilt_norms,
+            gradient_tiles: configuration.gradient_tiles,
             memory_budget: configuration.memory_budget,
         })
     }
@@ -79,8 +81,10 @@ impl Setup {
     ) -> engine::Result<Learner> {
         let network = self.network(session, steps)?;
         let key = Key::new(1).fork("run");
-        let (rebuilt_norms, memory_budget) = (self.rebuilt_norms, self.memory_budget);
-        let run = RunSpec { rebuilt_norms, memory_budget, ..RunSpec::new(steps, self.loss, key) };
+        let (rebuilt_norms, gradient_tiles) = (self.rebuilt_norms, self.gradient_tiles);
+        let memory_budget = self.memory_budget;
+        let run =
+            RunSpec { rebuilt_norms, gradient_tiles, memory_budget, ..RunSpec::new(steps, self.loss, key) };
         method.supports(&network, &run)?;
         let trainer = method.trainer(network, run)?;
         let params = &trainer.network().params;

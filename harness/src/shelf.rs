@@ -38,30 +38,57 @@ pub static SUITES: &[Shipped] = &[
     Shipped { id: "paper-revsnn-training", text: include_str!("../suites/paper-revsnn-training.toml") },
 ];
 
-/// The kinds of suite.
+/// A suite: cases that are trained on data, sweeps whose steps are measured, or both.
 #[derive(Clone, Debug, PartialEq)]
-pub enum AnySuite {
-    /// Networks are trained on data.
-    Cases(Suite),
-    /// Steps of networks are measured along T, blocks and batches.
-    Sweeps(Sweeps),
+pub struct AnySuite {
+    /// Networks that are trained on data; at least these or the sweeps are there.
+    pub cases: Option<Suite>,
+    /// Networks whose steps are measured along T, blocks and batches.
+    pub sweeps: Option<Sweeps>,
 }
 
 impl AnySuite {
     fn parse(id: &str, document: Document) -> Result<Self> {
-        if Sweeps::is(&document) {
-            Sweeps::parse(id, document).map(Self::Sweeps)
-        } else {
-            Suite::parse(id, document).map(Self::Cases)
+        let sweeps = match Sweeps::is(&document) {
+            true => Some(Sweeps::parse(id, document.clone())?),
+            false => None,
+        };
+        let cases = match sweeps.is_none() || Suite::is(&document) {
+            true => Some(Suite::parse(id, document.clone(), sweeps.is_some())?),
+            false => None,
+        };
+        let of_cases = cases.iter().flat_map(|suite| suite.cases.iter().map(|case| &case.id));
+        for case in of_cases {
+            if sweeps.as_ref().is_some_and(|suite| suite.has(case)) {
+                let place = format!("{}: case id", document.name);
+                return Err(Error::value(place, "one that no sweep has", case));
+            }
         }
+        Ok(Self { cases, sweeps })
+    }
+
+    /// The file's name without its ending.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        let cases = self.cases.as_ref().map(|suite| &suite.id);
+        cases.or(self.sweeps.as_ref().map(|suite| &suite.id)).map_or("", String::as_str)
+    }
+
+    /// What it is, for a list.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        let cases = self.cases.as_ref().map(|suite| &suite.title);
+        cases.or(self.sweeps.as_ref().map(|suite| &suite.title)).map_or("", String::as_str)
     }
 }
 
 /// Every recipe, in the order of `list`.
 pub static RECIPES: &[Shipped] = &[
     Shipped { id: "plain-lif", text: include_str!("../recipes/plain-lif.toml") },
+    Shipped { id: "plain-lif-fast", text: include_str!("../recipes/plain-lif-fast.toml") },
     Shipped { id: "coupled-lif", text: include_str!("../recipes/coupled-lif.toml") },
     Shipped { id: "levels-quantised", text: include_str!("../recipes/levels-quantised.toml") },
+    Shipped { id: "levels-small-64", text: include_str!("../recipes/levels-small-64.toml") },
     Shipped { id: "temporal-lif", text: include_str!("../recipes/temporal-lif.toml") },
     Shipped { id: "ottt-cifar10", text: include_str!("../recipes/ottt-cifar10.toml") },
     Shipped { id: "ottt-cifar100", text: include_str!("../recipes/ottt-cifar100.toml") },
@@ -149,20 +176,14 @@ mod tests {
     #[test]
     fn all_that_ships_can_be_read_and_written_again() {
         for file in SUITES {
-            match suite(file.id).unwrap_or_else(|error| panic!("{error}")) {
-                AnySuite::Cases(suite) => {
-                    for case in &suite.cases {
-                        for method in &case.methods {
-                            recipe(case.recipe_of(method), None).unwrap_or_else(|error| panic!("{error}"));
-                        }
-                    }
-                }
-                AnySuite::Sweeps(suite) => {
-                    let named = suite.sweeps.iter().map(|sweep| &sweep.recipe);
-                    for name in named.chain(suite.inference.iter().map(|sweep| &sweep.recipe)) {
-                        recipe(name, None).unwrap_or_else(|error| panic!("{error}"));
-                    }
-                }
+            let read = suite(file.id).unwrap_or_else(|error| panic!("{error}"));
+            assert!(read.cases.is_some() || read.sweeps.is_some());
+            let cases = read.cases.iter().flat_map(|suite| &suite.cases);
+            let of_cases = cases.flat_map(|case| case.methods.iter().map(|method| case.recipe_of(method)));
+            let sweeps = read.sweeps.iter().flat_map(|suite| &suite.sweeps).map(|sweep| &*sweep.recipe);
+            let inference = read.sweeps.iter().flat_map(|suite| &suite.inference).map(|sweep| &*sweep.recipe);
+            for name in of_cases.chain(sweeps).chain(inference) {
+                recipe(name, None).unwrap_or_else(|error| panic!("{error}"));
             }
         }
         for file in RECIPES {
@@ -170,6 +191,37 @@ mod tests {
             let again: crate::Recipe = toml::from_str(&read.to_toml().unwrap()).unwrap();
             assert_eq!(again, read, "{}", file.id);
         }
+    }
+
+    const CASE: &str = "[[case]]\nid = \"a\"\nrev = 1\ndataset = \"fashion-mnist-mini\"\nmodel = \"tiny-conv\"\n\
+        recipe = \"plain-lif\"\nsteps = 2\nbudget = { epochs = 1, batch = 100 }\nmethods = [\"stbp\"]\nseeds = [1]\n";
+    const SWEEP: &str = "[[sweep]]\nid = \"b\"\nrev = 1\nmodel = \"tiny-conv\"\nrecipe = \"plain-lif\"\n\
+        image = [1, 28, 28]\nclasses = 10\nwidth = 1.0\nbatch = 2\nsteps = [2]\n";
+
+    fn read(parts: &[&str]) -> Result<AnySuite, String> {
+        let text = ["title = \"t\"\nanalysis = \"a\"\n", &parts.concat()].concat();
+        let document = crate::document::Document { name: "own.toml".to_owned(), text };
+        AnySuite::parse("own", document).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_file_may_hold_cases_and_sweeps() {
+        let both = read(&["warm-up = 1\ntimed = 1\n", CASE, SWEEP]).unwrap();
+        assert_eq!((both.id(), both.title()), ("own", "t"));
+        assert_eq!(both.cases.unwrap().cases.len(), 1);
+        assert_eq!(both.sweeps.unwrap().sweeps.len(), 1);
+        assert!(read(&[CASE]).unwrap().sweeps.is_none());
+        assert!(read(&["warm-up = 1\ntimed = 1\n", SWEEP]).unwrap().cases.is_none());
+    }
+
+    #[test]
+    fn what_only_the_other_kind_reads_is_refused() {
+        let complaint = read(&["timed = 1\n", CASE]).unwrap_err();
+        assert!(complaint.contains("own.toml: timed") && complaint.contains("[[sweep]]"), "{complaint}");
+        assert!(read(&[CASE, SWEEP]).unwrap_err().contains("warm-up"));
+        let twice = SWEEP.replace("\"b\"", "\"a\"");
+        let complaint = read(&["warm-up = 1\ntimed = 1\n", CASE, &twice]).unwrap_err();
+        assert!(complaint.contains("case id must be one that no sweep has"), "{complaint}");
     }
 
     #[test]

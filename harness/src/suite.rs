@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use engine::method::{Setting, Settings};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -134,11 +135,29 @@ struct Sheet {
     title: String,
     analysis: String,
     case: Vec<Spanned<Case>>,
+    // Read by `Sweeps`, where the file has sweeps too.
+    warm_up: Option<IgnoredAny>,
+    timed: Option<IgnoredAny>,
+    #[serde(rename = "sweep")]
+    _sweep: Option<IgnoredAny>,
+    #[serde(rename = "inference")]
+    _inference: Option<IgnoredAny>,
 }
 
 impl Suite {
-    pub(crate) fn parse(id: &str, document: Document) -> Result<Self> {
+    /// Whether a document has cases.
+    pub(crate) fn is(document: &Document) -> bool {
+        document.has("case")
+    }
+
+    /// Reads a document's cases, `beside_sweeps` or alone.
+    pub(crate) fn parse(id: &str, document: Document, beside_sweeps: bool) -> Result<Self> {
         let sheet: Sheet = document.parse()?;
+        let of_sweeps = [("warm-up", &sheet.warm_up), ("timed", &sheet.timed)];
+        if let Some((field, _)) = of_sweeps.iter().find(|(_, given)| given.is_some() && !beside_sweeps) {
+            let place = format!("{}: {field}", document.name);
+            return Err(Error::value(place, "left out without [[sweep]] or [[inference]]", "given"));
+        }
         check_id(id, || format!("{}: the file's name, which is the suite's id,", document.name))?;
         let mut ids = BTreeSet::new();
         for case in &sheet.case {
@@ -250,16 +269,15 @@ mod tests {
 
     use std::path::Path;
 
-    use crate::shelf::{AnySuite, suite};
+    use crate::shelf::suite;
 
     #[test]
     fn a_stand_in_takes_the_place_of_a_set_without_files() {
-        let AnySuite::Cases(cifar) = suite("cifar").unwrap() else { panic!("cifar trains") };
-        for case in &cifar.cases {
+        let cases = |name| suite(name).unwrap().cases.unwrap().cases;
+        for case in cases("cifar") {
             assert_eq!(case.dataset_from(None), "synth-10");
             assert_eq!(case.dataset_from(Some(Path::new("folder"))), "cifar10");
         }
-        let AnySuite::Cases(fashion) = suite("fashion").unwrap() else { panic!("fashion trains") };
-        assert!(fashion.cases.iter().all(|case| case.dataset_from(None) == "fashion-mnist"));
+        assert!(cases("fashion").iter().all(|case| case.dataset_from(None) == "fashion-mnist"));
     }
 }

@@ -14,8 +14,8 @@ pub(crate) struct Contest<'a> {
     pub(crate) suite: &'a str,
     pub(crate) dataset: &'a str,
     pub(crate) model: &'a str,
-    /// Whether the dataset stands for another.
-    pub(crate) stand_in: bool,
+    /// Whether the dataset stands for another; `None` where nobody wrote it down.
+    pub(crate) stand_in: Option<bool>,
     pub(crate) entries: Vec<Entry<'a>>,
 }
 
@@ -103,7 +103,11 @@ impl<'a> Contest<'a> {
 
     /// What the contest is about, in a few words.
     pub(crate) fn title(&self) -> String {
-        let mark = if self.stand_in { ", a stand-in" } else { "" };
+        let mark = match self.stand_in {
+            Some(true) => ", a stand-in",
+            Some(false) => "",
+            None => ", perhaps a stand-in",
+        };
         format!("{} on {}{mark}", self.model, self.dataset)
     }
 }

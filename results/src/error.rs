@@ -1,6 +1,6 @@
 //! What can go wrong between a folder of records and a page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate; each message names the rule, the value and the place.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +70,9 @@ pub enum Error {
     },
     /// A row was written by another version of the format.
     #[error(
-        "record format is version {expected}, but {} line {line} is version {found}; a campaign is read by the program \
-         that wrote it, and a new one needs another output folder",
-        path.display()
+        "record format is version {expected}, but {} line {line} is version {found}; `harness records upgrade {}` copies the \
+         folder into this version, and a new campaign needs another output folder",
+        path.display(), folder(path)
     )]
     Schema {
         /// The file.
@@ -83,6 +83,41 @@ pub enum Error {
         expected: u32,
         /// The row's version.
         found: u32,
+    },
+    /// A row was written by a newer version of the format.
+    #[error(
+        "record format is version {expected}, but {} line {line} is version {found}, which is newer: no program can know \
+         what it means; use the program of the revision in the row's `git_rev`, or a newer one",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The version that this program reads and writes.
+        expected: u32,
+        /// The row's version.
+        found: u32,
+    },
+    /// A file has a column that this version of the format has no place for.
+    #[error(
+        "{} can't be carried over: record format {version} has no place for its column `{column}`",
+        path.display()
+    )]
+    Homeless {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The version that this program reads and writes.
+        version: u32,
+    },
+    /// A folder that is to be written anew is there.
+    #[error("records are never written over: {} exists; name another folder with --to", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
     },
     /// A row can't be understood.
     #[error("malformed row in {} line {line}: {reason}", path.display())]
@@ -145,6 +180,16 @@ pub enum Error {
         /// The rule.
         rule: String,
     },
+    /// A document's markers can't be followed.
+    #[error("{} line {line}: {rule}", path.display())]
+    Marker {
+        /// The document.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// The rule.
+        rule: String,
+    },
     /// No paper goes by an id.
     #[error("unknown paper '{id}'. Known: {known}")]
     Paper {
@@ -169,4 +214,18 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// The folder of a file of records, as a command names it.
+fn folder(path: &Path) -> std::path::Display<'_> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
+}
+
+/// An error about the version of a row: a newer one can't be upgraded.
+pub(crate) fn of_version(path: PathBuf, line: usize, expected: u32, found: u32) -> Error {
+    if found > expected {
+        Error::Newer { path, line, expected, found }
+    } else {
+        Error::Schema { path, line, expected, found }
+    }
 }

@@ -8,6 +8,7 @@ mod counts;
 pub mod energy;
 mod error;
 mod fit;
+mod origin;
 mod page;
 pub mod paper;
 mod points;
@@ -19,13 +20,16 @@ pub mod render;
 mod report;
 mod rise;
 mod rows;
+mod splice;
 mod statistics;
 mod store;
 mod sweep;
 pub mod table;
+mod upgrade;
 
 pub use baseline::{BASELINE_SCHEMA, MemoryRow, read_baseline, write_baseline};
 pub use error::Error;
+pub use origin::Origin;
 pub use points::Points;
 pub use published::{PAPERS, Paper};
 pub use read::{Records, read};
@@ -34,4 +38,6 @@ pub use record::{
     SCHEMA, ScalingRow, Status, Trial,
 };
 pub use report::{ReportPaths, paper_report, report};
+pub use splice::{Stale, splice};
 pub use store::{Campaign, Details};
+pub use upgrade::{Carried, upgrade};

@@ -1,6 +1,6 @@
 //! A campaign folder that is read from.
 
-use crate::error::Error;
+use crate::error::{Error, of_version};
 use crate::record::{
     CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow, READ_SCHEMAS, Row,
     SCHEMA, ScalingRow, Trial,
@@ -69,7 +69,7 @@ pub(crate) fn newest<R: Head>(dir: &Path, versions: &[u32]) -> Result<Vec<R>, Er
     for (line, row) in rows::read::<R>(dir)? {
         if !versions.contains(&row.schema()) {
             let path = dir.join(R::FILE);
-            return Err(Error::Schema { path, line, expected: SCHEMA, found: row.schema() });
+            return Err(of_version(path, line, SCHEMA, row.schema()));
         }
         match place.get(row.trial()) {
             Some(&index) if newest[index].attempt() <= row.attempt() => newest[index] = row,

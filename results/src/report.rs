@@ -2,6 +2,7 @@
 
 use crate::chart::{CHARTS, Chart};
 use crate::error::Error;
+use crate::origin::Origin;
 use crate::page::{Picture, page};
 use crate::paper;
 use crate::published::Paper;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub struct ReportPaths {
     /// The page.
     pub page: PathBuf,
-    /// The tables, as Markdown and as CSV; a table with nothing to show has no file.
+    /// The tables, as Markdown, CSV and LaTeX; a table with nothing to show has no file.
     pub tables: Vec<PathBuf>,
     /// The charts, as SVG and as PNG; a chart with nothing to draw has no file.
     pub charts: Vec<PathBuf>,
@@ -26,17 +27,18 @@ pub struct ReportPaths {
 /// Writes the report of a campaign into a folder.
 ///
 /// Everything in it comes from the records; `command` is what a reader types to make it again, and is printed
-/// in every file that can hold it.
+/// in every file that can hold it, beside the name and the sum of the records.
 pub fn report(dir: &Path, out: &Path, command: &str) -> Result<ReportPaths, Error> {
     let records = some(dir)?;
     let grids = TABLES.iter().map(|table| (table.grid)(&records)).collect();
-    Sheets { records: &records, out, command }.write(None, "report.html", grids)
+    let origin = Origin::new(dir, command)?;
+    Sheets { records: &records, out, origin }.write(None, "report.html", grids)
 }
 
 /// Writes a paper's tables, with what a campaign's records have of the same, into a folder; `folder` is where the records
 /// lie, as the commands that fill empty cells name it.
 ///
-/// The page is `paper-<id>.html`, the tables are `paper-<id>-<table>.md` and `.csv`; charts are those of [`report`].
+/// The page is `paper-<id>.html`, the tables are `paper-<id>-<table>.md`, `.csv` and `.tex`; charts are those of [`report`].
 ///
 /// # Errors
 /// As those of [`report`], and where the paper's file breaks a rule.
@@ -51,7 +53,8 @@ pub fn paper_report(
     let grids = paper::grids(paper, &records, folder)?;
     let title = paper::title(paper)?;
     let page = format!("paper-{}.html", paper.id);
-    Sheets { records: &records, out, command }.write(Some(&title), &page, grids)
+    let origin = Origin::new(dir, command)?;
+    Sheets { records: &records, out, origin }.write(Some(&title), &page, grids)
 }
 
 /// The records of a folder that has some.
@@ -67,7 +70,7 @@ fn some(dir: &Path) -> Result<Records, Error> {
 struct Sheets<'a> {
     records: &'a Records,
     out: &'a Path,
-    command: &'a str,
+    origin: Origin,
 }
 
 impl Sheets<'_> {
@@ -81,25 +84,27 @@ impl Sheets<'_> {
         let (shown, empty): (Vec<Grid>, Vec<Grid>) =
             grids.into_iter().partition(|grid| !grid.groups.is_empty());
         for grid in empty {
-            self.remove(&grid.id, ["md", "csv"])?;
+            self.remove(&grid.id, &["md", "csv", "tex"])?;
         }
         for grid in &shown {
-            let markdown = render::markdown(grid, self.command);
+            let markdown = render::markdown(grid, &self.origin);
             paths.tables.push(self.file(&grid.id, "md", markdown.as_bytes())?);
             paths.tables.push(self.file(&grid.id, "csv", render::csv(grid).as_bytes())?);
+            paths.tables.push(self.file(&grid.id, "tex", render::latex(grid, &self.origin).as_bytes())?);
         }
         let mut pictures = Vec::new();
         for Chart { id, figure } in CHARTS {
             let Some(figure) = figure(self.records) else {
-                self.remove(id, ["svg", "png"])?;
+                self.remove(id, &["svg", "png"])?;
                 continue;
             };
             let svg = render::svg(&figure)?;
-            paths.charts.push(self.file(id, "svg", svg.as_bytes())?);
-            paths.charts.push(self.file(id, "png", &render::png(id, &svg)?)?);
+            let signed = render::signed(&svg, &self.origin);
+            paths.charts.push(self.file(id, "svg", signed.as_bytes())?);
+            paths.charts.push(self.file(id, "png", &render::png(id, &svg, &self.origin)?)?);
             pictures.push(Picture { figure, svg });
         }
-        let text = page(self.records, title, &shown, &pictures, self.command);
+        let text = page(self.records, title, &shown, &pictures, &self.origin);
         write_whole(&paths.page, text.as_bytes())?;
         Ok(paths)
     }
@@ -110,8 +115,8 @@ impl Sheets<'_> {
         Ok(path)
     }
 
-    fn remove(&self, id: &str, kinds: [&str; 2]) -> Result<(), Error> {
-        for path in kinds.map(|kind| self.out.join(format!("{id}.{kind}"))) {
+    fn remove(&self, id: &str, kinds: &[&str]) -> Result<(), Error> {
+        for path in kinds.iter().map(|kind| self.out.join(format!("{id}.{kind}"))) {
             match std::fs::remove_file(&path) {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::Write { path, source });

@@ -3,8 +3,8 @@
 //! A row is one line, always: line breaks inside a field become spaces. So the last line break of a file marks
 //! the end of its last whole row, and whatever follows it was cut off by a crash.
 
-use crate::error::Error;
-use crate::record::Row;
+use crate::error::{Error, of_version};
+use crate::record::{Row, SCHEMA};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ pub(crate) fn read<R: Row>(dir: &Path) -> Result<Vec<(usize, R)>, Error> {
 }
 
 /// Everything up to and including the last line break.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
+pub(crate) fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
     &bytes[..end]
 }
@@ -123,13 +123,24 @@ fn check_columns<R: Row>(path: &Path, whole: &[u8]) -> Result<(), Error> {
     let longest = found.len().max(R::COLUMNS.len());
     let differs = (0..longest).find(|&column| found.get(column) != R::COLUMNS.get(column));
     let Some(column) = differs else { return Ok(()) };
+    // Other columns are those of another version, where the rows have one.
+    if let Some(found) = version(whole).filter(|found| *found != SCHEMA) {
+        return Err(of_version(path.to_owned(), 2, SCHEMA, found));
+    }
     Err(Error::Columns {
         path: path.to_owned(),
-        expected: crate::record::SCHEMA,
+        expected: SCHEMA,
         column: column + 1,
         wanted: R::COLUMNS.get(column).copied().unwrap_or_default().to_owned(),
         found: found.get(column).copied().unwrap_or_default().to_owned(),
     })
+}
+
+/// The version in the first row of a file that has such a column.
+fn version(whole: &[u8]) -> Option<u32> {
+    let mut reader = csv::ReaderBuilder::new().from_reader(whole);
+    let place = reader.headers().ok()?.iter().position(|name| name == "schema")?;
+    reader.records().next()?.ok()?.get(place)?.parse().ok()
 }
 
 /// One row as one line. Floats are written in their shortest form that reads back to the same bits.

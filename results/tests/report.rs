@@ -4,7 +4,9 @@
 
 use results::chart::{Body, CHARTS};
 use results::record::{Status, Trial};
-use results::{Campaign, Details, Records, render, table::TABLES};
+use results::table::{Grid, TABLES};
+use results::{Campaign, CurvePoint, Details, Origin, Records, render};
+use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -40,18 +42,67 @@ fn is_golden(name: &str, text: &str) -> Outcome {
     Ok(())
 }
 
+/// Braces and environments are closed in order, every row has its cells and its end, and nothing needs more than ASCII.
+fn is_whole_latex(grid: &Grid, text: &str) {
+    assert!(text.is_ascii(), "{}: {:?}", grid.id, text.chars().find(|c| !c.is_ascii()));
+    let text: String =
+        text.lines().filter(|line| !line.starts_with('%')).map(|line| format!("{line}\n")).collect();
+    let (mut depth, mut before) = (0_i32, ' ');
+    for c in text.chars() {
+        match c {
+            '{' if before != '\\' => depth += 1,
+            '}' if before != '\\' => depth -= 1,
+            _ => {}
+        }
+        assert!(depth >= 0, "{}: a brace closes nothing", grid.id);
+        // Two backslashes end a row; they escape nothing.
+        before = if before == '\\' && c == '\\' { ' ' } else { c };
+    }
+    assert_eq!(depth, 0, "{}: a brace is not closed", grid.id);
+    let mut open: Vec<&str> = Vec::new();
+    for part in text.split('\\').skip(1) {
+        let name = part.split(['{', '}']).nth(1).unwrap_or_default();
+        if part.starts_with("begin{") {
+            open.push(name);
+        } else if part.starts_with("end{") {
+            assert_eq!(open.pop(), Some(name), "{}", grid.id);
+        }
+    }
+    assert!(open.is_empty(), "{}: {open:?}", grid.id);
+    assert_eq!(text.replace("\\$", "").matches('$').count() % 2, 0, "{}: a formula is not closed", grid.id);
+    let rows: Vec<&str> = text.lines().filter(|line| line.ends_with("\\\\")).collect();
+    let (spanned, cells): (Vec<&str>, Vec<&str>) =
+        rows.iter().partition(|line| line.starts_with("\\multicolumn") || line.starts_with("\\caption"));
+    let data: usize = grid.groups.iter().map(|group| group.rows.len()).sum();
+    let headings = text.matches("\\toprule").count();
+    let captions = usize::from(text.contains("longtable"));
+    assert_eq!((cells.len(), spanned.len()), (data + headings, grid.groups.len() + captions), "{}", grid.id);
+    for line in cells {
+        let cells = line.replace("\\&", "").matches('&').count() + 1;
+        assert_eq!(cells, grid.columns.len(), "{}: {line}", grid.id);
+    }
+}
+
 #[test]
 fn tables_are_the_golden_ones() -> Outcome {
-    for (records, table) in
-        [sample()?, sweeps()?].iter().flat_map(|records| TABLES.iter().map(move |table| (records, table)))
+    for (folder, table) in
+        ["sample", "sweeps"].iter().flat_map(|folder| TABLES.iter().map(move |table| (folder, table)))
     {
+        let records = &results::read(here(folder))?;
         let grid = (table.grid)(records);
         if grid.groups.is_empty() {
             continue;
         }
         is_golden(&format!("{}.txt", table.id), &render::terminal(&grid))?;
-        is_golden(&format!("{}.md", table.id), &render::markdown(&grid, COMMAND))?;
+        is_golden(
+            &format!("{}.md", table.id),
+            &render::markdown(&grid, &Origin::new(&here(folder), COMMAND)?),
+        )?;
         is_golden(&format!("{}.csv", table.id), &render::csv(&grid))?;
+        is_golden(&format!("{}.html", table.id), &render::html(&grid))?;
+        let latex = render::latex(&grid, &Origin::new(&here(folder), COMMAND)?);
+        is_whole_latex(&grid, &latex);
+        is_golden(&format!("{}.tex", table.id), &latex)?;
     }
     Ok(())
 }
@@ -71,8 +122,13 @@ fn every_row_of_a_table_has_a_cell_for_every_column() -> Outcome {
 
 #[test]
 fn charts_are_drawn_and_the_same_on_every_run() -> Outcome {
+    let mut drawn = String::new();
     for chart in CHARTS {
         let (records, words): (_, &[&str]) = match (chart.figure)(&sample()?) {
+            // The sample has detail rows of a few trials alone.
+            Some(_) if ["fidelity-layers", "learning-curves", "energy-stacks"].contains(&chart.id) => {
+                (sample()?, &["stbp", "tiny-conv on fashion-mnist-6k"])
+            }
             Some(_) => (sample()?, &["stbp", "tiny-trev on fashion-mnist-6k", "temporal-rev"]),
             None if chart.id.starts_with("inference") => (sweeps()?, &["per-step", "divided", "operations"]),
             None if chart.id == "scaling-time-batch" => (
@@ -89,11 +145,19 @@ fn charts_are_drawn_and_the_same_on_every_run() -> Outcome {
         for word in words.iter().copied().chain([figure.title.as_str()]) {
             assert!(svg.contains(word), "{} lacks {word}", chart.id);
         }
-        let png = render::png(chart.id, &svg)?;
+        let origin = Origin { command: COMMAND.into(), records: "sample".into() };
+        let png = render::png(chart.id, &svg, &origin)?;
+        let signed = format!("records sample; {COMMAND}");
+        assert!(png.windows(signed.len()).any(|bytes| bytes == signed.as_bytes()), "{}", chart.id);
         assert!(png.starts_with(b"\x89PNG"));
-        assert_eq!(png, render::png(chart.id, &svg)?);
+        assert_eq!(png, render::png(chart.id, &svg, &origin)?);
         assert_eq!((chart.figure)(&Records::default()), None, "{} draws nothing", chart.id);
+        // A picture's bytes are no text to read: what is on file is their sum, and a PNG's size.
+        let sum: String = Sha256::digest(&svg).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let side = |at: usize| png[at..at + 4].iter().fold(0_u32, |side, byte| side << 8 | u32::from(*byte));
+        drawn.push_str(&format!("{}: svg {sum}, png {}x{}\n", chart.id, side(16), side(20)));
     }
+    is_golden("charts.txt", &drawn)?;
     Ok(())
 }
 
@@ -104,7 +168,7 @@ fn letters_are_drawn_without_the_machines_fonts() -> Outcome {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"90\" height=\"20\"><text y=\"15\" \
              font-family=\"No Such Font, sans-serif\">{text}</text></svg>"
         );
-        render::png("letters", &svg)
+        render::png("letters", &svg, &Origin { command: COMMAND.into(), records: "none".into() })
     };
     assert_ne!(with("")?, with("MiB ± µ")?);
     Ok(())
@@ -143,13 +207,19 @@ fn a_report_is_whole_and_depends_on_nothing_else() -> Outcome {
         assert!(path.metadata()?.len() > 0, "{}", path.display());
     }
     let (tables, charts) = filled(&sample()?);
-    assert_eq!((paths.tables.len(), paths.charts.len()), (2 * tables.len(), 2 * charts.len()));
+    assert_eq!((paths.tables.len(), paths.charts.len()), (3 * tables.len(), 2 * charts.len()));
     assert_eq!(tables, ["comparison", "memory", "energy", "operations", "layers", "training-operations"]);
     let page = std::fs::read_to_string(&paths.page)?;
     for word in [COMMAND, "out-of-memory: needed more", "Example CPU", "One seed", "<svg ", "lang=\"en\""] {
         assert!(page.contains(word), "the page lacks {word}");
     }
-    for foreign in ["<script", "src=", "href=", "@import", "url("] {
+    let set = Origin::new(&here("sample"), COMMAND)?.records;
+    assert!(page.contains(&set), "the page lacks {set}");
+    for chart in paths.charts.iter().filter(|path| path.extension().is_some_and(|kind| kind == "svg")) {
+        let drawing = std::fs::read_to_string(chart)?;
+        assert!(drawing.contains(&set) && drawing.contains(COMMAND), "{}", chart.display());
+    }
+    for foreign in ["<script ", "src=", "href=", "@import", "url("] {
         assert!(!page.contains(foreign), "the page holds {foreign}");
     }
     Ok(())
@@ -203,7 +273,7 @@ fn a_report_of_sweeps_holds_tables_charts_reasons_and_the_command() -> Outcome {
     results::report(&here("sample"), folder.path(), COMMAND)?;
     let paths = results::report(&here("sweeps"), folder.path(), COMMAND)?;
     let (tables, charts) = filled(&sweeps()?);
-    assert_eq!((paths.tables.len(), paths.charts.len()), (2 * tables.len(), 2 * charts.len()));
+    assert_eq!((paths.tables.len(), paths.charts.len()), (3 * tables.len(), 2 * charts.len()));
     let expected = [
         "scaling-steps",
         "scaling-blocks",
@@ -254,5 +324,68 @@ fn fits_are_those_of_the_measured_bytes() -> Outcome {
     assert!(
         line("extra time", "ann")?.contains(fixed) && line("extra block", "temporal-rev")?.contains(reason)
     );
+    Ok(())
+}
+
+#[test]
+fn a_learning_curve_over_seeds_has_a_band_and_goes_no_further_than_all_of_them() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut campaign = Campaign::open(folder.path())?;
+    for (seed, curve) in [(1, vec![0.5, 0.6, 0.7]), (2, vec![0.6, 0.8, 0.9]), (3, vec![0.7, 0.7])] {
+        let row = Trial {
+            trial: format!("s/c/m/t4/s{seed}"),
+            method: "m".into(),
+            seed,
+            status: Status::Ok,
+            steps_t: 4,
+            ..Trial::default()
+        };
+        let epochs = curve.iter().zip(1..).map(|(top1, epoch)| CurvePoint {
+            epoch,
+            test_top1: Some(*top1),
+            ..CurvePoint::default()
+        });
+        campaign.append_trial(&row, &Details { curve: &epochs.collect::<Vec<_>>(), ..Details::default() })?;
+    }
+    let chart = CHARTS.iter().find(|chart| chart.id == "learning-curves").ok_or("no such chart")?;
+    let figure = (chart.figure)(&results::read(folder.path())?).ok_or("nothing drawn")?;
+    let Body::Panels { panels, .. } = &figure.body else { return Err("no panels".into()) };
+    let [series] = panels[0].series.as_slice() else { return Err("one entry is one line".into()) };
+    let near = |found: f64, expected: f64| (found - expected).abs() < 1e-9;
+    assert!(
+        matches!(series.points.as_slice(), [(1.0, a), (2.0, b)] if near(*a, 60.0) && near(*b, 70.0)),
+        "{series:?}"
+    );
+    // Both epochs spread by 10 points: mean ± t(2) 10 / sqrt(3), with t(2) = 4.302652729911275.
+    let half = 4.302_652_729_911_275 * 10.0 / 3f64.sqrt();
+    for (band, middle) in series.band.iter().zip([60.0, 70.0]) {
+        assert!(near(band.low, middle - half) && near(band.high, middle + half), "{band:?}");
+    }
+    assert_eq!(series.band.len(), 2);
+    assert!(render::svg(&figure)?.contains("opacity=\"0.18\""));
+    Ok(())
+}
+
+#[test]
+fn energy_stacks_add_up_to_the_energy_of_the_same_model() -> Outcome {
+    let records = sample()?;
+    let chart = CHARTS.iter().find(|chart| chart.id == "energy-stacks").ok_or("no such chart")?;
+    let figure = (chart.figure)(&records).ok_or("nothing drawn")?;
+    let Body::Stacks { groups, .. } = figure.body else { return Err("no stacks".into()) };
+    let model = results::energy::find("sop45-fp32-all").ok_or("no such model")?;
+    let mut met = 0;
+    for stack in groups.iter().flat_map(|group| &group.stacks) {
+        let trial = records.trials.iter().find(|trial| {
+            trial.method == stack.name
+                && records.ops.iter().any(|row| row.trial == trial.trial && row.is_evaluation())
+        });
+        let trial = trial.ok_or("no trial")?;
+        let rows: Vec<_> = records.ops.iter().filter(|row| row.trial == trial.trial).collect();
+        let whole = model.energy(&rows)? * 1e-6;
+        let sum: f64 = stack.values.iter().sum();
+        assert!((sum - whole).abs() <= 1e-12 * whole && whole > 0.0, "{}: {sum} and {whole}", stack.name);
+        met += 1;
+    }
+    assert!(met > 1);
     Ok(())
 }

@@ -128,7 +128,7 @@ fn a_campaign_measures_reports_and_is_not_run_twice() {
 
     let again = bench.run(&[]);
     assert_eq!(again.status.code(), Some(0), "{}", said(&again));
-    assert!(said(&again).contains("3 of 3 done already"), "{}", said(&again));
+    assert!(said(&again).contains("3 of 3 trials done already"), "{}", said(&again));
     assert!(bench.records().trials.iter().all(|trial| trial.attempt == 1));
     let forced = bench.run(&["--again", "--method", "ann"]);
     assert_eq!(forced.status.code(), Some(0), "{}", said(&forced));
@@ -159,7 +159,7 @@ fn an_impossible_pair_is_a_row_with_its_reason() {
     let trial = bench.trial("temporal-rev");
     assert_eq!(trial.status, Status::Unsupported);
     assert!(trial.note.contains("carried value"), "{}", trial.note);
-    assert!(said(&bench.run(&["--method", "temporal-rev"])).contains("1 of 1 done already"));
+    assert!(said(&bench.run(&["--method", "temporal-rev"])).contains("1 of 1 trials done already"));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_trial_that_outgrows_its_memory_limit_is_a_row_and_the_campaign_goes_on() {
     assert!(trial.top1_last.is_none() && trial.peak_host_bytes.is_none());
     assert_eq!(bench.trial("ann").status, Status::Ok);
     // A limit does not decide the numbers: what is on file is done, and the rest runs once the limit is gone.
-    assert!(said(&bench.run(&both)).contains("1 of 2 done already, 1 to run"));
+    assert!(said(&bench.run(&both)).contains("1 of 2 trials done already, 1 to run"));
     assert_eq!(bench.trial("stbp").status, Status::Ok);
 }
 
@@ -377,7 +377,7 @@ fn ctrl_c_keeps_finished_rows_and_the_same_command_runs_the_rest() {
 
     let output = bench.run(&[]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).contains("1 of 3 done already, 2 to run"), "{}", said(&output));
+    assert!(said(&output).contains("1 of 3 trials done already, 2 to run"), "{}", said(&output));
     let attempts: Vec<u32> = bench.records().trials.iter().map(|trial| trial.attempt).collect();
     assert_eq!(attempts, [1, 2, 1]);
 }
@@ -421,4 +421,33 @@ fn an_average_of_the_weights_is_judged_beside_them() {
     let records = without.records();
     assert!(records.curve.iter().all(|point| point.test_top1_average.is_none()));
     assert!(records.ledger.iter().filter(|row| row.category == "average").all(|row| row.bytes == 0));
+}
+
+#[test]
+fn updates_and_traces_are_counted_as_often_as_a_method_has_them() {
+    let bench = Bench::new();
+    let output = bench.run(&["--method", "stbp,ottt-o"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let records = bench.records();
+    let (steps, batch) = (2.0, 20.0);
+    for (method, updates, traced) in [("stbp", 1.0, 0), ("ottt-o", steps, 2)] {
+        let trial = records.trials.iter().find(|trial| trial.method == method).unwrap();
+        let rows = || records.ops.iter().filter(|row| row.trial == trial.trial);
+        let moved: f64 =
+            rows().filter(|row| row.during == "update").map(|row| row.outputs_per_sample.unwrap()).sum();
+        // Each sample of the batch bears its part of the update, which is no whole number.
+        let expected = updates * trial.parameters.unwrap() as f64 / batch;
+        assert!((moved - expected).abs() < 1e-9 * expected, "{method}: {moved} and {expected}");
+        let traces: Vec<_> = rows().filter(|row| row.kind == "trace").collect();
+        assert_eq!(traces.len(), traced, "{method}");
+        for row in traces {
+            assert_eq!(
+                (row.multiplies_per_sample, row.adds_per_sample),
+                (row.outputs_per_sample, row.outputs_per_sample)
+            );
+            assert!(row.outputs_per_sample > Some(0.0) && row.during == "forward");
+        }
+    }
+    let page = fs::read_to_string(bench.out().join("report/training-operations.md")).unwrap();
+    assert!(page.contains("traces, M | update, M"), "{page}");
 }

@@ -119,7 +119,7 @@ fn points_are_measured_once_and_hold_the_same_bytes_on_one_and_two_threads() {
     assert!(!printed.contains("Training methods side by side"), "{printed}");
 
     let again = bench.run(&["--threads", "1"]);
-    assert!(said(&again).contains("23 of 23 done already"), "{}", said(&again));
+    assert!(said(&again).contains("23 of 23 points done already"), "{}", said(&again));
     assert!(bench.records().scaling.iter().all(|row| row.attempt == 1));
     let forced = bench.run(&["--again", "--method", "ann", "--filter", "*/b1"]);
     assert_eq!(forced.status.code(), Some(0), "{}", said(&forced));
@@ -153,7 +153,7 @@ fn a_point_that_goes_wrong_is_a_row_and_the_same_command_mends_it() {
     assert!(table.contains("1 of 2 points: crashed"), "{table}");
 
     let mended = bench.run(&only);
-    assert!(said(&mended).contains("1 of 2 done already, 1 to run"), "{}", said(&mended));
+    assert!(said(&mended).contains("1 of 2 points done already, 1 to run"), "{}", said(&mended));
     let mended = bench.point("spatial-rev/t3/b1");
     assert_eq!((mended.status, mended.attempt), (Status::Ok, 2));
     // Another batch is another point of the same key.

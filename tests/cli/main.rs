@@ -7,7 +7,9 @@ mod measure;
 mod papers;
 mod plan;
 mod probe;
+mod records;
 mod regress;
+mod splice;
 mod sweeps;
 mod weights;
 

@@ -1,6 +1,8 @@
 //! Every golden case in `tests/golden` agrees with the authors' code, tensor by tensor, through the program itself.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
+mod counts;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

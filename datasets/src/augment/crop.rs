@@ -11,7 +11,7 @@ use fast_image_resize::{
 use keys::Stream;
 use serde::Serialize;
 
-use crate::format::picture::Rgb;
+use crate::format::{jpeg::Part, picture::Rgb};
 
 /// A filter of Pillow's `resize`, antialiased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -21,6 +21,16 @@ pub enum Filter {
     Bilinear,
     /// Catmull-Rom, a = -1/2.
     Bicubic,
+}
+
+impl Filter {
+    /// Pixels that it looks at on each side of a place, at its own size.
+    fn radius(self) -> f64 {
+        match self {
+            Self::Bilinear => 1.0,
+            Self::Bicubic => 2.0,
+        }
+    }
 }
 
 /// A part of a picture in its pixels: left, top, width, height.
@@ -76,6 +86,20 @@ pub fn middle([width, height]: [usize; 2], resize: usize, crop: usize) -> Window
     };
     let ((left, columns), (top, rows)) = (axis(width, sides[0]), axis(height, sides[1]));
     [left, top, columns, rows]
+}
+
+/// The pixels that resizing a window looks at: as far beyond its edges as the filter is wide.
+pub(crate) fn reach(
+    [left, top, columns, rows]: Window,
+    (sides, filter): ([usize; 2], Filter),
+    size: [usize; 2],
+) -> Part {
+    let axis = |start: f64, length: f64, side: usize, size: usize| {
+        let radius = filter.radius() * (length / side as f64).max(1.0);
+        let first = ((start - radius).floor().max(0.0) as usize).min(size.saturating_sub(1));
+        first..((start + length + radius).ceil() as usize).clamp(first + 1, size.max(first + 1))
+    };
+    Part { columns: axis(left, columns, sides[0], size[0]), rows: axis(top, rows, sides[1], size[1]) }
 }
 
 /// Resizes windows; keeps its memory.
@@ -154,6 +178,36 @@ mod tests {
         assert_eq!([left, width], [58.0 * scale, 224.0 * scale]);
         assert_eq!([top, height], [16.0 * 375.0 / 256.0, 224.0 * 375.0 / 256.0]);
         assert_eq!(middle([256, 256], 256, 224), [16.0, 16.0, 224.0, 224.0]);
+    }
+
+    #[test]
+    fn nothing_outside_the_reach_of_a_window_is_looked_at() {
+        let mut cropper = Cropper::default();
+        let (mut whole, mut part) = (Rgb::default(), Rgb::default());
+        for index in 0..200 {
+            let mut stream = Key::new(5).index(index).stream();
+            let size = [20 + stream.below(80) as usize, 20 + stream.below(80) as usize];
+            let picture = Rgb {
+                width: size[0],
+                height: size[1],
+                pixels: (0..size[0] * size[1] * 3).map(|_| stream.below(256) as u8).collect(),
+            };
+            for filter in [Filter::Bilinear, Filter::Bicubic] {
+                for window in [random_resized(size, SCALE, RATIO, &mut stream), middle(size, 40, 32)] {
+                    let with = ([32; 2], filter);
+                    let Part { columns, rows } = reach(window, with, size);
+                    let mut garbled = picture.clone();
+                    for (at, pixel) in garbled.pixels.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                        if !columns.contains(&(at % size[0])) || !rows.contains(&(at / size[0])) {
+                            *pixel = pixel.map(|channel| !channel);
+                        }
+                    }
+                    cropper.read(&picture, window, with, &mut whole).unwrap();
+                    cropper.read(&garbled, window, with, &mut part).unwrap();
+                    assert_eq!(whole, part, "{window:?} of {size:?}");
+                }
+            }
+        }
     }
 
     /// One pass over the box is the two passes of the authors' code, but for rounding once in place of twice... which both

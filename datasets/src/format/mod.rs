@@ -2,6 +2,7 @@
 
 pub mod cifar_bin;
 pub mod idx;
+pub mod jpeg;
 pub mod pickle;
 pub mod picture;
 pub mod shard;

@@ -2,7 +2,7 @@
 //!
 //! The decoder is zune-jpeg. Its pictures differ from libjpeg-turbo's, which PyTorch users see, by 0.19 grey levels in the
 //! mean and 14 at most (other chroma upsampling and inverse cosine transform), so records name it: [`DECODER`].
-//! Orientation marks are not followed, as torchvision's loader does not follow them.
+//! [`super::jpeg`] reads parts of plain JPEGs, to the same pixels. Orientation marks are not followed, as torchvision's loader does not follow them.
 //!
 //! A picture's size is a promise of a few bytes; it is believed up to [`PIXELS_A_BYTE`] pixels for each byte that is there.
 
@@ -10,6 +10,7 @@ use png::{ColorType, Transformations};
 use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 use zune_jpeg::JpegDecoder;
 
+use super::jpeg::{Part, Plain, Reader};
 use crate::DataError;
 
 /// The decoder's name and version, for records.
@@ -66,6 +67,27 @@ impl Rgb {
         (self.width, self.height) = (width, height);
         self.pixels.resize(width * height * 3, 0);
     }
+}
+
+/// As [`decode`], but only the part that `part` names for the picture's sides has to be right: what lies outside is left open.
+///
+/// # Errors
+/// As for [`decode`]; of a cut or garbled picture only what comes before the part's end is looked at.
+pub fn decode_part(
+    file: &str,
+    bytes: &[u8],
+    part: impl FnOnce([usize; 2]) -> Part,
+    (reader, image): (&mut Reader, &mut Rgb),
+) -> Result<(), DataError> {
+    if let Some(plain) = Plain::read(bytes) {
+        check_end(file, bytes)?;
+        check_size(file, "JPEG", [plain.width, plain.height], bytes.len())?;
+        image.resize(plain.width, plain.height);
+        if reader.read(&plain, &part([plain.width, plain.height]), &mut image.pixels).is_some() {
+            return Ok(());
+        }
+    }
+    decode(file, bytes, image)
 }
 
 /// Decodes a JPEG or PNG picture into `image`, whose memory is used again; `file` is its name for messages.

@@ -14,9 +14,13 @@ use super::case::Case;
 use crate::error::{Error, Result};
 use crate::suggest::Unknown;
 
-/// The model that a case's class is: the entry that knows the longest beginning of its name.
+/// The model that a case's class is: the entry that knows the longest beginning of its name; a network that no authors released
+/// goes by its id.
 pub(super) fn model(case: &Case) -> Result<&'static ModelEntry> {
     let name = case.model.as_deref().unwrap_or_default();
+    if let Some(entry) = models::all().find(|entry| entry.id == name) {
+        return Ok(entry);
+    }
     let known: Vec<_> =
         models::all().flat_map(|entry| entry.official.iter().map(move |class| (class, entry))).collect();
     // Of equally long ones the first: families list their smallest network first.

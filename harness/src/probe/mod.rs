@@ -16,9 +16,11 @@ use std::path::Path;
 use candle_core::Device;
 use case::{Case, Tensors};
 use compare::{Compared, Comparison};
+use results::Row;
 
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
+use crate::trial::operations;
 
 /// Replays a case on a device and prints the comparison; whether every file of it agrees.
 ///
@@ -52,6 +54,25 @@ pub(crate) fn probe(folder: &Path, each: bool, device: DeviceKind, output: &mut 
     }
     writeln!(output, "verdict {}", if passes { "agrees" } else { "DIFFERS" })?;
     Ok(passes)
+}
+
+/// Prints what an evaluation of each of a case's files computes: rows of `ops.csv`, whose key is the case.
+///
+/// # Errors
+/// As those of [`probe`], and where an operation is met that no counter knows.
+pub(crate) fn count(folder: &Path, device: DeviceKind, output: &mut dyn Write) -> Result<()> {
+    let case = Case::read(folder)?;
+    let device = device.open()?;
+    let mut writer = csv::Writer::from_writer(output);
+    for path in case::tensor_files(folder)? {
+        let counts = replay::count(&case, &Tensors::read(&path)?, &device)?;
+        for mut row in counts.iter().flat_map(operations::rows) {
+            row.set_key(&case.case, 1);
+            let failed = |error: csv::Error| Error::Text { what: "a count", message: error.to_string() };
+            writer.serialize(row).map_err(failed)?;
+        }
+    }
+    Ok(writer.flush()?)
 }
 
 /// What was found, on the host.

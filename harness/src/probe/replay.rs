@@ -8,9 +8,10 @@ use engine::journal::{Journal, Noted, snapshot};
 use engine::ledger::Category;
 use engine::loss::Targets;
 use engine::method::{Batch, RunSpec, Trainer};
+use engine::operations::Counts;
 use engine::optim::{Hold, OptimSpec, Optimizer, Undecayed};
 use engine::param::Params;
-use engine::pass::{NormUpdates, Session};
+use engine::pass::{NormUpdates, Session, Tiles};
 use engine::site::Role;
 use keys::Key;
 
@@ -57,6 +58,19 @@ pub(super) fn replay(case: &Case, file: &Tensors, device: &Device) -> Result<Rep
     Ok(replayed)
 }
 
+/// Evaluates the case's batch with its parameters and counts what is computed.
+pub(super) fn count(case: &Case, file: &Tensors, device: &Device) -> Result<Option<Counts>> {
+    let mut trainer = trainer(case, file, device)?;
+    let batch = batch(case, file, trainer.session())?;
+    let samples = batch.labels.len();
+    trainer.session().count_operations();
+    let counted = trainer.evaluate(&batch).and_then(|_| {
+        trainer.session().end_counted(samples)?;
+        trainer.session().take_counts()
+    });
+    counted.map_err(|source| Error::Setting { place: file.path.display().to_string(), source })
+}
+
 fn trainer(case: &Case, file: &Tensors, device: &Device) -> Result<Box<dyn Trainer>> {
     let place = || file.path.display().to_string();
     let entry = dialect::model(case)?;
@@ -84,6 +98,7 @@ fn trainer(case: &Case, file: &Tensors, device: &Device) -> Result<Box<dyn Train
         let run = RunSpec {
             // The authors' codes of the reversible methods move the statistics twice.
             rebuilt_norms: NormUpdates::Move,
+            gradient_tiles: Tiles::default(),
             ..RunSpec::new(case.steps, dialect::loss(case).map_err(misuse)?, Key::new(0))
         };
         method.supports(&network, &run)?;

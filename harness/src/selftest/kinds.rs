@@ -298,7 +298,7 @@ fn convolutions(device: &Device) -> Result<Vec<Tensor>> {
         let dy = numbers(device, 4, (s.n, s.c_out, s.out_h(), s.out_w()))?;
         let dw = numbers(device, 5, (s.c_out, s.c_in / groups, kernel, kernel))?;
         all.push(conv::forward(&s, Operand::Dense(&x), &w, Some(&b))?);
-        all.push(conv::backward_input(&s, &dy, &w)?);
+        all.push(conv::backward_input(&s, &dy, &w, conv::Tiles::Two)?);
         conv::backward_weight(&s, Operand::Dense(&x), &dy, &dw, true)?;
         all.push(dw);
         let bits = spikes(device, 6, s.n * s.c_in, s.h * s.w)?;

@@ -125,6 +125,7 @@ fn training(
             method: method.clone(),
             settings: sweep.settings.get(method).cloned().unwrap_or_default(),
             rebuilt_norms: recipe.model.rebuilt_norms,
+            gradient_tiles: recipe.model.gradient_tiles,
             optimizer: recipe.optimizer,
             clip: recipe.clip,
             average: recipe.average,

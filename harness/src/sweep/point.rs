@@ -7,7 +7,7 @@ use engine::method::Method;
 use engine::model::{ModelEntry, ModelSpec, Network};
 use engine::optim::{AverageSpec, Clip, OptimSpec};
 use engine::param::Params;
-use engine::pass::{NormUpdates, Session};
+use engine::pass::{NormUpdates, Session, Tiles};
 use keys::Key;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -77,6 +77,9 @@ pub struct Training {
     pub settings: MethodSettings,
     /// Whether a rebuilt forward moves the running statistics of norms once more.
     pub rebuilt_norms: NormUpdates,
+    /// Tiles of outputs that input gradients of 3x3 convolutions are computed by.
+    #[serde(default, skip_serializing_if = "crate::choices::is_default")]
+    pub gradient_tiles: Tiles,
     /// The optimiser's constants.
     pub optimizer: OptimSpec,
     /// How gradients are kept short before each update.
@@ -244,6 +247,7 @@ impl Training {
             clip: self.clip,
             average: self.average,
             rebuilt_norms: self.rebuilt_norms,
+            gradient_tiles: self.gradient_tiles,
             memory_budget: None,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::model::StepWidth;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use crate::document::Document;
@@ -129,6 +130,9 @@ struct Sheet {
     sweep: Vec<Spanned<Sweep>>,
     #[serde(default)]
     inference: Vec<Spanned<InferenceSweep>>,
+    // Read by `Suite`, where the file has cases too.
+    #[serde(rename = "case")]
+    _case: Option<IgnoredAny>,
 }
 
 /// Largest factor on the published channels.
@@ -138,10 +142,15 @@ const MOST_WIDTH: f64 = 1024.0;
 const MOST_BLOCKS: usize = 1024;
 
 impl Sweeps {
-    /// Whether a document is of this kind: it has a sweep, and a suite of cases has none.
+    /// Whether a document has sweeps.
     pub(crate) fn is(document: &Document) -> bool {
-        let table = toml::from_str::<toml::Table>(&document.text);
-        table.is_ok_and(|table| table.contains_key("sweep") || table.contains_key("inference"))
+        document.has("sweep") || document.has("inference")
+    }
+
+    /// Whether a sweep has this id.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        let inference = self.inference.iter().map(|sweep| &sweep.id);
+        self.sweeps.iter().map(|sweep| &sweep.id).chain(inference).any(|own| own == id)
     }
 
     pub(crate) fn parse(id: &str, document: Document) -> Result<Self> {

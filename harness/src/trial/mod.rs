@@ -3,7 +3,7 @@
 mod clock;
 mod fidelity;
 mod learner;
-mod operations;
+pub(crate) mod operations;
 mod probe;
 mod report;
 mod train;

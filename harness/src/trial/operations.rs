@@ -67,7 +67,7 @@ fn planned(
 }
 
 /// The rows of a count, for one sample each.
-fn rows(counts: &Counts) -> Vec<OpsRow> {
+pub(crate) fn rows(counts: &Counts) -> Vec<OpsRow> {
     let samples = counts.samples.max(1) as f64;
     counts.rows.iter().map(|row| of(row, samples)).collect()
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::error::Result;
 use crate::select::Selection;
-use crate::shelf::{self, AnySuite, RECIPES, SUITES};
+use crate::shelf::{self, RECIPES, SUITES};
 use crate::sweep;
 
 /// A kind of thing that has names.
@@ -50,17 +50,17 @@ fn rows(kind: Kind) -> Result<Vec<(String, String)>> {
         Kind::Suites => SUITES
             .iter()
             .map(|file| {
-                Ok(match shelf::suite(file.id)? {
-                    AnySuite::Cases(suite) => {
-                        let cases = suite.cases.iter();
-                        let trials: usize = cases.map(|case| case.methods.len() * case.seeds.len()).sum();
-                        (suite.id, format!("{} ({trials} trials)", suite.title))
-                    }
-                    AnySuite::Sweeps(suite) => {
-                        let points = sweep::plan(&suite, &Selection::default())?.len();
-                        (suite.id, format!("{} ({points} points)", suite.title))
-                    }
-                })
+                let suite = shelf::suite(file.id)?;
+                let mut counts = Vec::new();
+                if let Some(cases) = &suite.cases {
+                    let trials: usize =
+                        cases.cases.iter().map(|case| case.methods.len() * case.seeds.len()).sum();
+                    counts.push(format!("{trials} trials"));
+                }
+                if let Some(sweeps) = &suite.sweeps {
+                    counts.push(format!("{} points", sweep::plan(sweeps, &Selection::default())?.len()));
+                }
+                Ok((suite.id().to_owned(), format!("{} ({})", suite.title(), counts.join(", "))))
             })
             .collect::<Result<_>>()?,
         Kind::Recipes => RECIPES

@@ -1,4 +1,4 @@
-//! `probe CASE_DIR`: golden cases replayed and compared.
+//! `probe CASE_DIR`: golden cases replayed and compared, or counted.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use crate::probe;
 pub(crate) fn probe(
     folders: &[PathBuf],
     each: bool,
+    operations: bool,
     device: DeviceKind,
     output: &mut dyn Write,
 ) -> Result<ExitCode> {
@@ -19,6 +20,10 @@ pub(crate) fn probe(
     for (place, folder) in folders.iter().enumerate() {
         if place > 0 {
             writeln!(output)?;
+        }
+        if operations {
+            probe::count(folder, device, output)?;
+            continue;
         }
         passes &= probe::probe(folder, each, device, output)?;
     }

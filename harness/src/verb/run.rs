@@ -15,6 +15,8 @@ use crate::interrupt::{self, Interrupt};
 use crate::plan::{Planned, plan};
 use crate::select::Selection;
 use crate::shelf::{self, AnySuite};
+use crate::suite::Suite;
+use crate::sweep::{self, PlannedPoint};
 use crate::trial;
 use crate::weights;
 
@@ -38,45 +40,113 @@ pub(crate) fn run(arguments: &RunArguments, program: OsString, output: &mut dyn 
             return Err(Error::value(flag, "a path in UTF-8", path.display()));
         }
     }
-    let suite = match shelf::suite(name)? {
-        AnySuite::Cases(suite) => {
-            for (flag, given) in [
-                ("--batch-up-to", selection.batch_up_to.is_some()),
-                ("--rows-without-device", selection.rows_without_device),
-            ] {
-                if given {
-                    let rule = format!("left out with suite {}: it is for suites of sweeps", suite.id);
-                    return Err(Error::value(flag, rule, "given"));
-                }
-            }
-            suite
-        }
-        AnySuite::Sweeps(suite) => return super::sweep::run(arguments, &suite, &selection, program, output),
-    };
+    let suite = shelf::suite(name)?;
+    if let Some(folder) = arguments.save_weights.as_ref().filter(|_| suite.cases.is_none()) {
+        return Err(Error::value("--save-weights", sweep::no_use(suite.id()), folder.display()));
+    }
     let pool = planning_pool(arguments)?;
-    let plan = pool.install(|| plan(&suite, &selection))?;
+    let (trials, points) = pool.install(|| plans(&suite, &selection))?;
     drop(pool);
-    let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
+    let out = arguments.out.clone().unwrap_or_else(|| default_out(suite.id()));
     if arguments.dry_run {
-        return dry_run(&plan, &out, arguments.again, output).map(|()| ExitCode::SUCCESS);
+        if !points.is_empty() {
+            super::sweep::dry_run(&points, &out, arguments.again, output)?;
+        }
+        if !points.is_empty() && !trials.is_empty() {
+            writeln!(output)?;
+        }
+        if !trials.is_empty() {
+            dry_run(&trials, &out, arguments.again, output)?;
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(folder) = &arguments.save_weights {
         weights::open_folder(folder)?;
     }
     let setup = setup(arguments, &selection, program);
-    let mut store = Campaign::open(&out).map_err(Error::Out)?;
-    store.set_environment(&setup.environment).map_err(Error::Out)?;
+    // Both are opened before either runs: an unwritable place is told at once.
+    let mut store = (!trials.is_empty()).then(|| open(&out, &setup)).transpose()?;
+    let mut points_store = (!points.is_empty()).then(|| super::sweep::open(&out, &setup)).transpose()?;
     let interrupt = Interrupt::listen()?;
-    let left =
-        campaign::todo(&plan, |planned| store.finished(&planned.key, &planned.hash), setup.again).len();
+    let mut tally = Tally::default();
+    if let Some(store) = &mut points_store {
+        tally = super::sweep::measure(suite.title(), &points, (store, &out), &setup, &interrupt)?;
+    }
+    if let Some(store) = store.as_mut().filter(|_| !tally.interrupted) {
+        tally = tally.and(train(suite.title(), &trials, (store, &out), &setup, &interrupt)?);
+    }
+    drop((store, points_store));
+    let noun = match (trials.is_empty(), points.is_empty()) {
+        (false, false) => "points and trials",
+        (false, true) => "trials",
+        (true, _) => "points",
+    };
+    ended(&tally, noun, trials.len() + points.len(), &out, output)
+}
+
+/// Trials and points of a suite that are asked for, at least one of them.
+fn plans(suite: &AnySuite, selection: &Selection) -> Result<(Vec<Planned>, Vec<PlannedPoint>)> {
+    let (cases, sweeps) = match (&suite.cases, &suite.sweeps) {
+        (Some(cases), Some(sweeps)) => (cases, sweeps),
+        (Some(cases), None) => {
+            refuse_flags_of_sweeps(cases, selection)?;
+            return Ok((plan(cases, selection)?, Vec::new()));
+        }
+        (None, Some(sweeps)) => return Ok((Vec::new(), sweep::plan(sweeps, selection)?)),
+        (None, None) => return Ok((Vec::new(), Vec::new())),
+    };
+    // Each half has a use for flags that the other has none for.
+    let trials = selection.of_trials().map_or(Ok(Vec::new()), |selection| plan(cases, &selection));
+    let points = selection.of_points().map_or(Ok(Vec::new()), |selection| sweep::plan(sweeps, &selection));
+    match (trials, points) {
+        (Ok(trials), Ok(points)) if trials.is_empty() && points.is_empty() => {
+            let flags = "--dataset chooses trials alone, and they have no rows without the device";
+            Err(Error::Nothing(format!("nothing of suite {} is left: {flags}", suite.id())))
+        }
+        (Ok(trials), Ok(points)) => Ok((trials, points)),
+        (Ok(trials), Err(Error::Nothing(_))) if !trials.is_empty() => Ok((trials, Vec::new())),
+        (Err(Error::Nothing(_)), Ok(points)) if !points.is_empty() => Ok((Vec::new(), points)),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
+fn refuse_flags_of_sweeps(suite: &Suite, selection: &Selection) -> Result<()> {
+    for (flag, given) in [
+        ("--batch-up-to", selection.batch_up_to.is_some()),
+        ("--rows-without-device", selection.rows_without_device),
+    ] {
+        if given {
+            let rule = format!("left out with suite {}: it is for suites of sweeps", suite.id);
+            return Err(Error::value(flag, rule, "given"));
+        }
+    }
+    Ok(())
+}
+
+fn open(out: &Path, setup: &Setup) -> Result<Campaign> {
+    let store = Campaign::open(out).map_err(Error::Out)?;
+    store.set_environment(&setup.environment).map_err(Error::Out)?;
+    Ok(store)
+}
+
+/// Runs the trials that are not on file, and says how many there are.
+fn train(
+    title: &str,
+    plan: &[Planned],
+    (store, out): (&mut Campaign, &Path),
+    setup: &Setup,
+    interrupt: &Interrupt,
+) -> Result<Tally> {
+    let on_file = |planned: &Planned| store.finished(&planned.key, &planned.hash);
+    let left = campaign::todo(plan, on_file, setup.again).len();
     tell(&match (plan.len() - left, left) {
-        (0, _) => format!("{}: {} trials, records in {}", suite.title, plan.len(), out.display()),
-        (done, 0) => format!("{done} of {} done already; --again runs them once more", plan.len()),
-        (done, left) => format!("{done} of {} done already, {left} to run; --again runs all", plan.len()),
+        (0, _) => format!("{title}: {} trials, records in {}", plan.len(), out.display()),
+        (done, 0) => format!("{done} of {} trials done already; --again runs them once more", plan.len()),
+        (done, left) => {
+            format!("{done} of {} trials done already, {left} to run; --again runs all", plan.len())
+        }
     });
-    let tally = campaign::run(&plan, &mut store, &setup, &interrupt)?;
-    drop(store);
-    ended(&tally, "trials", plan.len(), &out, output)
+    campaign::run(plan, store, setup, interrupt)
 }
 
 /// Threads to plan on, as many as run: what a step holds depends on them, by its workspace.

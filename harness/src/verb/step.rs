@@ -6,7 +6,7 @@ use engine::ledger::Category;
 use engine::loss::{Loss, MseTarget};
 use engine::method::{Method, MethodEntry, Settings};
 use engine::optim::OptimSpec;
-use engine::pass::{NormUpdates, Session};
+use engine::pass::{NormUpdates, Session, Tiles};
 
 use super::model::{self, Changes};
 use crate::environment::cores;
@@ -135,6 +135,7 @@ fn setup(name: &str, changes: &Changes, asked: &Asked) -> Result<Setup> {
             clip: None,
             average: None,
             rebuilt_norms: NormUpdates::Keep,
+            gradient_tiles: Tiles::default(),
             memory_budget: asked.memory_budget,
         },
         Some(recipe) => {
@@ -149,6 +150,7 @@ fn setup(name: &str, changes: &Changes, asked: &Asked) -> Result<Setup> {
                 clip: recipe.clip,
                 average: recipe.average,
                 rebuilt_norms: recipe.model.rebuilt_norms,
+                gradient_tiles: recipe.model.gradient_tiles,
                 memory_budget: asked.memory_budget,
             }
         }

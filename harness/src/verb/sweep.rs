@@ -1,52 +1,43 @@
-//! The plain form with a suite of sweeps: plans its points, measures what is missing, and reports.
+//! Points of a suite's sweeps: what is on file, what is left, and where it goes.
 
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
 use results::{Points, Records};
 
-use super::run::{default_out, ended, planning_pool, setup, tell};
-use crate::cli::RunArguments;
+use super::run::tell;
+use crate::campaign::{Setup, Tally};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::select::Selection;
-use crate::sweep::{self, PlannedPoint, Sweeps};
+use crate::sweep::{self, PlannedPoint};
 
-pub(super) fn run(
-    arguments: &RunArguments,
-    suite: &Sweeps,
-    selection: &Selection,
-    program: std::ffi::OsString,
-    output: &mut dyn Write,
-) -> Result<ExitCode> {
-    if let Some(folder) = &arguments.save_weights {
-        return Err(Error::value("--save-weights", sweep::no_use(&suite.id), folder.display()));
-    }
-    let pool = planning_pool(arguments)?;
-    let plan = pool.install(|| sweep::plan(suite, selection))?;
-    drop(pool);
-    let out = arguments.out.clone().unwrap_or_else(|| default_out(&suite.id));
-    if arguments.dry_run {
-        return dry_run(&plan, &out, arguments.again, output).map(|()| ExitCode::SUCCESS);
-    }
-    let setup = setup(arguments, selection, program);
-    let mut store = Points::open(&out).map_err(Error::Out)?;
+pub(super) fn open(out: &Path, setup: &Setup) -> Result<Points> {
+    let store = Points::open(out).map_err(Error::Out)?;
     store.set_environment(&setup.environment).map_err(Error::Out)?;
-    let interrupt = Interrupt::listen()?;
-    let done = plan.iter().filter(|planned| store.finished(&planned.key, &planned.hash)).count();
-    tell(&match (done, plan.len() - done) {
-        _ if setup.again => format!("{}: {} points, records in {}", suite.title, plan.len(), out.display()),
-        (0, _) => format!("{}: {} points, records in {}", suite.title, plan.len(), out.display()),
-        (done, 0) => format!("{done} of {} done already; --again runs them once more", plan.len()),
-        (done, left) => format!("{done} of {} done already, {left} to run; --again runs all", plan.len()),
-    });
-    let tally = sweep::run(&plan, &mut store, &setup, &interrupt)?;
-    drop(store);
-    ended(&tally, "points", plan.len(), &out, output)
+    Ok(store)
 }
 
-fn dry_run(plan: &[PlannedPoint], out: &Path, again: bool, output: &mut dyn Write) -> Result<()> {
+/// Measures the points that are not on file, and says how many there are.
+pub(super) fn measure(
+    title: &str,
+    plan: &[PlannedPoint],
+    (store, out): (&mut Points, &Path),
+    setup: &Setup,
+    interrupt: &Interrupt,
+) -> Result<Tally> {
+    let done = plan.iter().filter(|planned| store.finished(&planned.key, &planned.hash)).count();
+    tell(&match (done, plan.len() - done) {
+        _ if setup.again => format!("{title}: {} points, records in {}", plan.len(), out.display()),
+        (0, _) => format!("{title}: {} points, records in {}", plan.len(), out.display()),
+        (done, 0) => format!("{done} of {} points done already; --again runs them once more", plan.len()),
+        (done, left) => {
+            format!("{done} of {} points done already, {left} to run; --again runs all", plan.len())
+        }
+    });
+    sweep::run(plan, store, setup, interrupt)
+}
+
+pub(super) fn dry_run(plan: &[PlannedPoint], out: &Path, again: bool, output: &mut dyn Write) -> Result<()> {
     // Read, not opened: opening a campaign creates its files, and a dry run leaves no trace.
     let records = match results::read(out) {
         Ok(records) => records,

@@ -73,7 +73,9 @@ impl Trainer for OnlineTrainer {
             ledger.enter(Phase::Forward);
             let backward = selected.as_ref().is_none_or(|chosen| chosen.contains(&step));
             let tape = if backward { session.tape() } else { Tape::off() };
-            let pass = Pass::new(&session, params, &tape, Mode::Train, steps, key).at(step);
+            let pass = Pass::new(&session, params, &tape, Mode::Train, steps, key)
+                .with_gradient_tiles(self.run.spec.gradient_tiles)
+                .at(step);
             let images = run::input(&tape, &session, &batch.images);
             let scores = drive::one_step(&pass, port.unroll(), &self.run.network.wiring, &images)?;
             total.add(&pass, &scores)?;

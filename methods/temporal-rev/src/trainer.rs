@@ -43,6 +43,7 @@ impl Trainer for TemporalRev {
         let off = Tape::off();
         let pass = Pass::new(&session, params, &off, Mode::Train, steps, key)
             .with_rebuilt_norms(self.run.spec.rebuilt_norms)
+            .with_gradient_tiles(self.run.spec.gradient_tiles)
             .with_regions(&self.regions);
         // The stem of a still image is the only part whose activations are kept; it is read by every step.
         let stem = Stem::new(&pass, &mut port, &*levels, &batch.images)?;

@@ -35,6 +35,7 @@ fn panel(contest: &Contest<'_>, methods: &[&str]) -> Option<Panel> {
                 name: contest.label(entry),
                 method: method_place(methods, entry.method),
                 points: vec![(bytes as f64 / MIB, top1 * 100.0)],
+                band: Vec::new(),
             });
         }
     }

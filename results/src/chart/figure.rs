@@ -96,6 +96,19 @@ pub struct Series {
     pub method: usize,
     /// The points, by rising x.
     pub points: Vec<(f64, f64)>,
+    /// What the points may be from and up to, by rising x; empty where nothing is known of it.
+    pub band: Vec<Band>,
+}
+
+/// What a series may be from and up to at one place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Band {
+    /// The place.
+    pub x: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// Bars that belong together.

@@ -46,7 +46,7 @@ fn series(contest: &Contest<'_>, counts: &Counts<'_>, methods: &[&str]) -> Vec<S
             rates.iter().enumerate().map(|(place, rate)| ((place + 1) as f64, rate * 100.0)).collect();
         if !points.is_empty() {
             let method = method_place(methods, entry.method);
-            lines.push(Series { name: contest.label(entry), method, points });
+            lines.push(Series { name: contest.label(entry), method, points, band: Vec::new() });
         }
     }
     lines

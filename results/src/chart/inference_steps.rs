@@ -66,5 +66,5 @@ fn series(records: &Records, line: &[&InferenceRow], read: Read) -> Option<Serie
     } else {
         first.step_width.clone()
     };
-    (points.len() > 1).then_some(Series { name, method: place, points })
+    (points.len() > 1).then_some(Series { name, method: place, points, band: Vec::new() })
 }

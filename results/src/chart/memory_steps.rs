@@ -36,7 +36,7 @@ fn panel(contest: &Contest<'_>, records: &Records, methods: &[&str], x: &Axis) -
             drawn.map(|(steps, bytes)| (f64::from(*steps), *bytes as f64 / MIB)).collect();
         if !points.is_empty() {
             let method = method_place(methods, entry.method);
-            series.push(Series { name: contest.label(entry), method, points });
+            series.push(Series { name: contest.label(entry), method, points, band: Vec::new() });
         }
     }
     (!series.is_empty()).then(|| Panel { title: contest.title(), x: x.clone(), series, guide: None })

@@ -1,15 +1,18 @@
 //! Charts: records in, a figure out. To add one, write a file beside this one and add its line to [`CHARTS`].
 
 mod accuracy_memory;
+mod energy_stacks;
+mod fidelity_layers;
 mod figure;
 mod firing_rates;
 mod inference_steps;
+mod learning_curves;
 mod memory_steps;
 mod scaling_categories;
 mod scaling_lines;
 mod step_time;
 
-pub use figure::{Axis, Bar, BarGroup, Body, Figure, Guide, Panel, Scale, Series, Stack, StackGroup};
+pub use figure::{Axis, Band, Bar, BarGroup, Body, Figure, Guide, Panel, Scale, Series, Stack, StackGroup};
 
 use crate::read::Records;
 
@@ -25,9 +28,12 @@ pub struct Chart {
 /// Every chart, in the order in which a report shows them.
 pub static CHARTS: &[Chart] = &[
     accuracy_memory::CHART,
+    learning_curves::CHART,
     memory_steps::CHART,
     step_time::CHART,
+    fidelity_layers::CHART,
     firing_rates::CHART,
+    energy_stacks::CHART,
     scaling_lines::AGAINST_STEPS,
     scaling_lines::AGAINST_BLOCKS,
     scaling_lines::TIME_AGAINST_STEPS,

@@ -99,7 +99,7 @@ impl Shown {
                     Some(fixed) => format!("{}, {fixed}", line.method()),
                     None => line.method().to_owned(),
                 };
-                (!points.is_empty()).then_some(Series { name, method: place, points })
+                (!points.is_empty()).then_some(Series { name, method: place, points, band: Vec::new() })
             })
             .collect();
         let places = series.iter().flat_map(|series| &series.points).map(|(place, _)| *place);

@@ -1,10 +1,11 @@
-//! The page: one file with everything in it, for people. No scripts and nothing from elsewhere, so that it can be
-//! mailed, archived and opened in ten years.
+//! The page: one file with everything in it, for people. Nothing from elsewhere, so that it can be mailed, archived and opened
+//! in ten years; its one script sorts tables, and without it the page is whole.
 
 mod outcome;
 mod settings;
 
 use crate::chart::Figure;
+use crate::origin::Origin;
 use crate::quantity::MIB;
 use crate::read::Records;
 use crate::record::Status;
@@ -26,7 +27,7 @@ pub(crate) fn page(
     title: Option<&str>,
     grids: &[Grid],
     pictures: &[Picture],
-    command: &str,
+    origin: &Origin,
 ) -> String {
     let own_title = title.is_some();
     let title = title.map_or_else(|| suite_title(records), str::to_owned);
@@ -42,20 +43,21 @@ pub(crate) fn page(
     body.push_str(&facts("Settings", &settings::settings(records)));
     body.push_str(&environment(records));
     body.push_str(&columns(grids));
-    let command = escape(command);
+    let (command, set) = (escape(&origin.command), escape(&origin.records));
     let _ = write!(
         body,
-        "<section>\n<h2>How to make this page again</h2>\n<p>Every measured number above comes from the campaign's \
-         records; nothing was typed in.</p>\n<pre><code>{command}</code></pre>\n</section>\n"
+        "<section>\n<h2>How to make this page again</h2>\n<p>Every measured number above comes from the records \
+         {set}; nothing was typed in.</p>\n<pre><code>{command}</code></pre>\n</section>\n"
     );
     let title = escape(&title);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
          <!-- Generated; do not edit. -->\n<style>\n{}{}</style>\n</head>\n<body>\n<main>\n{body}</main>\n\
-         </body>\n</html>\n",
+         <script>\n{}</script>\n</body>\n</html>\n",
         include_str!("style.css"),
-        dark()
+        dark(),
+        include_str!("sort.js")
     )
 }
 

@@ -52,8 +52,8 @@ pub(super) fn find(
         |trial: &Trial| trial.method == own.method && trial.model == own.model && own.is_at(trial.steps_t);
     if let Some(found) = trained(records, fits) {
         let mut reasons = Vec::new();
-        if found.trial.stand_in {
-            reasons.push(format!("trained on {}, which stands for another set", found.trial.dataset));
+        if found.trial.stand_in != Some(false) {
+            reasons.push(format!("trained on {}, {}", found.trial.dataset, found.stands()));
         } else if found.trial.dataset != own.row.dataset {
             reasons.push(format!("trained on {}, published on {}", found.trial.dataset, own.row.dataset));
         }
@@ -98,8 +98,8 @@ pub(super) fn find_ratio(records: &Records, ratio: &Ratio, command: impl Fn(&Sid
         let same = (&of.trial.dataset, of.trial.stand_in) == (&to.trial.dataset, to.trial.stand_in);
         let obstacle = match (same, of.trial.stand_in) {
             (false, _) => Some(format!("trained on {} and on {}", of.trial.dataset, to.trial.dataset)),
-            (_, true) => Some(format!("trained on {}, which stands for another set", of.trial.dataset)),
-            _ => None,
+            (_, Some(false)) => None,
+            _ => Some(format!("trained on {}, {}", of.trial.dataset, of.stands())),
         };
         return Finding {
             measured: Some(Measured { value: of.millijoules / to.millijoules, interval: None }),
@@ -155,13 +155,25 @@ fn trained(records: &Records, fits: impl Fn(&Trial) -> bool) -> Option<Trained<'
         let millijoules = model.energy(&rows).ok()? / PJ_PER_MJ;
         Some(Trained { trial, millijoules, rate: firing_rate(&rows) })
     });
-    counted.max_by_key(|found| (!found.trial.stand_in, found.trial.epochs))
+    counted.max_by_key(|found| (found.trial.stand_in == Some(false), found.trial.epochs))
 }
 
 impl Trained<'_> {
+    /// What is wrong with the data set.
+    fn stands(&self) -> &'static str {
+        match self.trial.stand_in {
+            Some(_) => "which stands for another set",
+            None => "which may stand for another set",
+        }
+    }
+
     fn words(&self) -> String {
         let Trial { method, model, dataset, .. } = self.trial;
-        let mark = if self.trial.stand_in { ", a stand-in" } else { "" };
+        let mark = match self.trial.stand_in {
+            Some(true) => ", a stand-in",
+            Some(false) => "",
+            None => ", perhaps a stand-in",
+        };
         let accuracy =
             self.trial.top1_last.map_or("not known".to_owned(), |top1| format!("{} %", percent(top1)));
         let rate = self.rate.map_or(String::new(), |rate| format!(", rate {} %", percent(rate)));

@@ -213,13 +213,16 @@ fn accuracy(records: &Records, own: &Counterpart<'_>, commands: &Commands) -> Fi
             .map(move |entry| (contest, entry))
     });
     let entries: Vec<_> = entries.collect();
-    let real = entries.iter().filter(|(contest, _)| !contest.stand_in && contest.dataset == own.row.dataset);
+    let real = entries
+        .iter()
+        .filter(|(contest, _)| contest.stand_in == Some(false) && contest.dataset == own.row.dataset);
     // Of several cases the one that was trained longest.
     let longest = real.max_by_key(|(_, entry)| entry.trials.iter().map(|trial| trial.epochs).max());
     let Some((_, entry)) = longest else {
-        let stand_in = entries.iter().find(|(contest, _)| contest.stand_in);
+        let stand_in = entries.iter().find(|(contest, _)| contest.stand_in != Some(false));
         let told = stand_in.map(|(contest, _)| {
-            format!("; {} stands for another set, and its accuracy compares with none", contest.dataset)
+            let stands = if contest.stand_in.is_some() { "stands" } else { "may stand" };
+            format!("; {} {stands} for another set, and its accuracy compares with none", contest.dataset)
         });
         let needs = format!("needs {}{}", own.row.dataset, told.unwrap_or_default());
         let no_suite = if commands.training.is_none() { ", and no suite trains it" } else { "" };

@@ -30,8 +30,9 @@ pub struct Trial {
     pub model: String,
     /// Dataset id.
     pub dataset: String,
-    /// Whether the data set stands for another: then no accuracy of the row compares with a published one.
-    pub stand_in: bool,
+    /// Whether the data set stands for another: then no accuracy of the row compares with a published one. `None` in rows
+    /// that were carried over from a version that did not say.
+    pub stand_in: Option<bool>,
     /// Id of the protocol that made batches of the data set, with its version.
     pub protocol: String,
     /// How the trial ended.
@@ -129,7 +130,7 @@ impl Default for Trial {
             method: String::new(),
             model: String::new(),
             dataset: String::new(),
-            stand_in: false,
+            stand_in: None,
             protocol: String::new(),
             status: Status::Failed,
             note: String::new(),

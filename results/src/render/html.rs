@@ -32,7 +32,16 @@ pub fn html(grid: &Grid) -> String {
                 let _ = match (place, cell) {
                     (0, _) => write!(text, "<th scope=\"row\"{}>{shown}</th>", class(column.align)),
                     (_, Cell::Missing(why)) => {
-                        write!(text, "<td{} title=\"{}\">{shown}</td>", class(column.align), escape(why))
+                        let class = match column.align {
+                            Align::Left => "missing",
+                            Align::Prose => "prose missing",
+                            Align::Right => "number missing",
+                        };
+                        write!(text, "<td class=\"{class}\" title=\"{}\">{shown}</td>", escape(why))
+                    }
+                    // What is displayed is rounded; rows are sorted by the exact value.
+                    (_, Cell::Number { value, .. }) => {
+                        write!(text, "<td{} data-value=\"{value}\">{shown}</td>", class(column.align))
                     }
                     _ => write!(text, "<td{}>{shown}</td>", class(column.align)),
                 };

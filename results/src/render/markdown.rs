@@ -1,12 +1,22 @@
 //! A table as Markdown.
 
+use crate::origin::Origin;
 use crate::table::{Align, Grid};
 use std::fmt::Write;
 
-/// Renders a table as Markdown, one table a group, with the command that makes it again.
-pub fn markdown(grid: &Grid, command: &str) -> String {
-    let mut text = format!("<!-- Generated; do not edit. To make it again: {} -->\n", comment(command));
-    let _ = writeln!(text, "\n## {}\n\n{}", escape(&grid.title), escape(&grid.caption));
+/// Renders a table as Markdown, one table a group, with the command that makes it again and the records it is made from.
+pub fn markdown(grid: &Grid, origin: &Origin) -> String {
+    let (command, records) = (comment(&origin.command), comment(&origin.records));
+    let mut text =
+        format!("<!-- Generated; do not edit. From the records {records}. To make it again: {command} -->\n");
+    let _ = writeln!(text, "\n## {}\n", escape(&grid.title));
+    text.push_str(&sections(grid));
+    text
+}
+
+/// The caption and the table's groups, each under a heading of the third level.
+pub(crate) fn sections(grid: &Grid) -> String {
+    let mut text = format!("{}\n", escape(&grid.caption));
     let head: Vec<String> = grid.columns.iter().map(|column| escape(&column.title)).collect();
     let rule: Vec<&str> = grid
         .columns
@@ -28,7 +38,7 @@ pub fn markdown(grid: &Grid, command: &str) -> String {
 }
 
 /// Keeps a cell one cell, and markup inside a note plain text.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
         match c {

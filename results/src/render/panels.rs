@@ -19,8 +19,12 @@ const HEAD: f64 = 24.0;
 const FOOT: f64 = 46.0;
 /// Space between two rows.
 const BETWEEN: f64 = 20.0;
-/// Radius of a marker.
+/// Radius of a marker, and of those of a line that would be hidden by markers of that size.
 const RADIUS: f64 = 5.0;
+const SMALL: f64 = 2.5;
+/// Points of a line with markers of full size, and of one with markers at all.
+const FEW: usize = 12;
+const MANY: usize = 40;
 /// Distance between a line's end and its label.
 const LEADER: f64 = 16.0;
 
@@ -69,6 +73,14 @@ fn draw_panel(shapes: &mut Vec<Shape>, plot: Frame, y: &Axis, panel: &Panel, out
     if let Some(guide) = &panel.guide {
         dashes(shapes, guide, at);
     }
+    for series in panel.series.iter().filter(|series| series.band.len() > 1) {
+        let upper = series.band.iter().map(|band| (band.x, band.high.min(y.high)));
+        let lower = series.band.iter().rev().map(|band| (band.x, band.low.max(y.low)));
+        shapes.push(Shape::Veil {
+            points: upper.chain(lower).map(at).collect(),
+            ink: Ink::Method(series.method),
+        });
+    }
     for (index, series) in panel.series.iter().enumerate().filter(|(_, series)| series.points.len() > 1) {
         let points = series.points.iter().copied().map(at).collect();
         let width = if is_hidden(panel, index, at) { 5.0 } else { 2.0 };
@@ -76,8 +88,9 @@ fn draw_panel(shapes: &mut Vec<Shape>, plot: Frame, y: &Axis, panel: &Panel, out
     }
     let named = label_points(shapes, plot, &points, &path(&lines, at), at);
     for (index, series) in panel.series.iter().enumerate() {
-        let radius = if is_hidden(panel, index, at) { RADIUS + 3.5 } else { RADIUS };
-        for point in &series.points {
+        let own = if series.points.len() > FEW { SMALL } else { RADIUS };
+        let radius = if is_hidden(panel, index, at) { own + 3.5 * own / RADIUS } else { own };
+        for point in series.points.iter().filter(|_| series.points.len() <= MANY) {
             shapes.extend(marker(series.method, at(*point), radius));
         }
     }

@@ -14,9 +14,25 @@ pub(crate) type Place = (f64, f64);
 /// Something to draw.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Shape {
-    Line { points: Vec<Place>, ink: Ink, width: f64 },
-    Area { points: Vec<Place>, ink: Ink },
-    Disc { centre: Place, radius: f64, ink: Ink },
+    Line {
+        points: Vec<Place>,
+        ink: Ink,
+        width: f64,
+    },
+    Area {
+        points: Vec<Place>,
+        ink: Ink,
+    },
+    /// An area that lets what lies below it through.
+    Veil {
+        points: Vec<Place>,
+        ink: Ink,
+    },
+    Disc {
+        centre: Place,
+        radius: f64,
+        ink: Ink,
+    },
     Text(Text),
 }
 

@@ -5,6 +5,7 @@ use super::layout;
 use super::scene::{Anchor, Ink, Place, Shape, Text};
 use crate::chart::Figure;
 use crate::error::Error;
+use crate::origin::Origin;
 use plotters::backend::{DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor, TextStyle};
@@ -13,6 +14,8 @@ use plotters::style::{Color, FontDesc, FontFamily, FontStyle, FontTransform, RGB
 const FONTS: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
 /// The backend counts in whole units, so a pixel is divided into this many.
 const UNITS: f64 = 10.0;
+/// How much of a veil is seen.
+const VEIL: f64 = 0.18;
 /// The backend takes a font's line height for its size and divides by this.
 const LINE_HEIGHT: f64 = 1.24;
 
@@ -43,6 +46,15 @@ pub fn svg(figure: &Figure) -> Result<String, Error> {
     ))
 }
 
+/// The drawing as a file of its own, which says what it was made from.
+pub(crate) fn signed(svg: &str, origin: &Origin) -> String {
+    let (head, shapes) = svg.split_once('\n').unwrap_or((svg, ""));
+    let (command, records) = (escape(&origin.command), escape(&origin.records));
+    format!(
+        "{head}\n<metadata>Generated; do not edit. From the records {records}. To make it again: {command}</metadata>\n{shapes}"
+    )
+}
+
 fn draw(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<(), String> {
     let drawn = match shape {
         Shape::Line { points, ink, width } => {
@@ -54,6 +66,9 @@ fn draw(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<(), String> {
         }
         Shape::Area { points, ink } => {
             backend.fill_polygon(points.iter().map(|point| place(*point)), &colour(*ink))
+        }
+        Shape::Veil { points, ink } => {
+            backend.fill_polygon(points.iter().map(|point| place(*point)), &colour(*ink).mix(VEIL))
         }
         Shape::Disc { centre, radius, ink } => {
             backend.draw_circle(place(*centre), units(*radius) as u32, &colour(*ink), true)

@@ -38,7 +38,7 @@ impl Shown {
                 Along::Blocks => (format!("{}_b{place}", self.key), format!("{place} a stage")),
                 Along::Batch => (format!("{}_n{place}", self.key), format!("batch {place}")),
             };
-            Column::numbers(&key, &title, &format!("{} at {title}.", self.about))
+            Column::numbers(&key, &title, &format!("{} at {title}.", self.about)).less_is_better()
         }));
         columns.push(Column::words("status", "status", "How the points ended, and why a cell is empty."));
         let swept = lines.into_iter().filter(|(_, lines)| !lines.is_empty());

@@ -46,7 +46,7 @@ fn columns(unit: TimeUnit, several_cases: bool) -> Vec<Column> {
             "top1_last",
             "top-1 last, %",
             "Test accuracy after the last epoch; with several seeds the mean ± standard deviation.",
-        ),
+        ).more_is_better(),
         Column::words(
             "top1_interval",
             "95 % interval",
@@ -57,7 +57,7 @@ fn columns(unit: TimeUnit, several_cases: bool) -> Vec<Column> {
             "top1_best",
             "best, %",
             "Best test accuracy of any epoch. It is chosen on the test set and so optimistic; compare the last.",
-        ),
+        ).more_is_better(),
         Column::numbers(
             "top1_delta",
             "Δ, points",
@@ -80,16 +80,16 @@ fn columns(unit: TimeUnit, several_cases: bool) -> Vec<Column> {
             "peak step, MiB",
             "Highest memory of one training step above what lives between steps: saved activations, neuron \
              state, traces, gradients of activations and workspace.",
-        ),
-        Column::numbers("peak_step_ratio", "memory", "Peak step memory divided by that of the baseline method."),
-        Column::numbers("step_bytes_per_sample", "KiB/sample", "Peak step memory divided by the batch size."),
+        ).less_is_better(),
+        Column::numbers("peak_step_ratio", "memory", "Peak step memory divided by that of the baseline method.").less_is_better(),
+        Column::numbers("step_bytes_per_sample", "KiB/sample", "Peak step memory divided by the batch size.").less_is_better(),
         Column::numbers(
             "train_step_seconds_median",
             &format!("step, {}", unit.symbol()),
             "Wall time of one training step: median ± median absolute deviation of the timed steps.",
-        ),
-        Column::numbers("step_ratio", "time", "Median step time divided by that of the baseline method."),
-        Column::numbers("train_samples_per_second", "samples/s", "Training samples per second at the median step."),
+        ).less_is_better(),
+        Column::numbers("step_ratio", "time", "Median step time divided by that of the baseline method.").less_is_better(),
+        Column::numbers("train_samples_per_second", "samples/s", "Training samples per second at the median step.").more_is_better(),
         Column::words("status", "status", "How the trial ended, and why a cell is empty."),
     ]);
     columns
@@ -125,7 +125,11 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, unit: TimeUnit, several_cases: 
     let time = against(entry.median(seconds), base.and_then(|b| b.median(seconds)), |own, other| own / other);
     let mad = entry.median(|trial| trial.train_step_seconds_mad);
     // What a stand-in's accuracy is must be told wherever it goes, even where a cell is copied alone.
-    let mark = if contest.stand_in { " (stand-in)" } else { "" };
+    let mark = match contest.stand_in {
+        Some(true) => " (stand-in)",
+        Some(false) => "",
+        None => " (perhaps a stand-in)",
+    };
     let accuracy = |mean: f64, deviation: Option<f64>| match deviation {
         Some(deviation) => format!("{} ± {}{mark}", percent(mean), percent(deviation)),
         None => format!("{}{mark}", percent(mean)),

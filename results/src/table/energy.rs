@@ -36,7 +36,7 @@ fn columns() -> Vec<Column> {
     let mut columns = vec![
         Column::words("method", "method", "The way of training."),
         Column::numbers("steps_t", "T", "Number of time steps."),
-        Column::numbers("top1_last", "top-1 last, %", "Test accuracy after the last epoch."),
+        Column::numbers("top1_last", "top-1 last, %", "Test accuracy after the last epoch.").more_is_better(),
         Column::numbers("firing_rate", "rate, %", "Spikes per neuron and step."),
         Column::numbers(
             "macs_per_sample",
@@ -47,7 +47,7 @@ fn columns() -> Vec<Column> {
     ];
     columns.extend(MODELS.iter().map(|model| {
         let key = format!("{}_v{}_joules", model.id.replace('-', "_"), model.version);
-        Column::numbers(&key, &format!("{}, µJ", model.id), &model.footnote())
+        Column::numbers(&key, &format!("{}, µJ", model.id), &model.footnote()).less_is_better()
     }));
     columns.extend([
         Column::numbers("qann_ratio", "qann-ratio", &qann_footnote()),
@@ -55,7 +55,8 @@ fn columns() -> Vec<Column> {
             "measured_joules",
             "measured, µJ",
             "Energy of an inference as the machine's own meter counts it, less that of the machine at rest.",
-        ),
+        )
+        .less_is_better(),
         Column::words("status", "status", "How the trial ended, and why a cell is empty."),
     ]);
     columns

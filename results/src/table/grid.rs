@@ -26,6 +26,8 @@ pub struct Column {
     pub about: String,
     /// Where its cells stand.
     pub align: Align,
+    /// Which of its numbers is the best; `None` where none is better than another.
+    pub better: Option<Preference>,
 }
 
 /// Where the cells of a column stand.
@@ -37,6 +39,15 @@ pub enum Align {
     Prose,
     /// Numbers.
     Right,
+}
+
+/// Which of two numbers is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preference {
+    /// The larger.
+    More,
+    /// The smaller.
+    Less,
 }
 
 /// Rows that belong together.
@@ -89,6 +100,14 @@ impl Cell {
         }
     }
 
+    /// The exact number, where there is one.
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Cell::Number { value, .. } => Some(*value),
+            Cell::Text(_) | Cell::Missing(_) => None,
+        }
+    }
+
     /// What people read; a dash where nothing was measured.
     pub fn display(&self) -> &str {
         match self {
@@ -101,7 +120,8 @@ impl Cell {
 impl Column {
     /// A column of words.
     pub fn words(key: &str, title: &str, about: &str) -> Column {
-        Column { key: key.to_owned(), title: title.to_owned(), about: about.to_owned(), align: Align::Left }
+        let (key, title, about) = (key.to_owned(), title.to_owned(), about.to_owned());
+        Column { key, title, about, align: Align::Left, better: None }
     }
 
     /// A column of sentences.
@@ -112,5 +132,17 @@ impl Column {
     /// A column of numbers.
     pub fn numbers(key: &str, title: &str, about: &str) -> Column {
         Column { align: Align::Right, ..Column::words(key, title, about) }
+    }
+
+    /// The same column, of whose numbers the largest is the best.
+    #[must_use]
+    pub fn more_is_better(self) -> Column {
+        Column { better: Some(Preference::More), ..self }
+    }
+
+    /// The same column, of whose numbers the smallest is the best.
+    #[must_use]
+    pub fn less_is_better(self) -> Column {
+        Column { better: Some(Preference::Less), ..self }
     }
 }

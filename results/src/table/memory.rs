@@ -17,18 +17,19 @@ fn grid(records: &Records) -> Grid {
             &format!("T = {steps}, MiB"),
             &format!("Peak memory of one training step at T = {steps} above what lives between steps."),
         )
+        .less_is_better()
     }));
     columns.push(Column::numbers(
         "bytes_per_extra_step",
         "extra step, KiB",
         "What one more time step adds to the peak, from the smallest probed T of at least 2 to the largest.",
-    ));
+    ).less_is_better());
     columns.push(Column::numbers(
         "kept_bytes_per_extra_step",
         "kept, KiB",
         "The same without workspace: saved activations, neuron state, traces and gradients of activations. The \
          methods' memory laws are about this number.",
-    ));
+    ).less_is_better());
     let groups = contests(records).iter().filter_map(|contest| group(contest, records, &probed)).collect();
     Grid {
         id: TABLE.id.to_owned(),

@@ -19,7 +19,7 @@ mod training_operations;
 mod training_step;
 
 pub(crate) use complexity::of_paper as complexity_of;
-pub use grid::{Align, Cell, Column, Grid, Group};
+pub use grid::{Align, Cell, Column, Grid, Group, Preference};
 pub(crate) use inference::operations;
 
 use crate::read::Records;

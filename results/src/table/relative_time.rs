@@ -22,12 +22,16 @@ fn grid(records: &Records) -> Grid {
     columns.extend(places.iter().map(|place| {
         let (key, title) = (format!("seconds_ratio_t{place}"), format!("T = {place}"));
         Column::numbers(&key, &title, &format!("Time of a step divided by that of {EXACT} at {title}."))
+            .less_is_better()
     }));
-    columns.push(Column::numbers(
-        "law_bytes_ratio",
-        "memory",
-        &format!("Bytes of the laws divided by those of {EXACT}, at the largest T that both have."),
-    ));
+    columns.push(
+        Column::numbers(
+            "law_bytes_ratio",
+            "memory",
+            &format!("Bytes of the laws divided by those of {EXACT}, at the largest T that both have."),
+        )
+        .less_is_better(),
+    );
     let groups = lines.into_iter().filter_map(|(title, lines)| {
         let exact = lines.iter().find(|line| line.method() == EXACT)?;
         let others = lines.iter().filter(|line| line.method() != EXACT);

@@ -1,4 +1,4 @@
-//! What a training step computes for one sample: forward, once more, and back.
+//! What a training step computes for one sample: forward, once more, and back; and what its traces and its update do.
 
 use super::{Cell, Column, Grid, Group, Table};
 use crate::contest::{Contest, Entry, contests};
@@ -20,8 +20,9 @@ fn grid(records: &Records) -> Grid {
         id: TABLE.id.to_owned(),
         title: "Products of one training step".to_owned(),
         caption: "Millions of multiply-accumulates for one sample, from a plan of the step, as if every spike were a number: \
-                  what a machine does that computes densely. Elementwise work on the way back and the optimiser's are not in \
-                  it."
+                  what a machine does that computes densely. Beside them the multiplications and additions of presynaptic \
+                  traces, and of the optimiser, whose work is shared by the samples of a batch. Elementwise work on the way back \
+                  is not in it."
             .to_owned(),
         columns: vec![
             Column::words("method", "method", "The way of training."),
@@ -29,8 +30,15 @@ fn grid(records: &Records) -> Grid {
             Column::numbers("forward_macs_per_sample", "forward, M", "The forward pass."),
             Column::numbers("recompute_macs_per_sample", "once more, M", "Forward work that is repeated on the way back."),
             Column::numbers("backward_macs_per_sample", "back, M", "Gradients of inputs and of weights."),
-            Column::numbers("step_macs_per_sample", "step, M", "All three."),
-            Column::numbers("step_ratio", "step", "The step's products divided by those of the baseline method."),
+            Column::numbers("step_macs_per_sample", "step, M", "All three.").less_is_better(),
+            Column::numbers("step_ratio", "step", "The step's products divided by those of the baseline method.").less_is_better(),
+            Column::numbers("trace_operations_per_sample", "traces, M", "Multiplications and additions of presynaptic traces."),
+            Column::numbers(
+                "update_operations_per_sample",
+                "update, M",
+                "Multiplications and additions of the optimiser, divided by the samples of the batch. A method that updates at \
+                 every step has T of them.",
+            ),
             Column::words("status", "status", "How the trial ended, and why a cell is empty."),
         ],
         groups: groups.collect(),
@@ -56,6 +64,21 @@ fn parts(entry: &Entry<'_>, counts: &Counts<'_>) -> Option<[f64; 3]> {
     Some(PARTS.map(of))
 }
 
+/// Multiplications and additions of traces and of updates; nothing in records of programs that did not count updates, for they
+/// had no traces either.
+fn beside(entry: &Entry<'_>, counts: &Counts<'_>) -> Option<[f64; 2]> {
+    let measured = entry.trials.iter().filter(|trial| trial.status == Status::Ok);
+    let rows = measured
+        .map(|trial| counts.rows(trial))
+        .find(|rows| rows.iter().any(|row| row.during == "update"))?;
+    let of = |holds: fn(&OpsRow) -> bool| {
+        rows.iter()
+            .filter(|row| holds(row))
+            .try_fold(0.0, |sum, row| Some(sum + row.multiplies_per_sample? + row.adds_per_sample?))
+    };
+    Some([of(|row| row.kind == "trace")?, of(|row| row.during == "update")?])
+}
+
 fn row(contest: &Contest<'_>, entry: &Entry<'_>, counts: &Counts<'_>) -> Vec<Cell> {
     let found = parts(entry, counts);
     let base = contest.baseline(entry).and_then(|base| parts(base, counts));
@@ -72,6 +95,10 @@ fn row(contest: &Contest<'_>, entry: &Entry<'_>, counts: &Counts<'_>) -> Vec<Cel
         found.map(whole).zip(base.map(whole).filter(|base| *base > 0.0)).map(|(own, base)| own / base);
     cells.push(Cell::number(found.map(whole), millions, &absent));
     cells.push(Cell::number(ratio, times, &absent));
+    let beside = beside(entry, counts);
+    let uncounted = "the program that wrote these records did not count it";
+    let absent = if found.is_some() { uncounted } else { absent.as_str() };
+    cells.extend((0..2).map(|part| Cell::number(beside.map(|parts| parts[part]), millions, absent)));
     cells.push(Cell::Text(entry.status()));
     cells
 }

@@ -16,13 +16,13 @@ fn grid(records: &Records) -> Grid {
             "bytes_per_sample",
             "MB/img",
             "Peak of everything that a step holds, workspace included, divided by the batch; 1 MB is 1,000,000 bytes.",
-        ),
+        ).less_is_better(),
         Column::numbers(
             "whole_bytes",
             "peak step, MiB",
             "Peak of everything that a step holds, without workspace.",
-        ),
-        Column::numbers("step_seconds_median", "step, ms", "Median wall time: forward, backward and update."),
+        ).less_is_better(),
+        Column::numbers("step_seconds_median", "step, ms", "Median wall time: forward, backward and update.").less_is_better(),
         Column::words("status", "status", "How the point ended, and why a cell is empty."),
     ];
     // Where a line was measured, the tables along it show its points.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::loss::{Loss, Targets};
 use crate::model::Network;
 use crate::optim::Optimizer;
-use crate::pass::{NormUpdates, Session};
+use crate::pass::{NormUpdates, Session, Tiles};
 use crate::run::Run;
 use crate::unroll::Statistics;
 use crate::value::Value;
@@ -69,6 +69,8 @@ pub struct RunSpec {
     pub key: Key,
     /// Whether a rebuilt forward moves the running statistics of norms once more.
     pub rebuilt_norms: NormUpdates,
+    /// Tiles of outputs that input gradients of 3x3 convolutions are computed by.
+    pub gradient_tiles: Tiles,
     /// Bytes that a step may hold in all, for methods that choose what they rebuild; the least possible if absent.
     pub memory_budget: Option<usize>,
 }
@@ -77,7 +79,14 @@ impl RunSpec {
     /// A run whose rebuilt forwards move no statistics.
     #[must_use]
     pub fn new(steps: usize, loss: Loss, key: Key) -> Self {
-        Self { steps, loss, key, rebuilt_norms: NormUpdates::Keep, memory_budget: None }
+        Self {
+            steps,
+            loss,
+            key,
+            rebuilt_norms: NormUpdates::Keep,
+            gradient_tiles: Tiles::default(),
+            memory_budget: None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 use kernels::bits::Bits;
-use kernels::held;
+use kernels::{conv, held};
 use keys::Key;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,17 @@ pub enum NormUpdates {
     Move,
     /// Leave them.
     Keep,
+}
+
+/// Tiles of outputs that input gradients of 3x3 convolutions of stride 1 are computed by on a processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tiles {
+    /// 2 x 2, with the rounding errors of a matrix product.
+    #[default]
+    Two,
+    /// 4 x 4 where that takes fewer products, with larger errors.
+    Four,
 }
 
 /// What a session's journal holds.
@@ -334,6 +345,7 @@ pub struct Pass<'a> {
     tape: &'a Tape,
     mode: Mode,
     rebuilt_norms: NormUpdates,
+    gradient_tiles: Tiles,
     rebuilding: bool,
     regions: Option<&'a Regions>,
     steps: usize,
@@ -358,6 +370,7 @@ impl<'a> Pass<'a> {
             tape,
             mode,
             rebuilt_norms: NormUpdates::Keep,
+            gradient_tiles: Tiles::default(),
             rebuilding: false,
             regions: None,
             steps,
@@ -390,6 +403,19 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn with_rebuilt_norms(&self, rule: NormUpdates) -> Self {
         Self { rebuilt_norms: rule, ..self.clone() }
+    }
+
+    /// The same pass with these tiles for the input gradients of 3x3 convolutions.
+    #[must_use]
+    pub fn with_gradient_tiles(&self, tiles: Tiles) -> Self {
+        Self { gradient_tiles: tiles, ..self.clone() }
+    }
+
+    pub(crate) fn gradient_tiles(&self) -> conv::Tiles {
+        match self.gradient_tiles {
+            Tiles::Two => conv::Tiles::Two,
+            Tiles::Four => conv::Tiles::Four,
+        }
     }
 
     /// The same pass with these parts rebuilt in backward in place of being kept.

@@ -87,6 +87,7 @@ impl Run {
         let tape = session.tape();
         let pass = Pass::new(&session, &network.params, &tape, Mode::Train, spec.steps, key)
             .with_rebuilt_norms(spec.rebuilt_norms)
+            .with_gradient_tiles(spec.gradient_tiles)
             .with_regions(regions);
         let mut unroll = unroll(statistics);
         let images = input(&tape, &session, &batch.images);

@@ -4,7 +4,7 @@ mod inputs;
 
 use criterion::{BenchmarkId, Criterion};
 use kernels::Operand;
-use kernels::conv::{ConvShape, backward_input, backward_weight, forward};
+use kernels::conv::{ConvShape, Tiles, backward_input, backward_weight, forward};
 
 fn shapes() -> Vec<(&'static str, ConvShape)> {
     let shape = |c: (usize, usize), hw: usize, k: usize, stride: usize, groups: usize| {
@@ -45,7 +45,7 @@ fn benches(c: &mut Criterion) {
             });
         }
         group.bench_function(BenchmarkId::new("backward-input", name), |b| {
-            b.iter(|| backward_input(&s, &dy, &w))
+            b.iter(|| backward_input(&s, &dy, &w, Tiles::Two))
         });
     }
     group.finish();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Tensor};
 use ceiling::{ACTIVATIONS, Ceilings};
 use kernels::attention::{self, AttentionShape};
-use kernels::conv::{self, ConvShape};
+use kernels::conv::{self, ConvShape, Tiles};
 use kernels::lif::{self, Cell, Current, LifShape, Reset, ResetGrad, Surrogate};
 use kernels::norm::{self, NormShape};
 use kernels::pool::{self, PoolShape};
@@ -122,6 +122,10 @@ fn convolutions(print: &dyn Fn(&[Row<'_>])) {
         let (dy, dw) = (inputs::tensor(&[s.n, s.c_out, s.out_h(), s.out_w()]), inputs::tensor(w.dims()));
         let flops = 2.0 * (dy.elem_count() * w.elem_count() / s.c_out) as f64;
         let size = format!("32 x {} x {}x{} to {}", s.c_in, s.h, s.w, s.c_out);
+        let tiles = [("", Tiles::Two), (" by tiles of 4", Tiles::Four)];
+        let names = tiles.map(|(by, tiles)| (format!("conv {name}, input gradient{by}"), tiles));
+        // Others have one way.
+        let ways = if name == "3x3" { &names[..] } else { &names[..1] };
         let mut rows = Vec::new();
         for (kind, x) in [("numbers", Operand::Dense(&x)), ("spikes", Operand::Spikes(&spikes))] {
             let (w, dy, dw) = (&w, &dy, &dw);
@@ -133,8 +137,12 @@ fn convolutions(print: &dyn Fn(&[Row<'_>])) {
                 conv::backward_weight(&s, x, dy, dw, true)
             }));
         }
-        let name = format!("conv {name}, input gradient");
-        rows.push(row((&name, &size), Work::Flops(flops), || conv::backward_input(&s, &dy, &w)));
+        let (dy, w) = (&dy, &w);
+        for (name, tiles) in ways {
+            rows.push(row((name, &size), Work::Flops(flops), move || {
+                conv::backward_input(&s, dy, w, *tiles)
+            }));
+        }
         print(&rows);
     }
 }

@@ -266,7 +266,7 @@ pub(crate) fn each_chunk<T: Send>(all: &mut [T], chunk: usize, f: impl Fn(usize,
     if all.len() < SERIAL_BELOW || all.len() <= chunk {
         all.chunks_mut(chunk).enumerate().for_each(|(i, part)| f(i, part));
     } else {
-        all.par_chunks_mut(chunk).enumerate().for_each(|(i, part)| f(i, part));
+        all.par_chunks_mut(chunk).enumerate().with_max_len(1).for_each(|(i, part)| f(i, part));
     }
 }
 
@@ -275,7 +275,7 @@ pub(crate) fn each_task(tasks: usize, elements: usize, f: impl Fn(usize) + Sync 
     if elements < SERIAL_BELOW || tasks < 2 {
         (0..tasks).for_each(f);
     } else {
-        (0..tasks).into_par_iter().for_each(f);
+        (0..tasks).into_par_iter().with_max_len(1).for_each(f);
     }
 }
 
@@ -288,6 +288,6 @@ pub(crate) fn map_tasks<R: Send>(
     if elements < SERIAL_BELOW || tasks < 2 {
         (0..tasks).map(f).collect()
     } else {
-        (0..tasks).into_par_iter().map(f).collect()
+        (0..tasks).into_par_iter().with_max_len(1).map(f).collect()
     }
 }

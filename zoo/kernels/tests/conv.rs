@@ -5,7 +5,7 @@ mod values;
 
 use candle_core::{DType, Tensor};
 use kernels::Operand;
-use kernels::conv::{ConvShape, backward_input, backward_weight, forward, workspace_bytes};
+use kernels::conv::{ConvShape, Tiles, backward_input, backward_weight, forward, workspace_bytes};
 use values::*;
 
 fn shape(
@@ -84,8 +84,11 @@ fn fast_kernels_agree_with_the_plain_loops() {
             (tolerance(s.c_in * s.kernel.0 * s.kernel.1), tolerance(s.n * s.out_h() * s.out_w()));
         let y = |c: &Case| forward(&s, Operand::Dense(&c.x), &c.w, Some(&c.b)).unwrap();
         assert_near(&y(&fast), &y(&plain), near, &format!("y of {s:?}"));
-        let dx = |c: &Case| backward_input(&s, &c.dy, &c.w).unwrap();
-        assert_near(&dx(&fast), &dx(&plain), tolerance(s.weight_count()), &format!("dx of {s:?}"));
+        for (tiles, slack) in [(Tiles::Two, 1.0), (Tiles::Four, 4.0)] {
+            let dx = |c: &Case| backward_input(&s, &c.dy, &c.w, tiles).unwrap();
+            let most = slack * tolerance(s.weight_count());
+            assert_near(&dx(&fast), &dx(&plain), most, &format!("dx of {s:?} by {tiles:?}"));
+        }
         for accumulate in [false, true] {
             let dw = |c: &Case| {
                 let into = tensor(5, c.w.dims(), c.w.dtype());
@@ -237,7 +240,7 @@ fn gradients_are_the_adjoints_of_the_forward() {
     for s in shapes() {
         let c = case(&s, DType::F64);
         let y = forward(&s, Operand::Dense(&c.x), &c.w, None).unwrap();
-        let (dx, dw) = (backward_input(&s, &c.dy, &c.w).unwrap(), c.w.zeros_like().unwrap());
+        let (dx, dw) = (backward_input(&s, &c.dy, &c.w, Tiles::Two).unwrap(), c.w.zeros_like().unwrap());
         backward_weight(&s, Operand::Dense(&c.x), &c.dy, &dw, false).unwrap();
         let energy = dot(&y, &c.dy);
         for (what, other) in [("x", dot(&c.x, &dx)), ("w", dot(&c.w, &dw))] {
@@ -257,7 +260,9 @@ fn any_number_of_threads_gives_the_same_bits() {
             let dw = c.w.zeros_like().unwrap();
             backward_weight(&s, Operand::Dense(&c.x), &c.dy, &dw, true).unwrap();
             let y = forward(&s, Operand::Dense(&c.x), &c.w, Some(&c.b)).unwrap();
-            vec![y, backward_input(&s, &c.dy, &c.w).unwrap(), dw]
+            let [two, four] =
+                [Tiles::Two, Tiles::Four].map(|tiles| backward_input(&s, &c.dy, &c.w, tiles).unwrap());
+            vec![y, two, four, dw]
         });
     }
 }
@@ -272,11 +277,10 @@ fn scratch_stays_in_its_budget() {
         shape(8, (3, 64), (224, 224), (7, 7), (2, 3), 1),
         shape(8, (2048, 512), (7, 7), (1, 1), (1, 0), 1),
     ] {
-        assert!(
-            16 * workspace_bytes(&s, DType::F32) <= 64 << 20,
-            "{s:?}: {}",
-            workspace_bytes(&s, DType::F32)
-        );
+        let bytes = [Tiles::Two, Tiles::Four].map(|tiles| workspace_bytes(&s, DType::F32, tiles));
+        assert!(16 * bytes[0] <= 64 << 20, "{s:?}: {bytes:?}");
+        // Tiles of 4 take four times the scratch.
+        assert!(16 * bytes[1] <= 256 << 20, "{s:?}: {bytes:?}");
     }
 }
 

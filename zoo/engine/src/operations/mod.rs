@@ -21,6 +21,7 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::neuron::{Neuron, Reset};
+use crate::param::Param;
 use crate::pass::{Pass, Session};
 use crate::value::Value;
 
@@ -47,6 +48,10 @@ pub enum Kind {
     Scale,
     /// A value carried to the next step.
     Carry,
+    /// Presynaptic traces.
+    Trace,
+    /// An optimiser's work on a parameter.
+    Optimiser,
 }
 
 impl Kind {
@@ -64,6 +69,8 @@ impl Kind {
             Self::Sum => "sum",
             Self::Scale => "scale",
             Self::Carry => "carry",
+            Self::Trace => "trace",
+            Self::Optimiser => "optimiser",
         }
     }
 }
@@ -129,6 +136,8 @@ pub enum During {
     Recompute,
     /// The way back.
     Backward,
+    /// The update of parameters.
+    Update,
 }
 
 impl During {
@@ -140,6 +149,7 @@ impl During {
             Self::Forward => "forward",
             Self::Recompute => "recompute",
             Self::Backward => "backward",
+            Self::Update => "update",
         }
     }
 }
@@ -345,6 +355,17 @@ impl Session {
         self.tally.borrow_mut().take().map(Tally::into_counts).transpose()
     }
 
+    /// Accounts for an optimiser's work on a parameter: so many multiplications and additions for each of its scalars.
+    pub(crate) fn count_update(&self, param: &Param, each: Each) {
+        if let Some(tally) = self.tally.borrow_mut().as_mut() {
+            tally.in_place(
+                (During::Update, param.name(), Kind::Optimiser, 0),
+                param.shape().iter().product::<usize>() as u64,
+                each,
+            );
+        }
+    }
+
     /// Notes that a value was made, which an op must account for.
     pub(crate) fn made_value(&self, value: &Value) {
         if let Some(tally) = self.tally.borrow_mut().as_mut() {
@@ -360,6 +381,15 @@ impl Pass<'_> {
         match session.tally.borrow_mut().as_mut() {
             Some(tally) => tally.add((self.step(), self.steps()), session.ledger().phase(), &work),
             None => Ok(()),
+        }
+    }
+
+    /// Accounts for traces that follow their spikes in place: a factor and a sum for each, as a dense machine computes them.
+    pub(crate) fn count_trace(&self, trace: &Value) {
+        if let Some(tally) = self.session().tally.borrow_mut().as_mut() {
+            let (during, step) = (During::Forward, self.step().map_or(0, |step| step + 1));
+            let each = Each { multiplies: 1, adds: 1 };
+            tally.in_place((during, "traces", Kind::Trace, step), trace.len() as u64, each);
         }
     }
 
@@ -393,6 +423,13 @@ impl Pass<'_> {
             tally.back((self.step(), self.steps()), (place, *kind, reads), *dense, steps);
         }
     }
+}
+
+/// Operations for each scalar of something that changes in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Each {
+    pub(crate) multiplies: u64,
+    pub(crate) adds: u64,
 }
 
 /// Products that an op's backward will compute.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use kernels::bits::Bits;
 
 use super::reach::reached;
-use super::{Counted, Counts, During, Kind, Operations, Reach, Reads, Work};
+use super::{Counted, Counts, During, Each, Kind, Operations, Reach, Reads, Work};
 use crate::error::{Error, Result};
 use crate::ledger::Phase;
 use crate::value::{Value, rows_and_plane};
@@ -168,6 +168,23 @@ impl Tally {
             sums.dense_macs += dense / steps as u64;
             sums.macs += dense / steps as u64;
         }
+    }
+
+    /// Adds work on what changes in place: no value is made.
+    pub(super) fn in_place(
+        &mut self,
+        (during, place, kind, step): (During, &str, Kind, usize),
+        scalars: u64,
+        each: Each,
+    ) {
+        let row = self.found((during, place.to_string(), kind, Reads::Numbers, step));
+        if kind == Kind::Optimiser {
+            row.weights = scalars;
+        }
+        let sums = &mut row.sums;
+        sums.multiplies += scalars * each.multiplies;
+        sums.adds += scalars * each.adds;
+        sums.outputs += scalars;
     }
 
     fn row(&mut self, place: (During, &str, Kind, Reads, usize), work: &Work<'_>) -> &mut Counted {

@@ -166,7 +166,9 @@ pub fn conv(
         let mut input_gradient = |pass: &Pass<'_>, dy: &Value| match weight_kept.take() {
             Some(weight) => {
                 let weight = weight.get(pass)?;
-                let make = || Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?)?);
+                let make = || {
+                    Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?, pass.gradient_tiles())?)
+                };
                 pass.gradient(&x_shape, make).map(Some)
             }
             None => Ok(None),
@@ -200,6 +202,7 @@ pub fn conv(
 
 fn note_workspace(pass: &Pass<'_>, shape: &ConvShape) {
     let session = pass.session();
-    let bytes = kernels::threads::threads() * conv::workspace_bytes(shape, session.dtype());
+    let bytes =
+        kernels::threads::threads() * conv::workspace_bytes(shape, session.dtype(), pass.gradient_tiles());
     session.ledger().workspace(bytes);
 }

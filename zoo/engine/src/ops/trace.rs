@@ -16,6 +16,7 @@ pub fn trace(pass: &Pass<'_>, before: Option<Value>, spikes: &Value, decay: f64)
         Some(trace) => trace,
         None => pass.session().zeros(Category::Traces, spikes.shape())?,
     };
+    pass.count_trace(&trace);
     if let Ok(into) = trace.tensor() {
         match spikes.bits() {
             Some(bits) => lif::trace(into, bits, decay)?,

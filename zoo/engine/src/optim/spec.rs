@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Optimizer, clip, rule};
 use crate::error::{Error, Result};
 use crate::ledger::Category;
+use crate::operations::Each;
 use crate::param::{Param, ParamKind, Params};
 use crate::value::Value;
 
@@ -251,6 +252,13 @@ struct State {
 
 impl Optimizer for Stateful {
     fn update(&mut self, params: &Params) -> Result<()> {
+        if params.session().is_counting() {
+            for (param, state) in
+                params.iter().zip(&self.state).filter(|(param, _)| param.gradient().is_some())
+            {
+                params.session().count_update(param, work(self.spec, state.decay));
+            }
+        }
         if params.session().is_planned() {
             return Ok(());
         }
@@ -271,6 +279,32 @@ impl Optimizer for Stateful {
 
     fn set_learning_rate(&mut self, rate: f64) {
         self.rate = rate;
+    }
+}
+
+/// What an update costs for each scalar, by the equations of [`OptimSpec`]; roots and divisions count as multiplications, and
+/// what does not depend on the scalar as nothing.
+fn work(spec: OptimSpec, decay: f64) -> Each {
+    let sum = |parts: &[(u64, u64)]| Each {
+        multiplies: parts.iter().map(|part| part.0).sum(),
+        adds: parts.iter().map(|part| part.1).sum(),
+    };
+    let when = |holds: bool, part: (u64, u64)| if holds { part } else { (0, 0) };
+    // A product that is added: decay on the gradient, momentum, and the step itself.
+    let added = (1, 1);
+    // m, v, (m / c1) / (sqrt(v / c2) + eps).
+    let moments = [(2, 1), (3, 1), (4, 1)];
+    match spec {
+        OptimSpec::Sgd { momentum, nesterov, .. } => {
+            sum(&[when(decay != 0.0, added), when(momentum > 0.0, added), when(nesterov, added), added])
+        }
+        OptimSpec::Adam { .. } => sum(&[moments.as_slice(), &[when(decay != 0.0, added), added]].concat()),
+        OptimSpec::AdamW { .. } => sum(&[moments.as_slice(), &[when(decay != 0.0, (1, 0)), added]].concat()),
+        OptimSpec::Lamb { always_adapt, .. } => {
+            // The trust ratio takes the lengths of two vectors.
+            let trust = when(decay != 0.0 || always_adapt, (2, 2));
+            sum(&[moments.as_slice(), &[when(decay != 0.0, added), trust, added]].concat())
+        }
     }
 }
 
@@ -299,4 +333,25 @@ fn apply(spec: OptimSpec, rate: f64, p: &Tensor, g: &Tensor, state: &State) -> R
         _ => return Err(Error::Misuse("an adaptive optimiser lost its moments".into())),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_costs_what_its_equation_says() {
+        let each = |multiplies, adds| Each { multiplies, adds };
+        // p -= lr g.
+        assert_eq!(work(OptimSpec::sgd(0.0, 0.0), 0.0), each(1, 1));
+        // g + wd p; momentum v + g'; p -= lr v.
+        assert_eq!(work(OptimSpec::sgd(0.9, 1e-4), 1e-4), each(3, 3));
+        // A parameter that decay spares.
+        assert_eq!(work(OptimSpec::sgd(0.9, 1e-4), 0.0), each(2, 2));
+        // b1 m + (1 - b1) g; b2 v + (1 - b2) g g; two divisions, a root, a division; lr.
+        assert_eq!(work(OptimSpec::adam(0.0), 0.0), each(10, 4));
+        assert_eq!(work(OptimSpec::adam_w(0.01), 0.01), each(11, 4));
+        // + wd p; p p and u u, summed.
+        assert_eq!(work(OptimSpec::lamb(0.01), 0.01), each(13, 7));
+    }
 }

@@ -30,6 +30,8 @@ use crate::real::Real;
 use crate::storage::{distinct, read, read_opt, write};
 use crate::{Operand, Result, held};
 
+pub use winograd::Tiles;
+
 /// Sizes of a 2-D convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
@@ -115,15 +117,16 @@ pub fn forward(s: &ConvShape, x: Operand, weight: &Tensor, bias: Option<&Tensor>
     Ok(y)
 }
 
-/// Computes the gradient of the input `[n, c_in, h, w]` from that of the output.
-pub fn backward_input(s: &ConvShape, dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
+/// Computes the gradient of the input `[n, c_in, h, w]` from that of the output; a device has its own algorithms, and
+/// `f64` none that goes by tiles.
+pub fn backward_input(s: &ConvShape, dy: &Tensor, weight: &Tensor, tiles: Tiles) -> Result<Tensor> {
     const OP: &str = "conv::backward_input";
     s.check()?;
     on_cuda!(weight => crate::cuda::ops::conv::backward_input(OP, s, dy, weight));
     let dtype = dy.dtype();
     dispatch!(OP, weight, T => {
         let (dy, w) = (read::<T>(OP, "dy", dy, s.output_len())?, read::<T>(OP, "weight", weight, s.weight_len())?);
-        held::made(<T as Arm>::backward_input(s, &dy, &w), (s.n, s.c_in, s.h, s.w), dtype)
+        held::made(<T as Arm>::backward_input(s, &dy, &w, tiles), (s.n, s.c_in, s.h, s.w), dtype)
     })
 }
 
@@ -151,7 +154,7 @@ pub fn backward_weight(
 /// The kernels of one number type.
 trait Arm: Real {
     fn forward(s: &ConvShape, x: Source<Self>, w: &[Self], b: Option<&[Self]>) -> Vec<Self>;
-    fn backward_input(s: &ConvShape, dy: &[Self], w: &[Self]) -> Vec<Self>;
+    fn backward_input(s: &ConvShape, dy: &[Self], w: &[Self], tiles: Tiles) -> Vec<Self>;
     fn backward_weight(s: &ConvShape, x: Source<Self>, dy: &[Self], dw: &mut [Self], accumulate: bool);
 }
 
@@ -160,7 +163,7 @@ impl Arm for f64 {
         plain::forward(s, &x.to_vec(s.input_len()), w, b)
     }
 
-    fn backward_input(s: &ConvShape, dy: &[f64], w: &[f64]) -> Vec<f64> {
+    fn backward_input(s: &ConvShape, dy: &[f64], w: &[f64], _tiles: Tiles) -> Vec<f64> {
         plain::backward_input(s, dy, w)
     }
 
@@ -182,11 +185,11 @@ impl Arm for f32 {
         }
     }
 
-    fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
+    fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32], tiles: Tiles) -> Vec<f32> {
         if s.is_depthwise() {
             depthwise::backward_input(s, dy, w)
         } else if winograd::serves(s) {
-            winograd::backward_input(s, dy, w)
+            winograd::backward_input(s, dy, w, tiles)
         } else if pointwise::serves(s) {
             pointwise::backward_input(s, dy, w)
         } else if taps::serves_input_gradient(s) {
@@ -215,14 +218,14 @@ impl Arm for f32 {
 }
 
 /// Bytes of scratch that each thread keeps for these ops.
-pub fn workspace_bytes(s: &ConvShape, dtype: DType) -> usize {
+pub fn workspace_bytes(s: &ConvShape, dtype: DType, tiles: Tiles) -> usize {
     if held::real(dtype) != DType::F32 {
         return 0;
     }
     if s.is_depthwise() {
         return depthwise::workspace_bytes(s);
     }
-    let winograd = if winograd::serves(s) { winograd::workspace_bytes(s) } else { 0 };
+    let winograd = if winograd::serves(s) { winograd::workspace_bytes(s, tiles) } else { 0 };
     let pointwise = if pointwise::serves(s) { pointwise::workspace_bytes(s) } else { 0 };
     unfolded::workspace_bytes(s)
         .max(events::workspace_bytes(s))

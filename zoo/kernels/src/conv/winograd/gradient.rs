@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use super::{Batch, ConvShape, PLACES, Strides, TILES, each_batch, inputs};
+use super::{Batch, ConvShape, Strides, TILES, Tiles, each_batch, inputs};
 use crate::conv::parts::in_parts;
 use crate::conv::vectors::{self, BLOCK, Planes, Rows, multiply_onto};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
@@ -60,6 +60,9 @@ impl Cut {
     }
 }
 
+/// Places of a transformed tile.
+const PLACES: usize = Tiles::Two.places();
+
 /// From one place's sums to the next.
 const SUMS: usize = SIDE * SIDE + LANES;
 
@@ -99,7 +102,7 @@ fn each_part(s: &ConvShape, cut: &Cut, x: &Planes, dy: &Planes, into: &Disjoint<
                 aligned(Slot::Filters, PLACES * cut.strides.place, |gradients| {
                     aligned(Slot::Values, cut.frame_len(s), |pixels| {
                         each_batch(s.h.div_ceil(2), (cut.images, cut.rows), images, |batch| {
-                            inputs::transform(x, &cut.strides, batch, &channels, pixels, inputs);
+                            inputs::transform(Tiles::Two, x, &cut.strides, batch, &channels, pixels, inputs);
                             transform(dy, &cut.strides, batch, &outputs, pixels, gradients);
                             let tiles = batch.images.len() * batch.rows.len() * s.w.div_ceil(2);
                             add(cut, tiles, channels.len(), outputs.len(), inputs, gradients, sums);

@@ -19,10 +19,12 @@
 //! images; each value is one sum over the channels in order, whatever the tasks.
 
 mod filters;
+mod four;
 mod gradient;
 mod inputs;
 mod outputs;
 mod product;
+mod two;
 
 use std::ops::Range;
 
@@ -32,20 +34,63 @@ use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::{Disjoint, each_task, filled};
 
-/// Places of a transformed tile.
-const PLACES: usize = 16;
-
 /// Tiles of a batch at most, where a row of tiles has no more.
 const TILES: usize = 96;
 
-/// Values of a batch's transformed inputs: they should stay in the second-level cache.
-const INPUTS: usize = 1 << 18;
-
-/// Values of a task's transformed filters, which should too.
-const FILTERS: usize = 1 << 19;
-
 /// Tasks that the work is cut into, at least, where the shape has them.
 const TASKS: usize = 16;
+
+/// Sides of the tiles of outputs that a 3x3 input gradient is computed by, where the map and the channels serve them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tiles {
+    /// 2 x 2: four products an output in place of nine, with the errors of a matrix product.
+    #[default]
+    Two,
+    /// 4 x 4 where that takes fewer products: 2.25 an output, with larger errors.
+    Four,
+}
+
+impl Tiles {
+    /// Outputs along a side.
+    const fn side(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    /// Places of a transformed tile: the inputs that it sees.
+    const fn places(self) -> usize {
+        (self.side() + 2) * (self.side() + 2)
+    }
+
+    /// Values of a batch's transformed inputs. Those of small tiles should stay in the second-level cache; of large ones so
+    /// few tiles would be left that filters were read too often.
+    const fn inputs(self) -> usize {
+        match self {
+            Self::Two => 1 << 18,
+            Self::Four => 1 << 20,
+        }
+    }
+
+    /// Values of a task's transformed filters: all inputs are transformed again for each task of other outputs.
+    const fn filters(self) -> usize {
+        match self {
+            Self::Two => 1 << 19,
+            Self::Four => 1 << 21,
+        }
+    }
+
+    /// Products a pair of channels for a map.
+    fn products(self, (h, w): (usize, usize)) -> usize {
+        self.places() * h.div_ceil(self.side()) * w.div_ceil(self.side())
+    }
+
+    /// These tiles where they take fewer products than smaller ones.
+    fn on(self, map: (usize, usize)) -> Self {
+        if self.products(map) < Self::Two.products(map) { self } else { Self::Two }
+    }
+}
 
 /// What is convolved: `y[o] = b[o] + sum over c of w[o, c] * x[c]`, all maps `h * w`.
 #[derive(Clone, Copy)]
@@ -55,6 +100,7 @@ struct Job {
     outputs: usize,
     h: usize,
     w: usize,
+    tiles: Tiles,
     /// Whether the filters lie as `[channels, outputs, 3, 3]` and are turned around: the input gradient.
     turned: bool,
 }
@@ -64,13 +110,12 @@ pub(super) use gradient::backward_weight;
 /// Whether this kernel serves the shape: fewer products than the direct sum by a quarter, and vectors that are full.
 pub(super) fn serves(s: &ConvShape) -> bool {
     let plain = s.kernel == (3, 3) && s.stride == 1 && s.pad == 1 && s.groups == 1;
-    let tiles = s.h.div_ceil(2) * s.w.div_ceil(2);
-    plain && s.c_in.min(s.c_out) >= LANES && 4 * PLACES * tiles <= 3 * 9 * s.h * s.w
+    plain && s.c_in.min(s.c_out) >= LANES && 4 * Tiles::Two.products((s.h, s.w)) <= 3 * 9 * s.h * s.w
 }
 
 /// See [`super::workspace_bytes`].
-pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
-    let jobs = [Job::forward(s), Job::backward(s)].map(|job| Cut::of(&job).scratch_len(&job));
+pub(super) fn workspace_bytes(s: &ConvShape, tiles: Tiles) -> usize {
+    let jobs = [Job::forward(s), Job::backward(s, tiles)].map(|job| Cut::of(&job).scratch_len(&job));
     jobs[0].max(jobs[1]).max(gradient::scratch_len(s)) * size_of::<f32>()
 }
 
@@ -80,22 +125,31 @@ pub(super) fn forward(s: &ConvShape, x: &[f32], w: &[f32], b: Option<&[f32]>) ->
 }
 
 /// See [`super::backward_input`].
-pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
-    run(&Job::backward(s), dy, w, None)
+pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32], tiles: Tiles) -> Vec<f32> {
+    run(&Job::backward(s, tiles), dy, w, None)
 }
 
 impl Job {
     fn forward(s: &ConvShape) -> Self {
-        Self { images: s.n, channels: s.c_in, outputs: s.c_out, h: s.h, w: s.w, turned: false }
+        Self {
+            images: s.n,
+            channels: s.c_in,
+            outputs: s.c_out,
+            h: s.h,
+            w: s.w,
+            tiles: Tiles::Two,
+            turned: false,
+        }
     }
 
-    fn backward(s: &ConvShape) -> Self {
-        Self { images: s.n, channels: s.c_out, outputs: s.c_in, h: s.h, w: s.w, turned: true }
+    fn backward(s: &ConvShape, tiles: Tiles) -> Self {
+        let tiles = tiles.on((s.h, s.w));
+        Self { images: s.n, channels: s.c_out, outputs: s.c_in, h: s.h, w: s.w, tiles, turned: true }
     }
 
     /// Rows and columns of tiles of an image.
-    fn tiles(&self) -> (usize, usize) {
-        (self.h.div_ceil(2), self.w.div_ceil(2))
+    fn grid(&self) -> (usize, usize) {
+        (self.h.div_ceil(self.tiles.side()), self.w.div_ceil(self.tiles.side()))
     }
 
     /// Channels, in whole vectors.
@@ -139,13 +193,15 @@ impl Strides {
 
 impl Cut {
     fn of(job: &Job) -> Self {
-        let (high, wide) = job.tiles();
+        let (high, wide) = job.grid();
         let channels = job.padded_channels();
-        let most = (INPUTS / (PLACES * channels) / ROWS * ROWS).clamp(ROWS, TILES);
+        let most = (job.tiles.inputs() / (job.tiles.places() * channels) / ROWS * ROWS).clamp(ROWS, TILES);
         let (images, rows) = batch_of(high, wide, most, job.images);
         let outputs = job.outputs.next_multiple_of(BLOCK);
-        let group = (FILTERS / (PLACES * channels) / BLOCK * BLOCK).clamp(BLOCK, outputs);
+        let group =
+            (job.tiles.filters() / (job.tiles.places() * channels) / BLOCK * BLOCK).clamp(BLOCK, outputs);
         let groups = job.outputs.div_ceil(group);
+        let group = job.outputs.div_ceil(groups).next_multiple_of(BLOCK);
         let wanted = TASKS.div_ceil(groups).min(job.images.div_ceil(images)).max(1);
         let images_per_part = job.images.div_ceil(wanted).next_multiple_of(images).max(1);
         let parts = job.images.div_ceil(images_per_part).max(1);
@@ -155,7 +211,7 @@ impl Cut {
 
     /// Tiles of a batch.
     fn batch(&self, job: &Job) -> usize {
-        self.images * self.rows * job.tiles().1
+        self.images * self.rows * job.grid().1
     }
 
     /// Values from one place's sums to the next.
@@ -164,23 +220,25 @@ impl Cut {
     }
 
     fn filters_len(&self, job: &Job) -> usize {
-        PLACES * self.group * job.padded_channels()
+        job.tiles.places() * self.group * job.padded_channels()
     }
 
     /// Values of the pixels that a batch's image sees, with their frame, a vector each.
     fn frame_len(&self, job: &Job) -> usize {
-        (2 * self.rows + 2) * (2 * job.tiles().1 + 2) * LANES
+        let side = job.tiles.side();
+        (side * self.rows + 2) * (side * job.grid().1 + 2) * LANES
     }
 
-    /// Values of two rows of outputs.
+    /// Values of a row of tiles of outputs.
     fn lines_len(job: &Job) -> usize {
-        4 * job.tiles().1 * BLOCK
+        job.tiles.side().pow(2) * job.grid().1 * BLOCK
     }
 
     fn scratch_len(&self, job: &Job) -> usize {
         let pixels = self.frame_len(job).max(Self::lines_len(job));
-        let sums = PLACES * self.sums_place(job);
-        self.filters_len(job) + PLACES * self.inputs.place + sums + pixels + 4 * ALIGNED
+        let places = job.tiles.places();
+        let sums = places * self.sums_place(job);
+        self.filters_len(job) + places * self.inputs.place + sums + pixels + 4 * ALIGNED
     }
 }
 
@@ -192,7 +250,7 @@ struct Batch {
 }
 
 fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
-    let cut = Cut::of(job);
+    let (cut, places) = (Cut::of(job), job.tiles.places());
     let x = Planes { values: x, channels: job.channels, h: job.h, w: job.w };
     let (len, work) =
         (job.images * job.outputs * job.h * job.w, job.images * job.outputs * job.h * job.w * 9);
@@ -206,12 +264,13 @@ fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
                 let outputs = group * cut.group..job.outputs.min((group + 1) * cut.group);
                 aligned(Slot::Filters, cut.filters_len(job), |filters| {
                     filters::transform(job, w, &outputs, filters);
-                    aligned(Slot::Columns, PLACES * cut.inputs.place, |inputs| {
-                        aligned(Slot::Gathered, PLACES * cut.sums_place(job), |sums| {
+                    aligned(Slot::Columns, places * cut.inputs.place, |inputs| {
+                        aligned(Slot::Gathered, places * cut.sums_place(job), |sums| {
                             let pixels = cut.frame_len(job).max(Cut::lines_len(job));
                             aligned(Slot::Values, pixels, |pixels| {
-                                each_batch(job.tiles().0, (cut.images, cut.rows), images, |batch| {
+                                each_batch(job.grid().0, (cut.images, cut.rows), images, |batch| {
                                     inputs::transform(
+                                        job.tiles,
                                         &x,
                                         &cut.inputs,
                                         batch,
@@ -318,7 +377,7 @@ mod tests {
                 ),
                 (
                     "dx",
-                    backward_input(&s, &dy, &w),
+                    backward_input(&s, &dy, &w, Tiles::Two),
                     unfolded::backward_input(&s, &dy, &w),
                     plain::backward_input(&s, &ddy, &dw),
                 ),
@@ -330,14 +389,22 @@ mod tests {
                     }),
                     exact_gradient,
                 ),
+                (
+                    "dx by tiles of 4",
+                    backward_input(&s, &dy, &w, Tiles::Four),
+                    unfolded::backward_input(&s, &dy, &w),
+                    plain::backward_input(&s, &ddy, &dw),
+                ),
             ];
             for (what, winograd, direct, exact) in pairs {
                 let (winograd, direct) = (error(&winograd, &exact), error(&direct, &exact));
                 println!(
                     "{c:3} channels, {side:2}x{side:<2} {what:2}: {winograd:.1e}, matrix product {direct:.1e}"
                 );
-                assert!(winograd < 8e-6, "{what} of {s:?}: {winograd:e}");
-                assert!(winograd < 4.0 * direct, "{what} of {s:?}: {winograd:e} against {direct:e}");
+                // Tiles of 4 may have errors a few times larger; nothing computes by them unasked.
+                let slack = if what.contains("tiles of 4") { 4.0 } else { 1.0 };
+                assert!(winograd < slack * 8e-6, "{what} of {s:?}: {winograd:e}");
+                assert!(winograd < slack * 4.0 * direct, "{what} of {s:?}: {winograd:e} against {direct:e}");
             }
         }
     }

@@ -3,8 +3,12 @@
 //! candle's CPU storage is a `Vec`, so every tensor passes through the global allocator. A binary installs
 //! [`CountingHeap`] as `#[global_allocator]`; two atomics cost about 16 ns for an allocation and its release.
 
+mod pages;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+pub use pages::keep_pages;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -40,6 +44,7 @@ unsafe impl GlobalAlloc for CountingHeap {
         let p = unsafe { System.alloc(layout) };
         if !p.is_null() {
             grow(layout.size());
+            pages::back(p, layout.size());
         }
         p
     }
@@ -53,6 +58,7 @@ unsafe impl GlobalAlloc for CountingHeap {
         let p = unsafe { System.alloc_zeroed(layout) };
         if !p.is_null() {
             grow(layout.size());
+            pages::back(p, layout.size());
         }
         p
     }
@@ -97,29 +103,6 @@ pub fn reset_peak() {
 /// Rust's own words, "memory allocation of N bytes failed".
 pub fn set_limit(bytes: usize) {
     LIMIT.store(bytes, Relaxed);
-}
-
-/// Asks the C library's heap to keep freed pages instead of giving them back to the system. A tensor of some megabytes
-/// is otherwise a fresh mapping each time, and its page faults cost more than many kernels. All threads share one heap: what
-/// one of them frees the others take, in place of as much again. Call it once, at the start of a process; where the C
-/// library has no such switch it does nothing.
-pub fn keep_pages() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        const TRIM_THRESHOLD: i32 = -1;
-        const TOP_PAD: i32 = -2;
-        const MMAP_MAX: i32 = -4;
-        const ARENA_MAX: i32 = -8;
-        unsafe extern "C" {
-            fn mallopt(parameter: i32, value: i32) -> i32;
-        }
-        for (parameter, value) in
-            [(MMAP_MAX, 0), (TRIM_THRESHOLD, i32::MAX), (TOP_PAD, 64 << 20), (ARENA_MAX, 1)]
-        {
-            // SAFETY: `mallopt` of glibc takes any pair of ints and answers 0 for those it does not know.
-            unsafe { mallopt(parameter, value) };
-        }
-    }
 }
 
 /// Whether the counting heap is the one in use; when not, the counts are zero and mean nothing.
