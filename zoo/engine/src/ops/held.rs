@@ -6,16 +6,29 @@ use kernels::held::cast;
 use crate::error::Result;
 use crate::pass::Pass;
 use crate::saved::CHEAP;
-use crate::tape::Slot;
 use crate::value::Value;
 
-/// A dense value or a weight in the run's number type: rounded where it is a stream or a master. Saves nothing; who saves the
-/// result of a weight makes it again.
+/// A dense value in the run's number type: rounded where it is a stream. Saves nothing.
 ///
 /// # Errors
 /// When a kernel fails.
 pub(super) fn held(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     converted(pass, x, pass.session().dtype())
+}
+
+/// A weight in the run's number type: a rounded copy on its way, which no one keeps. Backward makes it again from its master,
+/// and the gradient, which is never a half, goes to the master.
+///
+/// # Errors
+/// When a kernel fails.
+pub(super) fn rounded(pass: &Pass<'_>, master: &Value) -> Result<Value> {
+    let dtype = pass.session().dtype();
+    if master.dtype() == dtype {
+        return Ok(master.clone());
+    }
+    let copy = pass.passing_in(dtype, master.shape(), || Ok(cast(master.tensor()?, dtype)?))?;
+    pass.prepared(&copy);
+    Ok(copy)
 }
 
 /// A dense value in the type that is summed in, as reversible streams are. Saves nothing.
@@ -31,18 +44,8 @@ fn converted(pass: &Pass<'_>, x: &Value, dtype: DType) -> Result<Value> {
         return Ok(x.clone());
     }
     let y = pass.passing_in(dtype, x.shape(), || Ok(cast(x.tensor()?, dtype)?))?;
-    let of_parameter = matches!(x.slot, Some(Slot::Parameter(_)));
-    if of_parameter {
-        pass.prepared(&y);
-    } else {
-        pass.moved(x, &y);
-    }
-    let mut y = pass.made(("", CHEAP), y, &[x], move |pass, inputs| converted(pass, &inputs[0], dtype));
-    if of_parameter {
-        // Its gradient is made in the accumulator's type and goes there as it is.
-        y.slot = x.slot;
-        return Ok(y);
-    }
+    pass.moved(x, &y);
+    let y = pass.made(("", CHEAP), y, &[x], move |pass, inputs| converted(pass, &inputs[0], dtype));
     let tape = pass.tape();
     if !tape.tracks(x) {
         return Ok(y);
