@@ -5,7 +5,7 @@ mod values;
 
 use candle_core::{DType, Device, Tensor};
 use kernels::attention::{self, AttentionShape};
-use kernels::conv::{self, ConvShape};
+use kernels::conv::{self, ConvShape, Tiles};
 use kernels::lif::{self, Cell, Current, Fired, LifShape, Reset, ResetGrad, Surrogate};
 use kernels::norm::{self, NormShape};
 use kernels::pool::{self, AdaptiveShape, PoolShape};
@@ -88,7 +88,9 @@ fn convolutions(of: &Numbers) -> Given {
             conv::backward_weight(&s, x, &dy, &into, true).unwrap();
             all.real.push(into);
         }
-        all.held.push(conv::backward_input(&s, &dy, &w).unwrap());
+        for tiles in [Tiles::Two, Tiles::Four] {
+            all.held.push(conv::backward_input(&s, &dy, &w, tiles).unwrap());
+        }
         let into = of.real(6, &[c_out]);
         bias::gradient(&dy, s.n, c_out, s.out_h() * s.out_w(), &into, false).unwrap();
         all.real.push(into);
