@@ -218,7 +218,7 @@ pub(crate) struct RunArguments {
     /// Device to compute on.
     #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
     device: DeviceKind,
-    /// Numbers to compute with; a key of another type than f32 ends with its name.
+    /// Number type; of another than f32, the names of cases and the keys of points end with it.
     #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
     dtype: Precision,
     /// With a suite of sweeps: where the device is missing, write a row with the reason for each point and end well.

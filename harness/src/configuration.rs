@@ -87,11 +87,10 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// The trial's key in records: `<suite>/<case>/<method>/t<T>/s<seed>`, and behind it a number type that is not `f32`.
+    /// The trial's key in records: `<suite>/<case>/<method>/t<T>/s<seed>`.
     #[must_use]
     pub fn key(&self) -> String {
-        let (steps, dtype) = (self.network.steps, self.dtype.in_key());
-        format!("{}/{}/{}/t{steps}/s{}{dtype}", self.suite, self.case, self.method, self.seed)
+        format!("{}/{}/{}/t{}/s{}", self.suite, self.case, self.method, self.network.steps, self.seed)
     }
 
     /// SHA-256 in hex over the whole configuration.

@@ -121,7 +121,8 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
             let mut configuration = Configuration {
                 schema: results::SCHEMA,
                 suite: suite.id.clone(),
-                case: case.id.clone(),
+                // Tables and charts put trials of one case side by side.
+                case: format!("{}{}", case.id, selection.dtype.behind('-')),
                 case_rev: case.rev,
                 dataset: dataset.to_owned(),
                 dataset_manifest: String::new(),

@@ -4,7 +4,7 @@ use candle_core::DType;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// What activations are held in and what is computed with. Of halves, sums, weights and states are single precision all
+/// What activations are held in. Of halves, sums, weights and states are single precision all
 /// the same (`engine::pass::Session::real`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,13 +46,13 @@ impl Precision {
         kernels::held::is_half(self.dtype())
     }
 
-    /// Whether it is what every key means that names none.
+    /// Whether it is what every name means that tells none.
     pub(crate) fn is_usual(&self) -> bool {
         *self == Self::F32
     }
 
-    /// What a record's key says of it.
-    pub(crate) fn in_key(self) -> String {
-        if self.is_usual() { String::new() } else { format!("/{}", self.id()) }
+    /// What stands behind a name in records, so that rows of two types never share one.
+    pub(crate) fn behind(self, mark: char) -> String {
+        if self.is_usual() { String::new() } else { format!("{mark}{}", self.id()) }
     }
 }

@@ -168,7 +168,7 @@ impl Point {
     pub fn key(&self) -> String {
         let blocks = self.network.depth.map(|blocks| format!("/b{blocks}")).unwrap_or_default();
         let batch = if self.batch_in_key { format!("/n{}", self.batch) } else { String::new() };
-        let (steps, dtype) = (self.network.steps, self.dtype.in_key());
+        let (steps, dtype) = (self.network.steps, self.dtype.behind('/'));
         format!("{}/{}/{}/t{steps}{blocks}{batch}{dtype}", self.suite, self.sweep, self.line())
     }
 
