@@ -74,7 +74,8 @@ fn compared(
     Ok(fidelity::compare(&own, &exact)?)
 }
 
-/// The parameter gradients of one step at the trial's own T.
+/// The parameter gradients of one step at the trial's own T: of the first one, as random draws go by its number. Where a loss
+/// scale was too large for it, it is taken anew.
 fn gradients(
     assignment: &Assignment,
     method: &dyn Method,
@@ -82,12 +83,22 @@ fn gradients(
     batch: &datasets::Batch,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
     let configuration = &assignment.configuration;
-    let (session, steps) =
-        (device::session(&configuration.device, configuration.dtype)?, configuration.network.steps);
-    let weights = assignment.weights.as_deref();
-    let mut trainer = learner::trainer(configuration, method, session, steps, weights)?;
-    let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
-    Ok(fidelity::gradients(&mut *trainer, &batch)?)
+    let (weights, steps) = (assignment.weights.as_deref(), configuration.network.steps);
+    let mut factor = None;
+    loop {
+        let session = device::session(&configuration.device, configuration.dtype)?;
+        if let Some(factor) = factor {
+            session.loss_scale().begin_at(factor);
+        }
+        let mut trainer = learner::trainer(configuration, method, session, steps, weights)?;
+        let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
+        let found = fidelity::gradients(&mut *trainer, &batch)?;
+        let scale = trainer.session().loss_scale();
+        if scale.left_out() == 0 {
+            return Ok(found);
+        }
+        factor = Some(scale.factor());
+    }
 }
 
 /// What a plan of the method's step holds at most, with a quarter on top for what no plan sees; nothing where it

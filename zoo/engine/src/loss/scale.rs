@@ -45,6 +45,11 @@ impl LossScale {
         self.left_out.get()
     }
 
+    /// Begins with a factor that was seen to fit, where there is one at all.
+    pub fn begin_at(&self, factor: f64) {
+        self.factor.set(factor);
+    }
+
     /// Multiplies a gradient of scores where it lies.
     pub(crate) fn put_on(&self, gradient: &Tensor) -> Result<()> {
         if self.factor() != 1.0 {
