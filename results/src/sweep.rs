@@ -205,9 +205,12 @@ pub(crate) fn inferences(records: &Records) -> Vec<Vec<&InferenceRow>> {
     lines
 }
 
-/// What a title says of the number type, where it is not the usual one.
+/// What a title says of the number type, where it is told and not the usual one.
 pub(crate) fn numbers(dtype: &str) -> String {
-    if dtype == "f32" { String::new() } else { format!(", {dtype}") }
+    match dtype {
+        "" | "f32" => String::new(),
+        told => format!(", {told}"),
+    }
 }
 
 /// A status with its note.
