@@ -1,7 +1,7 @@
 //! Halves: numbers of 16 bits that lie in memory, and what they are computed in.
 //!
-//! No kernel of the processor computes in `bf16` or `f16`. [`storage::read`](crate::storage::read) lends a half as the `f32`
-//! it stands for, [`storage::write`](crate::storage::write) rounds what was written back to where it lies, and an output is
+//! No kernel of the processor computes in `bf16` or `f16`. [`storage::read`] lends a half as the `f32`
+//! it stands for, [`storage::write`] rounds what was written back to where it lies, and an output is
 //! rounded once: an op of halves is the op of `f32` on widened inputs, its outputs rounded to even. That is slow and takes
 //! room for the length of a call; it is what an accelerator, which reads halves into registers, is compared with.
 
