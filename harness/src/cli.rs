@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::quantity;
 use crate::select::Selection;
 use crate::suite::{MOST_COUNTED, MOST_STEPS};
@@ -217,6 +218,9 @@ pub(crate) struct RunArguments {
     /// Device to compute on.
     #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
     device: DeviceKind,
+    /// Number type; of another than f32, the names of cases and the keys of points end with it.
+    #[arg(long, value_enum, default_value_t, help_heading = "Where and how")]
+    dtype: Precision,
     /// With a suite of sweeps: where the device is missing, write a row with the reason for each point and end well.
     #[arg(long, help_heading = "Where and how")]
     rows_without_device: bool,
@@ -259,6 +263,7 @@ impl RunArguments {
             seeds: self.seeds.clone(),
             memory_budget: self.memory_budget,
             device: self.device,
+            dtype: self.dtype,
             rows_without_device: self.rows_without_device,
             data: self.data.clone(),
             weights: self.weights.clone(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::suggest::Unknown;
 use crate::suite::{Budget, GradientWeights, MethodSettings};
 
@@ -80,6 +81,9 @@ pub struct Configuration {
     pub gradient_weights: GradientWeights,
     /// Device id.
     pub device: String,
+    /// Number type.
+    #[serde(default, skip_serializing_if = "Precision::is_usual")]
+    pub dtype: Precision,
     /// Bytes that a training step may hold in all; no bound where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_budget: Option<usize>,

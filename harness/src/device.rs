@@ -5,6 +5,7 @@ use clap::builder::PossibleValue;
 use engine::pass::Session;
 
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 
 /// Accelerators of a machine that have an id.
 const MOST: usize = 8;
@@ -112,13 +113,13 @@ pub(crate) fn pool(kind: DeviceKind) -> Result<Option<kernels::cuda::Pool>> {
         .map_err(|source| Error::Setting { place: "device".to_owned(), source: source.into() })
 }
 
-/// A session in single precision on the device of an id.
+/// A session on the device of an id.
 ///
 /// # Errors
 /// When this build or this machine has no such device.
-pub(crate) fn session(id: &str) -> Result<Session> {
+pub(crate) fn session(id: &str, precision: Precision) -> Result<Session> {
     match ALL.iter().find(|(known, _)| *known == id) {
-        Some((_, kind)) => Ok(Session::new(open(*kind, "device")?, candle_core::DType::F32)),
+        Some((_, kind)) => Ok(Session::new(open(*kind, "device")?, precision.dtype())),
         None => Err(Error::value("device", "cpu or cuda:0 to cuda:7", id)),
     }
 }
@@ -132,8 +133,8 @@ pub(crate) fn wait(session: &Session) -> engine::Result<()> {
 }
 
 /// A session that only plans: shapes and counts, no numbers.
-pub(crate) fn planning() -> Session {
-    Session::plan(candle_core::DType::F32)
+pub(crate) fn planning(precision: Precision) -> Session {
+    Session::plan(precision.dtype())
 }
 
 #[cfg(test)]
@@ -153,8 +154,11 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_build_without_cuda_says_so() {
-        assert!(session("cpu").is_ok());
-        for said in [DeviceKind::Cuda(0).check().unwrap_err(), session("cuda:1").map(|_| ()).unwrap_err()] {
+        assert!(session("cpu", Precision::default()).is_ok());
+        for said in [
+            DeviceKind::Cuda(0).check().unwrap_err(),
+            session("cuda:1", Precision::default()).map(|_| ()).unwrap_err(),
+        ] {
             assert!(said.to_string().contains("this build has no CUDA kernels"), "{said}");
         }
     }

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn on_the_host_the_heap_is_read() {
-        let session = crate::device::session("cpu").unwrap();
+        let session = crate::device::session("cpu", crate::precision::Precision::default()).unwrap();
         let reading = Gauge::set(&session).unwrap().read().unwrap();
         // The test's own allocator counts nothing.
         assert_eq!(reading, Reading { peak: None, accelerator: None });

@@ -121,7 +121,8 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
             let mut configuration = Configuration {
                 schema: results::SCHEMA,
                 suite: suite.id.clone(),
-                case: case.id.clone(),
+                // Tables and charts put trials of one case side by side.
+                case: format!("{}{}", case.id, selection.dtype.behind('-')),
                 case_rev: case.rev,
                 dataset: dataset.to_owned(),
                 dataset_manifest: String::new(),
@@ -145,6 +146,7 @@ fn drafts_of(suite: &Suite, case: &Case, method: &str, selection: &Selection) ->
                 memory_probe: case.memory_probe.clone(),
                 gradient_weights: case.gradient_weights,
                 device: selection.device.id().to_owned(),
+                dtype: selection.dtype,
                 memory_budget: selection.memory_budget,
             };
             configuration.network.steps = configuration.method()?.steps(requested);
@@ -236,24 +238,25 @@ impl Draft {
             .map_err(|source| Error::Data { place: format!("case {}", case.id), source })?;
         configuration.weights = weights.map(|file| file.sha256.clone());
         let steps = configuration.network.steps;
-        let (parameters, unsupported) = match configuration.network(Rc::new(device::planning()), steps) {
-            Ok(network) => {
-                let method = configuration.method()?;
-                let reason = method.supports(&network, &configuration.run_spec(steps)).err();
-                let reason = match (reason, configuration.memory_budget) {
-                    (None, Some(_)) => beyond_budget(&configuration, &*method)?,
-                    (reason, _) => reason,
-                };
-                if let (Some(file), None) = (weights, &reason) {
-                    file.check(&network)?;
+        let (parameters, unsupported) =
+            match configuration.network(Rc::new(device::planning(configuration.dtype)), steps) {
+                Ok(network) => {
+                    let method = configuration.method()?;
+                    let reason = method.supports(&network, &configuration.run_spec(steps)).err();
+                    let reason = match (reason, configuration.memory_budget) {
+                        (None, Some(_)) => beyond_budget(&configuration, &*method)?,
+                        (reason, _) => reason,
+                    };
+                    if let (Some(file), None) = (weights, &reason) {
+                        file.check(&network)?;
+                    }
+                    (network.params.count(), reason.map(|reason| reason.to_string()))
                 }
-                (network.params.count(), reason.map(|reason| reason.to_string()))
-            }
-            Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => {
-                (0, Some(reason.to_string()))
-            }
-            Err(error) => return Err(error),
-        };
+                Err(Error::Setting { source: engine::Error::Unsupported(reason), .. }) => {
+                    (0, Some(reason.to_string()))
+                }
+                Err(error) => return Err(error),
+            };
         Ok(Planned {
             key: configuration.key(),
             hash: configuration.hash()?,

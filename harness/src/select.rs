@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::source;
 use crate::suggest::Unknown;
 use crate::suite::{Case, Suite};
@@ -37,6 +38,8 @@ pub struct Selection {
     pub memory_budget: Option<usize>,
     /// Where it computes.
     pub device: DeviceKind,
+    /// What it computes with.
+    pub dtype: Precision,
     /// Whether points of a device that is missing are rows with the reason; else they are refused.
     pub rows_without_device: bool,
     /// Folder of data sets that do not ship.
@@ -63,7 +66,15 @@ impl Selection {
         if self.epochs == Some(0) && self.weights.is_none() {
             return Err(Error::value("--epochs", "at least 1 without --weights", 0));
         }
-        if self.rows_without_device { Ok(()) } else { self.device.check() }
+        if self.rows_without_device {
+            return Ok(());
+        }
+        self.device.check()?;
+        if self.dtype.is_half() && self.device != DeviceKind::Cpu {
+            let rule = "f32 or f64 on an accelerator, where no kernel is launched in halves yet";
+            return Err(Error::value("--dtype", rule, self.dtype.id()));
+        }
+        Ok(())
     }
 
     /// What it asks of the trials of a suite that has sweeps too; `None` where they can't run, as their device is missing.

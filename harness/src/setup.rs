@@ -15,7 +15,6 @@ use engine::pass::{NormUpdates, Session, Tiles};
 use keys::Key;
 
 use crate::configuration::Configuration;
-use crate::device;
 use crate::noise;
 
 /// All that decides the bytes of a step, but for method, T and batch.
@@ -50,7 +49,7 @@ impl Setup {
         Ok(Self {
             entry: configuration.model()?,
             network: configuration.network.clone(),
-            dtype: device::planning().dtype(),
+            dtype: configuration.dtype.dtype(),
             loss: configuration.loss,
             optimizer: configuration.optimizer,
             clip: configuration.clip,

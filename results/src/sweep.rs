@@ -32,14 +32,14 @@ pub(crate) struct Line<'a> {
     pub(crate) points: Vec<&'a ScalingRow>,
 }
 
-/// The sweeps of a campaign in the order of the records; points of another image or width are of another sweep, and so are
-/// those of another batch, unless batches are what lines run along.
+/// The sweeps of a campaign in the order of the records; points of another image, width or number type are of another sweep,
+/// and so are those of another batch, unless batches are what lines run along.
 pub(crate) fn sweeps(records: &Records, along: Along) -> Vec<Sweep<'_>> {
     // The width by its bits, because it is a name here.
     let told = |row: &ScalingRow| {
         let name = (row.suite.clone(), row.sweep.clone(), row.sweep_rev);
         let batch = (along != Along::Batch).then_some(row.batch);
-        (name, batch, row.image.clone(), row.width.to_bits())
+        (name, batch, row.image.clone(), row.width.to_bits(), row.dtype.clone())
     };
     let mut sweeps: Vec<Sweep<'_>> = Vec::new();
     for row in &records.scaling {
@@ -58,7 +58,7 @@ impl<'a> Sweep<'a> {
         let image = first.image.replace('x', "×");
         let one = self.points.iter().all(|row| row.batch == first.batch);
         let batch = if one { format!(", batch {}", first.batch) } else { String::new() };
-        format!("{}, {image}{batch}", first.sweep)
+        format!("{}, {image}{batch}{}", first.sweep, numbers(&first.dtype))
     }
 
     /// A line for each method, in the order of the records; none where no method has two places along the axis.
@@ -190,7 +190,7 @@ pub(crate) fn usual(lines: &[&Line<'_>]) -> Option<String> {
 pub(crate) fn inferences(records: &Records) -> Vec<Vec<&InferenceRow>> {
     let told = |row: &InferenceRow| {
         let name = (row.suite.clone(), row.sweep.clone(), row.sweep_rev);
-        (name, row.step_width.clone(), row.batch, row.image.clone(), row.width.to_bits())
+        (name, row.step_width.clone(), row.batch, row.image.clone(), row.width.to_bits(), row.dtype.clone())
     };
     let mut lines: Vec<Vec<&InferenceRow>> = Vec::new();
     for row in &records.inference {
@@ -203,6 +203,14 @@ pub(crate) fn inferences(records: &Records) -> Vec<Vec<&InferenceRow>> {
         line.sort_by_key(|row| row.steps_t);
     }
     lines
+}
+
+/// What a title says of the number type, where it is told and not the usual one.
+pub(crate) fn numbers(dtype: &str) -> String {
+    match dtype {
+        "" | "f32" => String::new(),
+        told => format!(", {told}"),
+    }
 }
 
 /// A status with its note.

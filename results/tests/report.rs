@@ -309,6 +309,25 @@ fn a_report_of_sweeps_holds_tables_charts_reasons_and_the_command() -> Outcome {
 }
 
 #[test]
+fn points_of_another_number_type_are_of_another_sweep() -> Outcome {
+    let table = TABLES.iter().find(|table| table.id == "scaling").ok_or("no such table")?;
+    let mut records = sweeps()?;
+    let alone = render::csv(&(table.grid)(&records));
+    let halves: Vec<_> = records.scaling.clone();
+    records.scaling.extend(halves.into_iter().map(|mut row| {
+        row.dtype = "bf16".to_owned();
+        row.law_bytes = row.law_bytes.map(|bytes| bytes / 2);
+        row
+    }));
+    let both = render::csv(&(table.grid)(&records));
+    for line in alone.lines() {
+        assert!(both.contains(line), "{line}: {both}");
+    }
+    assert_eq!(both.lines().filter(|line| line.contains(", bf16")).count(), alone.lines().count() - 1);
+    Ok(())
+}
+
+#[test]
 fn fits_are_those_of_the_measured_bytes() -> Outcome {
     let table = TABLES.iter().find(|table| table.id == "scaling").ok_or("no such table")?;
     let csv = render::csv(&(table.grid)(&sweeps()?));

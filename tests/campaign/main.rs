@@ -166,6 +166,32 @@ fn a_campaign_measures_reports_and_is_not_run_twice() {
 }
 
 #[test]
+fn trials_of_halves_are_cases_of_their_own() {
+    let bench = Bench::new();
+    for dtype in ["f32", "bf16", "f16"] {
+        let output = bench.run(&["--dtype", dtype]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    let records = bench.records();
+    let of = |case: &str| records.trials.iter().filter(|t| t.case == case).cloned().collect::<Vec<_>>();
+    let singles = of("tiny");
+    assert_eq!((records.trials.len(), singles.len()), (9, 3));
+    for case in ["tiny-bf16", "tiny-f16"] {
+        for (half, single) in of(case).iter().zip(&singles) {
+            assert_eq!((half.status, &half.method), (Status::Ok, &single.method));
+            assert!(half.trial.contains(&format!("/{case}/{}/", half.method)), "{}", half.trial);
+            assert!(half.saved_bytes_peak < single.saved_bytes_peak, "{half:?}");
+            assert_eq!(half.note.contains("updates left out"), case == "tiny-f16", "{}", half.note);
+            // Beside the exact gradient in the same numbers: no factor of a scale is left on it.
+            if let Some(ratio) = single.gradient_norm_ratio {
+                let own = half.gradient_norm_ratio.unwrap();
+                assert!((own / ratio - 1.0).abs() < 0.2, "{case} {}: {own} beside {ratio}", half.method);
+            }
+        }
+    }
+}
+
+#[test]
 fn curve_and_gradients_have_the_same_bytes_for_one_and_two_threads() {
     let rows = |threads| {
         let bench = Bench::new();

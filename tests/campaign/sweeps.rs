@@ -186,3 +186,20 @@ fn a_batch_that_fits_is_the_largest_power_of_two_whose_plan_does() {
     // Not even one: the point keeps one and shows what it holds.
     assert_eq!(run(&["--batch-up-to", "64", "--fits", "1KiB"]).0, 1);
 }
+
+#[test]
+fn a_number_type_is_told_by_key_and_column_and_stands_beside_the_usual_one() {
+    let bench = Bench::new();
+    for more in [&["--dtype", "bf16"][..], &[]] {
+        let output =
+            bench.run(&[&["--threads", "1", "--method", "stbp", "--filter", "*/t2/b1*"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    let (half, single) = (bench.point("stbp/t2/b1/bf16"), bench.point("stbp/t2/b1"));
+    assert_eq!((half.dtype.as_str(), single.dtype.as_str()), ("bf16", "f32"));
+    assert_eq!((half.law_bytes, half.whole_bytes), (half.planned_law_bytes, half.planned_whole_bytes));
+    assert!(half.law_bytes < single.law_bytes, "{half:?}");
+    // Weights are no halves, a batch is.
+    assert_eq!(half.parameters_most_bytes, single.parameters_most_bytes);
+    assert_eq!(half.input_most_bytes.map(|bytes| 2 * bytes), single.input_most_bytes);
+}

@@ -53,15 +53,20 @@ fn a_step_holds_what_the_plan_says_by_every_method() {
 }
 
 #[test]
-fn clipping_averages_and_double_precision_are_planned_too() {
-    for (model, recipe) in [("tiny-conv", "plain-lif"), ("tiny-trev", "trevsnn-imagenet")] {
-        let step = ["--recipe", recipe, "--image", "1x28x28", "--classes", "10", "--dtype", "f64"];
+fn clipping_averages_and_other_number_types_are_planned_too() {
+    for (model, recipe, dtype) in [
+        ("tiny-conv", "plain-lif", "f64"),
+        ("tiny-trev", "trevsnn-imagenet", "f64"),
+        ("tiny-conv", "plain-lif", "bf16"),
+        ("tiny-trev", "trevsnn-imagenet", "f16"),
+    ] {
+        let step = ["--recipe", recipe, "--image", "1x28x28", "--classes", "10", "--dtype", dtype];
         let small = ["--batch", "2", "--train-steps", "2", "--threads", "1"];
         let rows = rows(&[&[model], step.as_slice(), small.as_slice()].concat());
         let measured: Vec<&Row> = rows.iter().filter(|row| row["status"] == "ok").collect();
         assert!(measured.len() > 3, "{rows:?}");
         for row in measured {
-            assert_eq!(row["dtype"], "f64");
+            assert_eq!(row["dtype"], dtype);
             assert_eq!(row["ledger_peak_bytes"], row["planned_peak_bytes"], "{row:?}");
         }
     }

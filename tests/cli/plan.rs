@@ -39,6 +39,9 @@ fn flags_change_a_plan() {
     for more in [["--batch", "64"], ["--steps-t", "16"], ["--width", "2"], ["--dtype", "f64"]] {
         assert!(peak(&more) > plain, "{more:?}");
     }
+    for half in ["bf16", "f16"] {
+        assert!(peak(&["--dtype", half]) < plain, "{half}");
+    }
     let told = printed(&["plan", "tiny-conv", "--method", "stbp", "--recipe", "plain-lif"]);
     assert!(told.contains("recipe plain-lif") && !told.contains("sltt"), "{told}");
 }

@@ -17,7 +17,7 @@ use engine::optim::OptimSpec;
 use engine::param::Params;
 use engine::pass::Session;
 use engine::region::Grid;
-use kernels::heap;
+use kernels::{heap, held};
 use keys::Key;
 use tests::{Hold, batch, per_step, spec, trainer};
 
@@ -49,8 +49,12 @@ struct Measured {
 }
 
 fn measure(method: &str, model: &str, spec: &ModelSpec, threads: usize) -> Measured {
+    measure_in(DType::F32, method, model, spec, threads)
+}
+
+fn measure_in(dtype: DType, method: &str, model: &str, spec: &ModelSpec, threads: usize) -> Measured {
     POOLS[threads - 1].install(|| {
-        let mut trainer = trainer(method, model, spec, DType::F32, per_step()).unwrap();
+        let mut trainer = trainer(method, model, spec, dtype, per_step()).unwrap();
         let batch = batch(trainer.session(), spec, BATCH).unwrap();
         let sgd = OptimSpec::sgd(0.9, 0.0);
         let mut optimizer = sgd.build(&trainer.network().params).unwrap();
@@ -74,6 +78,8 @@ struct Seen {
     heap: usize,
     ledger: usize,
     planned: usize,
+    /// Most that halves took as `f32` at once, which the heap sees and the ledger does not book.
+    widened: usize,
 }
 
 impl Seen {
@@ -84,7 +90,7 @@ impl Seen {
 }
 
 /// The second step of a method on a model, on one thread, with AdamW. `None` where the method can't train it.
-fn see(method: &str, model: &str, spec: &ModelSpec, size: usize) -> Option<Seen> {
+fn see(dtype: DType, method: &str, model: &str, spec: &ModelSpec, size: usize) -> Option<Seen> {
     let step = |session: Session| -> Option<(usize, usize, usize)> {
         let method = (registry::find(method).unwrap().build)(&Settings::default()).unwrap();
         let spec = ModelSpec { steps: method.steps(spec.steps), ..spec.clone() };
@@ -101,15 +107,17 @@ fn see(method: &str, model: &str, spec: &ModelSpec, size: usize) -> Option<Seen>
         ledger.restart();
         let between: usize = ledger.peak_of_all().total;
         heap::reset_peak();
+        held::reset_widened_peak();
         let before = heap::live_bytes();
         trainer.step(&batch, &mut *optimizer).unwrap();
         let heap = heap::peak_bytes() - before;
         Some((heap, ledger.peak_of_all().total - between, ledger.peak_in_laws()))
     };
     POOLS[0].install(|| {
-        let (heap, ledger, _) = step(Session::new(Device::Cpu, DType::F32))?;
-        let (_, _, planned) = step(Session::plan(DType::F32))?;
-        Some(Seen { heap, ledger, planned })
+        let (heap, ledger, _) = step(Session::new(Device::Cpu, dtype))?;
+        let widened = held::widened_peak();
+        let (_, _, planned) = step(Session::plan(dtype))?;
+        Some(Seen { heap, ledger, planned, widened })
     })
 }
 
@@ -170,6 +178,11 @@ fn main() -> ExitCode {
             the_ledger_adds_up_to_the_heap_and_a_plan_foretells_it,
         ),
         ("measuring_again_gives_the_same_bytes", measuring_again_gives_the_same_bytes),
+        ("the_laws_hold_of_halves", the_laws_hold_of_halves),
+        (
+            "halves_take_what_the_ledger_books_and_what_is_widened",
+            halves_take_what_the_ledger_books_and_what_is_widened,
+        ),
     ];
     let mut arguments = libtest_mimic::Arguments::from_args();
     arguments.test_threads = Some(1);
@@ -342,25 +355,31 @@ static SEEN: LazyLock<Vec<(String, Seen)>> = LazyLock::new(|| {
         // Hundreds of ops, whose entries on the tape weigh some 0.4 MiB in all, beside tensors of 50.
         ("trevsnn-tiny", 0.25, 640),
     ] {
-        let published = (models::find(model).unwrap().published)();
-        let spec = ModelSpec {
-            image: [published.image[0], 32, 32],
-            classes: 10,
-            steps: 4,
-            width: published.width * width,
-            norm: NormOver::Step,
-            grid: Some(Grid::default()),
-            dropout: 0.0,
-            ..published
-        };
+        let spec = narrowed(model, width);
         for method in registry::all() {
-            if let Some(seen) = see(method.id, model, &spec, size).filter(|seen| seen.heap >= SEVERAL) {
+            let seen = see(DType::F32, method.id, model, &spec, size);
+            if let Some(seen) = seen.filter(|seen| seen.heap >= SEVERAL) {
                 all.push((format!("{} on {model}", method.id), seen));
             }
         }
     }
     all
 });
+
+/// A published network at another width, on 32 x 32 pixels.
+fn narrowed(model: &str, width: f64) -> ModelSpec {
+    let published = (models::find(model).unwrap().published)();
+    ModelSpec {
+        image: [published.image[0], 32, 32],
+        classes: 10,
+        steps: 4,
+        width: published.width * width,
+        norm: NormOver::Step,
+        grid: Some(Grid::default()),
+        dropout: 0.0,
+        ..published
+    }
+}
 
 /// Refuses every step of which `holds` is false.
 fn on_several_mebibytes(holds: impl Fn(&Seen) -> bool) {
@@ -375,4 +394,40 @@ const SEVERAL: usize = 8 << 20;
 fn the_ledger_adds_up_to_the_heap_and_a_plan_foretells_it() {
     on_several_mebibytes(|seen| seen.heap >= seen.ledger && seen.unattributed() <= 0.01);
     on_several_mebibytes(|seen| seen.heap.abs_diff(seen.planned) <= seen.heap / 20);
+}
+
+/// What a session of halves books: the same laws, and less.
+fn the_laws_hold_of_halves() {
+    let booked = |method, model, spec: ModelSpec| measure_in(DType::BF16, method, model, &spec, 1).ledger;
+    for (method, model) in [("sltt", "tiny-conv"), ("sltt", "tiny-rev"), ("ottt-a", "tiny-conv")] {
+        let [two, four, eight] = [2, 4, 8].map(|steps| booked(method, model, ModelSpec { steps, ..spec() }));
+        assert!(two > 0 && two == four && four == eight, "{method} on {model}: {two}, {four}, {eight}");
+        let single = measure(method, model, &ModelSpec { steps: 2, ..spec() }, 1).ledger;
+        assert!(two < single, "{method} on {model}: {two} beside {single} in single precision");
+    }
+    let plain = ModelSpec { grid: None, ..spec() };
+    let [two, four, eight] =
+        [2, 4, 8].map(|steps| booked("temporal-rev", "tiny-trev", ModelSpec { steps, ..plain.clone() }));
+    assert!(two > 0 && two == four && four == eight, "temporal-rev: {two}, {four}, {eight}");
+    let [one, two, five] =
+        [1, 2, 5].map(|depth| booked("spatial-rev", "tiny-rev", ModelSpec { depth: Some(depth), ..spec() }));
+    assert!(one > 0 && one == two && two == five, "spatial-rev: {one}, {two}, {five}");
+    let [four, eight, twelve] =
+        [4, 8, 12].map(|steps| booked("stbp", "tiny-conv", ModelSpec { steps, ..spec() }));
+    assert_eq!(eight - four, twelve - eight, "stbp is not linear in T: {four}, {eight}, {twelve}");
+}
+
+/// The heap holds the ledger's bytes, and at most what was widened beside them.
+fn halves_take_what_the_ledger_books_and_what_is_widened() {
+    for (method, model, width, size) in [
+        ("stbp", "preact-resnet18", 0.5, 8),
+        ("sltt", "vgg11-bn", 0.5, 16),
+        ("spatial-rev", "rev-resnet21", 0.5, 4),
+        ("temporal-rev", "trevsnn-tiny", 0.25, 640),
+    ] {
+        let seen = see(DType::BF16, method, model, &narrowed(model, width), size).unwrap();
+        let spare = seen.heap / 100;
+        assert!(seen.widened > 0 && seen.heap >= seen.ledger, "{method} on {model}: {seen:?}");
+        assert!(seen.heap <= seen.ledger + seen.widened + spare, "{method} on {model}: {seen:?}");
+    }
 }

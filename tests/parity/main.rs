@@ -3,6 +3,7 @@
 
 mod finite_differences;
 mod golden_vectors;
+mod halves;
 mod identities;
 mod reversal;
 mod sparing;

@@ -15,6 +15,7 @@ use results::{BASELINE_SCHEMA, MemoryRow};
 
 use crate::device::{self, DeviceKind};
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::trial::STACK_BYTES;
 
 pub(crate) use cells::ascending;
@@ -63,8 +64,9 @@ pub fn measure_all(cells: &Cells, device: DeviceKind) -> Result<Vec<Found<'_>>> 
         let mut measured = Vec::new();
         for at in places {
             let runs = pools.iter().map(|(threads, pool)| {
-                let run =
-                    pool.install(|| measure(group, at, device::session(device.id()).map_err(misuse)?))?;
+                let run = pool.install(|| {
+                    measure(group, at, device::session(device.id(), Precision::default()).map_err(misuse)?)
+                })?;
                 Ok((*threads, run))
             });
             let runs = runs.collect::<engine::Result<Vec<_>>>();
@@ -87,9 +89,11 @@ fn misuse(error: Error) -> engine::Error {
 fn theory(group: &Group, at: At, device: DeviceKind) -> engine::Result<Option<usize>> {
     match group.law {
         Law::NoBytePerStep | Law::NoBytePerBlock => Ok(None),
-        Law::PlannedBytesPerStep => measure(group, at, device::planning()).map(|plan| Some(plan.in_laws)),
+        Law::PlannedBytesPerStep => {
+            measure(group, at, device::planning(Precision::default())).map(|plan| Some(plan.in_laws))
+        }
         Law::OneBitPerStateAndStep => {
-            let states = measure::states(group, at, device::planning())?;
+            let states = measure::states(group, at, device::planning(Precision::default()))?;
             Ok(Some(at.0 * remainder_bytes(&states, device)))
         }
     }

@@ -57,7 +57,7 @@ pub(super) fn infer<W: Write + Send>(
 
 /// The network as it begins, and a batch for it.
 fn fresh(point: &Point) -> Result<(Run, Batch), Failure> {
-    let network = point.network(device::session(&point.device)?)?;
+    let network = point.network(device::session(&point.device, point.dtype)?)?;
     let run = Run::new(network, RunSpec::new(point.network.steps, point.loss, point.key_for("run")));
     let batch = noise::batch(&run.session(), &point.network, point.batch)?;
     Ok((run, batch))

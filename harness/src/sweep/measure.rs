@@ -72,7 +72,7 @@ struct Held {
 
 /// The probe lane: one step, read by the ledger and by the device's allocator at once.
 fn memory(point: &Point, setup: &Setup, method: &dyn Method) -> Result<Held, Failure> {
-    let session = device::session(&point.device)?;
+    let session = device::session(&point.device, point.dtype)?;
     let mut learner = setup.learner(session, method, point.network.steps, point.batch)?;
     for _ in 0..BEFORE_READING {
         learner.step()?;
@@ -106,7 +106,7 @@ fn clock<W: Write>(
     reporter: &mut Reporter<W>,
 ) -> Result<Timed, Failure> {
     let method = training.method(&point.key())?;
-    let session = device::session(&point.device)?;
+    let session = device::session(&point.device, point.dtype)?;
     let mut learner = setup.learner(session, &*method, point.network.steps, point.batch)?;
     for _ in 0..point.warm_up {
         learner.step()?;

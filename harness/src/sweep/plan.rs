@@ -222,12 +222,13 @@ fn point(
         warm_up: suite.warm_up,
         timed: suite.timed,
         device: selection.device.id().to_owned(),
+        dtype: selection.dtype,
         task,
     }
 }
 
 fn finish(point: Point, recipe: String) -> Result<PlannedPoint> {
-    let (parameters, unsupported) = match point.network(device::planning()) {
+    let (parameters, unsupported) = match point.network(device::planning(point.dtype)) {
         Ok(network) => match &point.task {
             Task::Train(training) => {
                 let method = training.method(&point.key())?;

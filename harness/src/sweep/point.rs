@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use candle_core::DType;
 use engine::loss::Loss;
 use engine::method::Method;
 use engine::model::{ModelEntry, ModelSpec, Network};
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::forecast::Forecast;
 use crate::gauge::Accelerator;
+use crate::precision::Precision;
 use crate::setup::Setup;
 use crate::spread::Spread;
 use crate::suggest::Unknown;
@@ -50,6 +50,9 @@ pub struct Point {
     pub timed: usize,
     /// Device id.
     pub device: String,
+    /// Number type.
+    #[serde(default, skip_serializing_if = "Precision::is_usual")]
+    pub dtype: Precision,
     /// What is measured.
     pub task: Task,
 }
@@ -160,12 +163,13 @@ pub struct InferenceFound {
 
 impl Point {
     /// The point's key in records: `<suite>/<sweep>/<method or kind of width>/t<T>`, `/b<blocks>` where they are chosen,
-    /// and `/n<samples>` on a line along batches.
+    /// `/n<samples>` on a line along batches, and behind it a number type that is not `f32`.
     #[must_use]
     pub fn key(&self) -> String {
         let blocks = self.network.depth.map(|blocks| format!("/b{blocks}")).unwrap_or_default();
         let batch = if self.batch_in_key { format!("/n{}", self.batch) } else { String::new() };
-        format!("{}/{}/{}/t{}{blocks}{batch}", self.suite, self.sweep, self.line(), self.network.steps)
+        let (steps, dtype) = (self.network.steps, self.dtype.behind('/'));
+        format!("{}/{}/{}/t{steps}{blocks}{batch}{dtype}", self.suite, self.sweep, self.line())
     }
 
     /// The method that trains it, or the kind of width it is evaluated with.
@@ -237,7 +241,7 @@ impl Training {
         Ok(Setup {
             entry: entry(&point.model)?,
             network: point.network.clone(),
-            dtype: DType::F32,
+            dtype: point.dtype.dtype(),
             loss: point.loss,
             optimizer: self.optimizer,
             clip: self.clip,

@@ -19,9 +19,6 @@ fn image(point: &Point) -> String {
     point.network.image.map(|side| side.to_string()).join("x")
 }
 
-/// Every session computes in single precision.
-const DTYPE: &str = "f32";
-
 pub(super) fn scaling(
     planned: &PlannedPoint,
     training: &Training,
@@ -45,7 +42,7 @@ pub(super) fn scaling(
         image: image(point),
         classes: point.network.classes as u32,
         width: point.network.width,
-        dtype: DTYPE.to_owned(),
+        dtype: point.dtype.id().to_owned(),
         recipe: planned.recipe.clone(),
         parameters: planned.parameters.map(|count| count as u64),
         device: point.device.clone(),
@@ -136,7 +133,7 @@ pub(super) fn inference(
         image: image(point),
         classes: point.network.classes as u32,
         width: point.network.width,
-        dtype: DTYPE.to_owned(),
+        dtype: point.dtype.id().to_owned(),
         recipe: planned.recipe.clone(),
         parameters: planned.parameters.map(|count| count as u64),
         device: point.device.clone(),

@@ -91,7 +91,8 @@ fn compared(
     Ok(fidelity::compare(&own, &exact)?)
 }
 
-/// The parameter gradients of one step at the trial's own T.
+/// The parameter gradients of one step at the trial's own T: of the first one, as random draws go by its number. Where a loss
+/// scale was too large for it, it is taken anew.
 fn gradients(
     assignment: &Assignment,
     method: &dyn Method,
@@ -100,15 +101,26 @@ fn gradients(
     batch: &datasets::Batch,
 ) -> Result<Vec<(String, Tensor)>, Failure> {
     let configuration = &assignment.configuration;
-    let (session, steps) = (device::session(&configuration.device)?, configuration.network.steps);
-    let initial = assignment.weights.as_deref();
-    let mut trainer = learner::trainer(configuration, method, session, steps, initial)?;
-    if let Some(folder) = trained {
-        let path = weights::saved_path(folder, &configuration.key());
-        WeightsFile::read(&path)?.load(trainer.run_mut())?;
+    let (initial, steps) = (assignment.weights.as_deref(), configuration.network.steps);
+    let mut factor = None;
+    loop {
+        let session = device::session(&configuration.device, configuration.dtype)?;
+        if let Some(factor) = factor {
+            session.loss_scale().begin_at(factor);
+        }
+        let mut trainer = learner::trainer(configuration, method, session, steps, initial)?;
+        if let Some(folder) = trained {
+            let path = weights::saved_path(folder, &configuration.key());
+            WeightsFile::read(&path)?.load(trainer.run_mut())?;
+        }
+        let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
+        let found = fidelity::gradients(&mut *trainer, &batch)?;
+        let scale = trainer.session().loss_scale();
+        if scale.left_out() == 0 {
+            return Ok(found);
+        }
+        factor = Some(scale.factor());
     }
-    let batch = learner::to_device(trainer.session(), loader, batch.clone())?;
-    Ok(fidelity::gradients(&mut *trainer, &batch)?)
 }
 
 /// What a plan of the method's step holds at most, with a quarter on top for what no plan sees; nothing where it
@@ -120,7 +132,8 @@ fn needed_bytes(
     batch: &datasets::Batch,
 ) -> Option<usize> {
     let steps = configuration.network.steps;
-    let mut trainer = learner::trainer(configuration, method, device::planning(), steps, None).ok()?;
+    let mut trainer =
+        learner::trainer(configuration, method, device::planning(configuration.dtype), steps, None).ok()?;
     let batch = learner::to_device(trainer.session(), loader, batch.clone()).ok()?;
     trainer.step(&batch, &mut engine::optim::Hold).ok()?;
     let ledger = trainer.session().ledger();

@@ -53,7 +53,12 @@ fn planned(
     loader: &Feed,
     batch: &datasets::Batch,
 ) -> Result<Option<Counts>, Failure> {
-    let mut learner = Learner::new(configuration, device::planning(), configuration.network.steps, None)?;
+    let mut learner = Learner::new(
+        configuration,
+        device::planning(configuration.dtype),
+        configuration.network.steps,
+        None,
+    )?;
     let batch = learner.batch(loader, batch.clone())?;
     learner.session.count_operations();
     learner.step(&batch)?;

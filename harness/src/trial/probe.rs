@@ -87,7 +87,7 @@ fn step(
     batch: &datasets::Batch,
     steps: usize,
 ) -> Result<Found, Failure> {
-    let session = device::session(&configuration.device)?;
+    let session = device::session(&configuration.device, configuration.dtype)?;
     let mut learner = learn_once(configuration, session, loader, batch, steps)?;
     let again = learner.batch(loader, batch.clone())?;
     let ledger = std::rc::Rc::clone(learner.session.ledger());
@@ -113,7 +113,7 @@ const PACKED: [usize; 2] = [16, 32];
 /// second-level cache, and keeps it for the run; whether each thread had its first one while the learner warmed up is
 /// left to chance.
 fn warm_products(configuration: &Configuration) -> Result<(), Failure> {
-    let session = device::session(&configuration.device)?;
+    let session = device::session(&configuration.device, configuration.dtype)?;
     if !session.device().is_cpu() {
         return Ok(());
     }
@@ -185,6 +185,7 @@ fn planned(
     batch: &datasets::Batch,
     steps: usize,
 ) -> Option<u64> {
-    let learner = learn_once(configuration, device::planning(), loader, batch, steps).ok()?;
+    let learner =
+        learn_once(configuration, device::planning(configuration.dtype), loader, batch, steps).ok()?;
     Some(learner.session.ledger().peak_in_laws() as u64)
 }

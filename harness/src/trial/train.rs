@@ -16,6 +16,7 @@ use crate::device;
 use crate::event::{Assignment, Event, Measured};
 use crate::gauge::Gauge;
 use crate::meter::Meter;
+use crate::precision::Precision;
 use crate::source::Feed;
 use crate::weights;
 
@@ -30,7 +31,7 @@ pub(super) fn train<W: Write>(
 ) -> Result<Measured, Failure> {
     let configuration = &assignment.configuration;
     let epochs = configuration.budget.epochs;
-    let session = device::session(&configuration.device)?;
+    let session = device::session(&configuration.device, configuration.dtype)?;
     let weights = assignment.weights.as_deref();
     let mut learner = Learner::new(configuration, session, configuration.network.steps, weights)?;
     let mut seconds = Seconds::default();
@@ -92,6 +93,11 @@ pub(super) fn train<W: Write>(
     operations::evaluate(&mut learner, test, &mut measured);
     if epochs == 0 {
         measured.add_note("evaluation alone");
+    }
+    if configuration.dtype == Precision::F16 {
+        let scale = learner.session.loss_scale();
+        let (left_out, factor) = (scale.left_out(), scale.factor());
+        measured.add_note(&format!("loss scale {factor} in the end, {left_out} updates left out"));
     }
     Ok(measured)
 }

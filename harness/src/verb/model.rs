@@ -17,6 +17,7 @@ use keys::Key;
 
 use crate::device;
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::regress::grouped;
 use crate::suggest::Unknown;
 
@@ -86,7 +87,7 @@ pub(crate) fn model(name: &str, changes: &Changes, output: &mut dyn Write) -> Re
 }
 
 fn planned(entry: &engine::model::ModelEntry, spec: &ModelSpec) -> engine::Result<Network> {
-    entry.network(spec, Params::new(Rc::new(device::planning()), Key::new(0)))
+    entry.network(spec, Params::new(Rc::new(device::planning(Precision::default())), Key::new(0)))
 }
 
 /// One image through the network, all steps, in a plan.

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use candle_core::DType;
 use clap::ValueEnum;
 use engine::ledger::Category;
 use engine::loss::{Loss, MseTarget};
@@ -13,6 +12,7 @@ use engine::pass::{NormUpdates, Session, Tiles};
 use super::model::{self, Changes};
 use crate::environment::cores;
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::setup::Setup;
 use crate::suggest::Unknown;
 use crate::{cli, quantity, shelf};
@@ -45,16 +45,6 @@ pub(crate) struct Asked {
     threads: Option<usize>,
 }
 
-/// The type of the numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Precision {
-    /// Single.
-    #[default]
-    F32,
-    /// Double.
-    F64,
-}
-
 /// The side of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TileSide {
@@ -72,6 +62,7 @@ pub(crate) struct Step {
     pub(crate) threads: usize,
     /// `as published`, or the recipe's name.
     origin: String,
+    precision: Precision,
 }
 
 /// Categories of the ledger as columns. Workspace stands last: it is kept for the whole run and depends on the threads.
@@ -103,7 +94,7 @@ impl Step {
         let origin = asked.recipe.as_deref();
         let origin = origin.map_or_else(|| "as published".to_owned(), |name| format!("recipe {name}"));
         let threads = asked.threads.unwrap_or_else(cores);
-        Ok(Self { setup, methods, batch: asked.batch, threads, origin })
+        Ok(Self { setup, methods, batch: asked.batch, threads, origin, precision: asked.dtype })
     }
 
     /// Runs `work` on the threads that are asked for, with so much stack each.
@@ -140,16 +131,13 @@ impl Step {
 
     /// The type of the numbers, by its id.
     pub(crate) fn dtype(&self) -> &'static str {
-        if self.setup.dtype == DType::F64 { "f64" } else { "f32" }
+        self.precision.id()
     }
 }
 
 fn setup(name: &str, changes: &Changes, asked: &Asked) -> Result<Setup> {
     let entry = model::entry(name)?;
-    let dtype = match asked.dtype {
-        Precision::F32 => DType::F32,
-        Precision::F64 => DType::F64,
-    };
+    let dtype = asked.dtype.dtype();
     let published = (entry.published)();
     let tiles = asked.gradient_tiles.map(|side| match side {
         TileSide::Two => Tiles::Two,

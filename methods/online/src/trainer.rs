@@ -89,8 +89,11 @@ impl Trainer for OnlineTrainer {
             port.end_step();
             if self.method.updates == Updates::EveryStep {
                 ledger.enter(Phase::Update);
+                let finite = session.loss_scale().take_off(params)?;
                 let gradients = if session.notes_updates() { snapshot(params, true)? } else { Vec::new() };
-                optimizer.update(params)?;
+                if finite {
+                    optimizer.update(params)?;
+                }
                 session.note_update(gradients, params)?;
             }
         }

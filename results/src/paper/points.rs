@@ -140,7 +140,7 @@ impl<'r> Batches<'r> {
 }
 
 /// All that places a point, but its batch.
-type Place<'r> = (&'r str, &'r str, u32, u32, Option<u32>, &'r str, u64, u32, &'r str);
+type Place<'r> = (&'r str, &'r str, u32, u32, Option<u32>, &'r str, u64, u32, &'r str, &'r str);
 
 fn place(row: &ScalingRow) -> Option<Place<'_>> {
     Some((
@@ -153,6 +153,7 @@ fn place(row: &ScalingRow) -> Option<Place<'_>> {
         row.width.to_bits(),
         row.threads,
         &row.device,
+        &row.dtype,
     ))
 }
 

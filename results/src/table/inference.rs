@@ -4,7 +4,7 @@ use super::{Cell, Column, Grid, Group, Table};
 use crate::quantity::{kib, millions, percent, three_digits, times};
 use crate::read::Records;
 use crate::record::{InferenceRow, Status};
-use crate::sweep::{inferences, verdict};
+use crate::sweep::{inferences, numbers, verdict};
 
 pub(super) const TABLE: Table = Table { id: "inference", grid };
 
@@ -62,7 +62,8 @@ fn columns() -> Vec<Column> {
 fn group(line: &[&InferenceRow]) -> Group {
     let title = line.first().map_or_else(String::new, |row| {
         let image = row.image.replace('x', "×");
-        format!("{}, {} widths, {image}, batch {}", row.sweep, row.step_width, row.batch)
+        let numbers = numbers(&row.dtype);
+        format!("{}, {} widths, {image}, batch {}{numbers}", row.sweep, row.step_width, row.batch)
     });
     let paper = line.iter().find(|row| row.steps_t == row.published_steps_t).copied();
     Group { title, rows: line.iter().map(|row| cells(row, paper)).collect() }

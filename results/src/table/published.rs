@@ -74,8 +74,10 @@ fn pairs<'a>(records: &'a Records, time: &Ratio) -> Vec<Pair<'a>> {
 
 /// Whether the two differ in method alone, or in network too where the paper's do.
 fn comparable(time: &Ratio, of: &ScalingRow, to: &ScalingRow) -> bool {
-    let place =
-        |row: &ScalingRow| (row.suite.clone(), row.steps_t, row.batch, row.image.clone(), row.threads);
+    let place = |row: &ScalingRow| {
+        let numbers = (row.image.clone(), row.dtype.clone());
+        (row.suite.clone(), row.steps_t, row.batch, numbers, row.threads)
+    };
     let network = |row: &ScalingRow| (row.sweep.clone(), row.sweep_rev, row.blocks);
     let one = time.of.model == time.to.model;
     place(of) == place(to) && of.width == to.width && (!one || network(of) == network(to))

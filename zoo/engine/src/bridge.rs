@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use candle_core::{Tensor, Var};
+use kernels::held;
 
 use crate::error::{Error, Result};
 use crate::ops::dense;
@@ -30,13 +31,13 @@ pub fn bridge(
 ) -> Result<Value> {
     let inputs = inputs.iter().map(|input| dense(pass, input)).collect::<Result<Vec<_>>>()?;
     let y = pass.passing(shape, || {
-        let tensors = inputs.iter().map(|input| input.tensor().cloned()).collect::<Result<Vec<_>>>()?;
+        let tensors = inputs.iter().map(|input| wide(pass, input.tensor()?)).collect::<Result<Vec<_>>>()?;
         let y = graph(&tensors)?.detach();
         if y.dims() != shape {
             return Err(Error::shape(place, format!("{shape:?}"), y.dims()));
         }
         // A copy: the graph may return what it was given.
-        Ok(y.copy()?)
+        Ok(held::cast(&y.contiguous()?, pass.session().dtype())?)
     })?;
     let tape = pass.tape();
     let slots: Vec<_> = inputs.iter().map(|input| input.slot.filter(|_| tape.tracks(input))).collect();
@@ -50,11 +51,13 @@ pub fn bridge(
         let kept = kept.iter().map(|kept| kept.get(pass)).collect::<Result<Vec<_>>>()?;
         let mut gradients = Vec::new();
         if !backward.pass().session().is_planned() {
-            let vars =
-                kept.iter().map(|kept| Ok(Var::from_tensor(kept.tensor()?)?)).collect::<Result<Vec<_>>>()?;
+            let vars = kept
+                .iter()
+                .map(|kept| Ok(Var::from_tensor(&wide(pass, kept.tensor()?)?)?))
+                .collect::<Result<Vec<_>>>()?;
             let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
             // candle's backward takes no seed: the product with it, summed, has the gradient wanted.
-            let seeded = (graph(&tensors)? * dy.tensor()?)?.sum_all()?;
+            let seeded = (graph(&tensors)? * wide(pass, dy.tensor()?)?)?.sum_all()?;
             let mut store = seeded.backward()?;
             for var in &vars {
                 gradients.push(store.remove(var).map(|gradient| gradient.detach()));
@@ -62,9 +65,10 @@ pub fn bridge(
         }
         for (index, (slot, kept)) in slots.into_iter().zip(kept).enumerate() {
             let shape = kept.shape().to_vec();
-            let dx = backward.pass().gradient(&shape, || {
+            let dtype = kept.dtype();
+            let dx = backward.pass().gradient_in(dtype, &shape, || {
                 match gradients.get_mut(index).and_then(Option::take) {
-                    Some(gradient) => Ok(gradient.contiguous()?),
+                    Some(gradient) => Ok(held::cast(&gradient.contiguous()?, dtype)?),
                     None => Ok(kept.tensor()?.zeros_like()?),
                 }
             })?;
@@ -72,4 +76,9 @@ pub fn bridge(
         }
         Ok(())
     }))
+}
+
+/// candle's graphs compute in one type: that which is summed in.
+fn wide(pass: &Pass<'_>, tensor: &Tensor) -> Result<Tensor> {
+    Ok(tensor.to_dtype(pass.session().real())?)
 }

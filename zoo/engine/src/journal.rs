@@ -12,6 +12,7 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::param::Params;
+use crate::pass::Session;
 use crate::value::Value;
 
 /// Values of one call: at which step (`None`: all steps at once), dense, `[T or 1, B, ...]`.
@@ -91,8 +92,8 @@ impl Journal {
         Ok(sums)
     }
 
-    pub(crate) fn add_input_gradient(&mut self, gradient: &Value) -> Result<()> {
-        let gradient = gradient.tensor()?.copy()?;
+    pub(crate) fn add_input_gradient(&mut self, gradient: &Value, session: &Session) -> Result<()> {
+        let gradient = (gradient.tensor()?.to_dtype(session.real())? / session.loss_scale().factor())?;
         self.input_gradient = Some(match self.input_gradient.take() {
             Some(sum) => (sum + gradient)?,
             None => gradient,

@@ -139,7 +139,7 @@ impl Params {
     pub(crate) fn planned(&self, session: Rc<Session>) -> Self {
         let ledger = session.ledger();
         let planned =
-            |category, shape: &[usize]| Value::dense_of(ledger, category, shape, session.dtype(), None);
+            |category, shape: &[usize]| Value::dense_of(ledger, category, shape, session.real(), None);
         let twin = |param: &Param| Param {
             name: param.name.clone(),
             value: planned(Category::Parameters, param.shape()),
@@ -166,7 +166,7 @@ impl Params {
         let session = Rc::clone(&self.session);
         let value = session.dense(Category::Parameters, shape, || {
             let numbers = draw(self.key.fork(name), shape, init);
-            Ok(Tensor::from_vec(numbers, shape, session.device())?.to_dtype(session.dtype())?)
+            Ok(Tensor::from_vec(numbers, shape, session.device())?.to_dtype(session.real())?)
         })?;
         let gradient = session.zeros(Category::Gradients, shape)?;
         let id = ParamId(self.entries.len());
@@ -254,7 +254,7 @@ impl Params {
         if tensor.dims() != param.shape() {
             return Err(Error::shape(name, format!("{:?}", param.shape()), tensor.dims()));
         }
-        let tensor = tensor.to_dtype(self.session.dtype())?.to_device(self.session.device())?.contiguous()?;
+        let tensor = tensor.to_dtype(self.session.real())?.to_device(self.session.device())?.contiguous()?;
         Ok(kernels::elementwise::copy(param.value.tensor()?, &tensor)?)
     }
 

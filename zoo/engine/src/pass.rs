@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 use kernels::bits::Bits;
-use kernels::conv;
+use kernels::{conv, held};
 use keys::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::ledger::{Category, Ledger};
+use crate::loss::LossScale;
 use crate::operations::Tally;
 use crate::param::Params;
 use crate::region::Regions;
@@ -70,6 +71,7 @@ pub struct Session {
     journal: RefCell<Option<Journal>>,
     watching: Cell<Watch>,
     spared: RefCell<BTreeMap<String, Spared>>,
+    loss_scale: LossScale,
     pub(crate) tally: RefCell<Option<Tally>>,
 }
 
@@ -95,6 +97,7 @@ impl Session {
             journal: RefCell::default(),
             watching: Cell::new(Watch::Nothing),
             spared: RefCell::default(),
+            loss_scale: LossScale::of(dtype),
             tally: RefCell::default(),
         }
     }
@@ -111,10 +114,29 @@ impl Session {
         &self.device
     }
 
-    /// f32, or f64 for exact comparisons.
+    /// The run's number type: `f32`, a half, or `f64` for exact comparisons. What lies in memory between ops has it.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// The type of what is summed up: parameters, their gradients, statistics, membranes, reversible streams. `f32` where
+    /// the run's is a half, else the run's own.
+    #[must_use]
+    pub fn real(&self) -> DType {
+        held::real(self.dtype)
+    }
+
+    /// The type of values of a category, where nothing else is said.
+    fn dtype_of(&self, category: Category) -> DType {
+        match category {
+            Category::Parameters
+            | Category::Gradients
+            | Category::Optimiser
+            | Category::Average
+            | Category::State => self.real(),
+            _ => self.dtype,
+        }
     }
 
     /// Whether this is a plan.
@@ -127,6 +149,12 @@ impl Session {
     #[must_use]
     pub fn ledger(&self) -> &Rc<Ledger> {
         &self.ledger
+    }
+
+    /// What the loss is multiplied with.
+    #[must_use]
+    pub fn loss_scale(&self) -> &LossScale {
+        &self.loss_scale
     }
 
     /// What a plan has spared since the last call, by the place that made it.
@@ -219,15 +247,32 @@ impl Session {
         Tape::recording(id)
     }
 
-    /// A dense value in the session's dtype; `make` is not called in a plan.
+    /// A dense value in its category's type; `make` is not called in a plan.
     pub(crate) fn dense(
         &self,
         category: Category,
         shape: &[usize],
         make: impl FnOnce() -> Result<Tensor>,
     ) -> Result<Value> {
+        self.dense_in(self.dtype_of(category), category, shape, make)
+    }
+
+    /// A dense value in a type of its own.
+    pub(crate) fn dense_in(
+        &self,
+        dtype: DType,
+        category: Category,
+        shape: &[usize],
+        make: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Value> {
         let tensor = if self.planned { None } else { Some(make()?.reshape(shape)?) };
-        let value = Value::dense_of(&self.ledger, category, shape, self.dtype, tensor);
+        if let Some(tensor) = tensor.as_ref().filter(|tensor| tensor.dtype() != dtype) {
+            let (category, got) = (category.id(), tensor.dtype());
+            return Err(Error::Misuse(format!(
+                "a value of {category} should be {dtype:?}, a kernel gave {got:?}"
+            )));
+        }
+        let value = Value::dense_of(&self.ledger, category, shape, dtype, tensor);
         if category == Category::Passing {
             self.made_value(&value);
         }
@@ -267,14 +312,14 @@ impl Session {
         })
     }
 
-    /// A constant from a tensor in the session's dtype.
+    /// A constant from a tensor, in its category's type.
     ///
     /// # Errors
     /// When the tensor does not have the shape.
     pub fn constant(&self, category: Category, shape: &[usize], tensor: &Tensor) -> Result<Value> {
         self.dense(category, shape, || {
             // A copy: an op may overwrite what it holds alone.
-            Ok(tensor.to_dtype(self.dtype)?.to_device(&self.device)?.copy()?)
+            Ok(tensor.to_dtype(self.dtype_of(category))?.to_device(&self.device)?.copy()?)
         })
     }
 
@@ -283,7 +328,12 @@ impl Session {
     /// # Errors
     /// When the device is out of memory.
     pub fn zeros(&self, category: Category, shape: &[usize]) -> Result<Value> {
-        self.dense(category, shape, || Ok(Tensor::zeros(shape, self.dtype, &self.device)?))
+        self.zeros_in(self.dtype_of(category), category, shape)
+    }
+
+    /// Zeros of a shape in a type of their own.
+    pub(crate) fn zeros_in(&self, dtype: DType, category: Category, shape: &[usize]) -> Result<Value> {
+        self.dense_in(dtype, category, shape, || Ok(Tensor::zeros(shape, dtype, &self.device)?))
     }
 }
 
@@ -489,8 +539,28 @@ impl<'a> Pass<'a> {
         self.session.dense(Category::Passing, shape, make)
     }
 
+    /// The same in a type of its own.
+    pub(crate) fn passing_in(
+        &self,
+        dtype: DType,
+        shape: &[usize],
+        make: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Value> {
+        self.session.dense_in(dtype, Category::Passing, shape, make)
+    }
+
     /// A gradient of an activation.
     pub(crate) fn gradient(&self, shape: &[usize], make: impl FnOnce() -> Result<Tensor>) -> Result<Value> {
         self.session.dense(Category::ActivationGradients, shape, make)
+    }
+
+    /// The same in a type of its own: that of the value whose gradient it is.
+    pub(crate) fn gradient_in(
+        &self,
+        dtype: DType,
+        shape: &[usize],
+        make: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Value> {
+        self.session.dense_in(dtype, Category::ActivationGradients, shape, make)
     }
 }

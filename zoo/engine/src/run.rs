@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use kernels::elementwise;
+use kernels::{elementwise, held};
 use keys::Key;
 
 use crate::drive;
@@ -136,7 +136,7 @@ pub fn input(tape: &Tape, session: &Session, images: &Value) -> Value {
 /// When the gradient can't be read.
 pub fn note_input_gradient(session: &Session, mut gradients: Gradients, images: &Value) -> Result<()> {
     match gradients.take(images) {
-        Some(gradient) => session.note(|journal| journal.add_input_gradient(&gradient)),
+        Some(gradient) => session.note(|journal| journal.add_input_gradient(&gradient, session)),
         None => Ok(()),
     }
 }
@@ -145,7 +145,9 @@ fn update(params: &Params, iteration: u64, loss: f64, optimizer: &mut dyn Optimi
     check(loss, iteration)?;
     let ledger = params.session().ledger();
     ledger.enter(Phase::Update);
-    optimizer.update(params)?;
+    if params.session().loss_scale().take_off(params)? {
+        optimizer.update(params)?;
+    }
     ledger.enter(Phase::Idle);
     Ok(())
 }
@@ -176,7 +178,8 @@ impl Total {
         let sum = match self.sum.take() {
             Some(sum) => sum,
             None => {
-                let zeros = pass.session().zeros(Category::Passing, scores.shape())?;
+                let session = pass.session();
+                let zeros = session.zeros_in(session.real(), Category::Passing, scores.shape())?;
                 pass.prepared(&zeros);
                 zeros
             }
@@ -223,7 +226,7 @@ impl Total {
             let at = scores.tensor()?.get(0)?;
             let (value, gradient) = loss.step((step, pass.steps()), &at, total.as_ref(), labels)?;
             part = value;
-            Ok(gradient)
+            seeded(pass, gradient, scores)
         })?;
         note_scores(pass, scores, part)?;
         Ok((part, seed))
@@ -237,9 +240,13 @@ impl Total {
 pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &Targets) -> Result<(Outcome, Value)> {
     let mut outcome = Outcome { samples: scores.batch(), ..Outcome::default() };
     let seed = pass.session().dense(Category::ActivationGradients, scores.shape(), || {
-        let tensor = scores.tensor()?;
+        let tensor = if scores.dtype() == pass.session().real() {
+            scores.tensor()?.clone()
+        } else {
+            held::cast(scores.tensor()?, pass.session().real())?
+        };
         let (steps, batch, classes) = tensor.dims3()?;
-        let total = elementwise::sum_steps(tensor, steps)?.reshape((batch, classes))?;
+        let total = elementwise::sum_steps(&tensor, steps)?.reshape((batch, classes))?;
         outcome.correct = match loss.decision() {
             Decision::Sum => hits(&total, labels)?,
             Decision::LastStep => hits(&tensor.get(steps - 1)?, labels)?,
@@ -251,10 +258,16 @@ pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &Targets) -> 
             outcome.loss += part;
             gradients.push(gradient);
         }
-        Ok(candle_core::Tensor::stack(&gradients, 0)?)
+        seeded(pass, candle_core::Tensor::stack(&gradients, 0)?, scores)
     })?;
     note_scores(pass, scores, outcome.loss)?;
     Ok((outcome, seed))
+}
+
+/// The gradient of scores, scaled, in their own type: a loss is computed in the one that is summed in.
+fn seeded(pass: &Pass<'_>, gradient: candle_core::Tensor, scores: &Value) -> Result<candle_core::Tensor> {
+    pass.session().loss_scale().put_on(&gradient)?;
+    if gradient.dtype() == scores.dtype() { Ok(gradient) } else { Ok(held::cast(&gradient, scores.dtype())?) }
 }
 
 fn note_scores(pass: &Pass<'_>, scores: &Value, loss: f64) -> Result<()> {

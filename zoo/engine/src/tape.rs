@@ -81,11 +81,15 @@ impl Tape {
     /// Whether gradients should flow to the value on this tape.
     #[must_use]
     pub fn tracks(&self, value: &Value) -> bool {
+        value.slot.is_some_and(|slot| self.tracks_slot(slot))
+    }
+
+    /// The same of where a gradient goes.
+    pub(crate) fn tracks_slot(&self, slot: Slot) -> bool {
         self.recording
-            && match value.slot {
-                Some(Slot::Value { tape, .. }) => tape == self.id,
-                Some(Slot::Parameter(_)) => true,
-                None => false,
+            && match slot {
+                Slot::Value { tape, .. } => tape == self.id,
+                Slot::Parameter(_) => true,
             }
     }
 
@@ -226,6 +230,12 @@ impl<'a> Backward<'a> {
                 if self.slots[index].is_some() {
                     self.pass.count_gradient_sum(&gradient);
                 }
+                if let Some(before) = self.slots[index].as_ref().filter(|b| b.dtype() != gradient.dtype()) {
+                    let (a, b) = (before.dtype(), gradient.dtype());
+                    return Err(Error::Misuse(format!(
+                        "gradients of one value in two types, {a:?} and {b:?}"
+                    )));
+                }
                 let sum = match self.slots[index].take() {
                     None => gradient,
                     Some(before) if before.is_sole() => {
@@ -261,7 +271,8 @@ impl<'a> Backward<'a> {
         let all = match self.slots[index].take() {
             Some(before) if before.is_sole() => before,
             before => {
-                let zeros = self.pass.session().zeros(Category::ActivationGradients, shape)?;
+                let zeros =
+                    self.pass.session().zeros_in(gradient.dtype(), Category::ActivationGradients, shape)?;
                 if let Some(before) = before {
                     ops::accumulate(&zeros, &before)?;
                 }

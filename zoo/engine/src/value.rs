@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use candle_core::{DType, Tensor};
 use kernels::bits::{Bits, Operand};
+use kernels::held;
 use kernels::norm::NormShape;
 
 use crate::error::{Error, Result};
@@ -138,7 +139,7 @@ impl Value {
 
     pub(crate) fn folded_of(ledger: &Rc<Ledger>, folded: Folded) -> Self {
         let channels = folded.x.channels();
-        let bytes = 2 * folded.groups * channels * folded.x.dtype.size_in_bytes();
+        let bytes = 2 * folded.groups * channels * held::real(folded.x.dtype).size_in_bytes();
         ledger.make(folded.x.len() * folded.x.dtype.size_in_bytes());
         Self {
             shape: Rc::clone(&folded.x.shape),
@@ -168,7 +169,7 @@ impl Value {
         &self.shape
     }
 
-    /// f32 or f64; for spikes, the dtype of the dense view.
+    /// The type of its numbers; for spikes, that of the dense view.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.dtype

@@ -106,7 +106,7 @@ pub fn load(
 pub fn store(network: &Network, statistics: &Statistics) -> Result<BTreeMap<String, Tensor>> {
     let mut tensors: BTreeMap<String, Tensor> = snapshot(&network.params, false)?.into_iter().collect();
     let session = network.params.session();
-    let (dtype, device) = (session.dtype(), session.device());
+    let (dtype, device) = (session.real(), session.device());
     for (site, channels) in network.norms() {
         let met = statistics.iter().find(|(index, ..)| *index == site.index());
         let (mean, variance, updates) = match met {

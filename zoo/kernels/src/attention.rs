@@ -25,8 +25,8 @@ use crate::error::ensure;
 use crate::product::{self, Target, View};
 use crate::real::Real;
 use crate::scratch::{self, Slot};
-use crate::storage::{self, Disjoint, each_task, read};
-use crate::{Operand, Result};
+use crate::storage::{Disjoint, each_task, read};
+use crate::{Operand, Result, held};
 
 /// Sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +95,10 @@ pub fn forward(
     const OP: &str = "attention::forward";
     s.check(OP)?;
     on_cuda!(q.tensor() => crate::cuda::ops::attention::forward(OP, s, [q, k, v], scale, dtype));
-    match q.dtype_or(k.dtype_or(v.dtype_or(dtype))) {
-        DType::F32 => run_forward::<f32>(OP, s, [q, k, v], scale),
-        DType::F64 => run_forward::<f64>(OP, s, [q, k, v], scale),
+    let dtype = q.dtype_or(k.dtype_or(v.dtype_or(dtype)));
+    match held::real(dtype) {
+        DType::F32 => run_forward::<f32>(OP, s, [q, k, v], scale, dtype),
+        DType::F64 => run_forward::<f64>(OP, s, [q, k, v], scale, dtype),
         other => Err(refusal(OP, &candle_core::Device::Cpu, other)),
     }
 }
@@ -119,10 +120,16 @@ pub fn backward(
 
 /// Bytes of scratch that each thread keeps for these ops.
 pub fn workspace_bytes(s: &AttentionShape, dtype: DType) -> usize {
-    if dtype == DType::F32 { s.scratch() * size_of::<f32>() } else { 0 }
+    if held::real(dtype) == DType::F32 { s.scratch() * size_of::<f32>() } else { 0 }
 }
 
-fn run_forward<T: Arm>(op: &'static str, s: &AttentionShape, x: [Operand; 3], scale: f64) -> Result<Tensor> {
+fn run_forward<T: Arm>(
+    op: &'static str,
+    s: &AttentionShape,
+    x: [Operand; 3],
+    scale: f64,
+    dtype: DType,
+) -> Result<Tensor> {
     let [q, k, v] = [lend::<T>(op, x[0], s.len())?, lend(op, x[1], s.len())?, lend(op, x[2], s.len())?];
     let (sources, scale) = ([q.source(), k.source(), v.source()], T::of(scale));
     let mut out = vec![T::ZERO; s.len()];
@@ -136,7 +143,7 @@ fn run_forward<T: Arm>(op: &'static str, s: &AttentionShape, x: [Operand; 3], sc
             out.iter_mut().for_each(|out| *out *= scale);
         });
     });
-    storage::tensor(out, (s.images, s.channels, s.tokens))
+    held::made(out, (s.images, s.channels, s.tokens), dtype)
 }
 
 fn run_backward<T: Arm>(
@@ -147,7 +154,7 @@ fn run_backward<T: Arm>(
     scale: f64,
 ) -> Result<[Tensor; 3]> {
     let [q, k, v] = [lend::<T>(op, x[0], s.len())?, lend(op, x[1], s.len())?, lend(op, x[2], s.len())?];
-    let g = read::<T>(op, "dout", dout, s.len())?;
+    let (g, dtype) = (read::<T>(op, "dout", dout, s.len())?, dout.dtype());
     let (sources, g, scale) = ([q.source(), k.source(), v.source()], &*g, T::of(scale));
     let [mut dq, mut dk, mut dv] = [(); 3].map(|()| vec![T::ZERO; s.len()]);
     let all = [Disjoint::new(&mut dq), Disjoint::new(&mut dk), Disjoint::new(&mut dv)];
@@ -160,7 +167,7 @@ fn run_backward<T: Arm>(
         });
     });
     let shape = (s.images, s.channels, s.tokens);
-    Ok([storage::tensor(dq, shape)?, storage::tensor(dk, shape)?, storage::tensor(dv, shape)?])
+    Ok([held::made(dq, shape, dtype)?, held::made(dk, shape, dtype)?, held::made(dv, shape, dtype)?])
 }
 
 /// Lends q, k and v of the head whose values start at `first`, and room for the product between them.

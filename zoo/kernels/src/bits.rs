@@ -12,7 +12,7 @@ use crate::real::Real;
 use crate::scratch;
 use crate::simd::multiversion;
 use crate::storage::{self, filled_chunks, map_tasks, read};
-use crate::{Error, Result};
+use crate::{Error, Result, held};
 
 /// Rows that one parallel task packs or expands.
 const ROWS_PER_TASK: usize = 64;
@@ -95,16 +95,16 @@ impl Bits {
     /// Expands to zeros and ones, `[rows, plane]`.
     pub fn unpack(&self, dtype: DType) -> Result<Tensor> {
         on_cuda!(self.packed => crate::cuda::ops::bits::unpack("bits::unpack", self, dtype));
-        match dtype {
-            DType::F32 => self.expand::<f32>(),
-            DType::F64 => self.expand::<f64>(),
+        match held::real(dtype) {
+            DType::F32 => self.expand::<f32>(dtype),
+            DType::F64 => self.expand::<f64>(dtype),
             got => Err(Error::DType { op: "bits::unpack", what: "dtype", expected: DType::F32, got }),
         }
     }
 
-    fn expand<T: Real>(&self) -> Result<Tensor> {
+    fn expand<T: Real>(&self, dtype: DType) -> Result<Tensor> {
         let bytes = self.read("bits::unpack")?;
-        storage::tensor(self.dense::<T>(&bytes), (self.rows, self.plane))
+        held::made(self.dense::<T>(&bytes), (self.rows, self.plane), dtype)
     }
 
     /// All values as numbers; `bytes` is what [`Bits::read`] lends.

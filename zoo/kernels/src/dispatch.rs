@@ -1,6 +1,6 @@
 //! Where an op chooses its kernel: first by device, then by number type.
 
-/// Runs the `f32` or the `f64` arm of op `$op` for the device and type of `$tensor`.
+/// Runs the `f32` or the `f64` arm of op `$op` for the device and type of `$tensor`; halves are computed in `f32`.
 ///
 /// A CUDA device has been asked for before (`on_cuda!`); one that arrives here has no kernel of the op.
 macro_rules! dispatch {
@@ -10,10 +10,10 @@ macro_rules! dispatch {
             f64 => { type $T = f64; $body })
     };
     ($op:expr, $tensor:expr, f32 => $fast:expr, f64 => $plain:expr) => {
-        match ($tensor.device(), $tensor.dtype()) {
+        match ($tensor.device(), $crate::held::real($tensor.dtype())) {
             (candle_core::Device::Cpu, candle_core::DType::F32) => $fast,
             (candle_core::Device::Cpu, candle_core::DType::F64) => $plain,
-            (device, dtype) => Err($crate::dispatch::refusal($op, device, dtype)),
+            (device, _) => Err($crate::dispatch::refusal($op, device, $tensor.dtype())),
         }
     };
 }

@@ -12,6 +12,7 @@ pub mod conv;
 pub mod cuda;
 pub mod elementwise;
 pub mod heap;
+pub mod held;
 pub mod lif;
 pub mod linear;
 pub mod loss;

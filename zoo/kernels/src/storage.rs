@@ -9,34 +9,41 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
 
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor, WithDType};
+use candle_core::{
+    CpuStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor, WithDType,
+};
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Result, held};
 
 /// Ops with fewer elements than this run on the calling thread.
 pub(crate) const SERIAL_BELOW: usize = 1 << 15;
 
-/// A tensor's elements, borrowed to read.
-pub struct Slice<'a, T> {
-    guard: StorageRef<'a>,
-    range: Range<usize>,
-    of: PhantomData<T>,
+/// A tensor's elements, borrowed to read; halves as the `f32` that they stand for.
+pub struct Slice<'a, T>(Lent<'a, T>);
+
+enum Lent<'a, T> {
+    Own(StorageRef<'a>, Range<usize>),
+    Wide(held::Wide<T>),
 }
 
 impl<T: WithDType> Deref for Slice<'_, T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        match &*self.guard {
+        let (guard, range) = match &self.0 {
+            Lent::Own(guard, range) => (guard, range.clone()),
+            Lent::Wide(values) => return values,
+        };
+        match &**guard {
             // `read` has checked the type and the bounds, so both fallbacks are out of reach.
-            Storage::Cpu(cpu) => T::cpu_storage_as_slice(cpu).map_or(&[], |all| &all[self.range.clone()]),
+            Storage::Cpu(cpu) => T::cpu_storage_as_slice(cpu).map_or(&[], |all| &all[range]),
             _ => &[],
         }
     }
 }
 
-/// Borrows the `len` elements of contiguous CPU tensor `t`, called `what` in the errors of `op`.
+/// Borrows the `len` elements of contiguous CPU tensor `t`, called `what` in the errors of `op`. Halves are lent as `f32`.
 pub fn read<'a, T: WithDType>(
     op: &'static str,
     what: &'static str,
@@ -45,7 +52,11 @@ pub fn read<'a, T: WithDType>(
 ) -> Result<Slice<'a, T>> {
     let range = span::<T>(op, what, t, len)?;
     let (guard, _) = t.storage_and_layout();
-    Ok(Slice { guard, range, of: PhantomData })
+    let wide = match &*guard {
+        Storage::Cpu(cpu) if held::is_half(t.dtype()) => held::widened(cpu, range.clone()),
+        _ => None,
+    };
+    Ok(Slice(wide.map_or(Lent::Own(guard, range), Lent::Wide)))
 }
 
 /// Borrows an optional tensor, see [`read`].
@@ -58,7 +69,8 @@ pub fn read_opt<'a, T: WithDType>(
     t.map(|t| read(op, what, t, len)).transpose()
 }
 
-/// Lends the `len` elements of contiguous CPU tensor `t` to `f`, to change where they lie.
+/// Lends the `len` elements of contiguous CPU tensor `t` to `f`, to change where they lie. Halves are lent as `f32` and
+/// rounded when `f` is done.
 ///
 /// No [`Slice`] of the same storage may be alive: compare with [`distinct`] first.
 pub fn write<T: WithDType, R>(
@@ -107,18 +119,30 @@ fn span<T: WithDType>(op: &'static str, what: &'static str, t: &Tensor, len: usi
     if !t.device().is_cpu() {
         return Err(Error::NoKernel { op, device: format!("{:?}", t.device().location()) });
     }
-    extent::<T>(op, what, t, len)
+    extent_of(op, what, t, len, (T::DTYPE, held::real(t.dtype())))
 }
 
 /// Which elements of its storage `t` has, if it is contiguous and has the type and the length asked for; on any device.
+#[cfg(feature = "cuda")]
 pub(crate) fn extent<T: WithDType>(
     op: &'static str,
     what: &'static str,
     t: &Tensor,
     len: usize,
 ) -> Result<Range<usize>> {
-    if t.dtype() != T::DTYPE {
-        return Err(Error::DType { op, what, expected: T::DTYPE, got: t.dtype() });
+    extent_of(op, what, t, len, (T::DTYPE, t.dtype()))
+}
+
+/// The same, for a tensor that counts as one of type `lies`.
+fn extent_of(
+    op: &'static str,
+    what: &'static str,
+    t: &Tensor,
+    len: usize,
+    (expected, lies): (DType, DType),
+) -> Result<Range<usize>> {
+    if lies != expected {
+        return Err(Error::DType { op, what, expected, got: t.dtype() });
     }
     if t.elem_count() != len {
         return Err(Error::Length { op, what, expected: len, got: t.elem_count(), shape: t.shape().clone() });
@@ -145,6 +169,13 @@ impl<T: WithDType, R, F: FnOnce(&mut [T]) -> R> InplaceOp1 for Lend<T, R, F> {
         let Some((start, end)) = layout.contiguous_offsets() else {
             candle_core::bail!("{}: a tensor that is written must be contiguous", self.op)
         };
+        if let Some(mut wide) = held::widened::<T>(storage, start..end) {
+            if let Some(f) = self.run.take() {
+                self.out.set(Some(f(&mut wide)));
+                held::narrow(&wide, storage, start..end);
+            }
+            return Ok(());
+        }
         let Some(all) = typed_mut::<T>(storage) else {
             candle_core::bail!("{}: a tensor that is written must be {:?}", self.op, T::DTYPE)
         };

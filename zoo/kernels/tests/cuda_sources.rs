@@ -1,4 +1,4 @@
-//! Every CUDA source compiles, in both number types, by the run-time compiler: it needs no GPU, no driver, no toolkit.
+//! Every CUDA source compiles, in every number type, by the run-time compiler: it needs no GPU, no driver, no toolkit.
 //!
 //! The compiler is the library that `NVRTC_LIBRARY` names (`scripts/cuda-toolkit.sh --only nvrtc` fetches it and prints
 //! the line), else the system's. Where neither is, the test says that it was skipped; where `NVRTC_LIBRARY` is set it
@@ -92,7 +92,7 @@ fn every_source_compiles() {
     for source in source::ALL {
         // Short sequences are unrolled, long ones are not.
         for steps in if source.of_steps { &[1, 4, 300][..] } else { &[1] } {
-            for number in [Number::F32, Number::F64] {
+            for number in Number::ALL {
                 if let Err(log) = compile(&compiler, *source, number, *steps) {
                     failures.push(format!("{}.cu, {number:?}, T = {steps}:\n{log}", source.name));
                 }

@@ -7,6 +7,7 @@
 //! `q = (1 - s) hot(y) + s / K`, where `hot(y)` is 1 at the class, or the shares of two classes where samples were
 //! mixed ([`Targets`]). `MSE(o, y)` is the mean over batch and classes.
 
+mod scale;
 mod targets;
 
 use candle_core::Tensor;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use scale::LossScale;
 pub use targets::{Mixed, Targets};
 
 /// What the mean squared error pulls the scores towards.

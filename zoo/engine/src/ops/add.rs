@@ -1,9 +1,10 @@
 //! Sums.
 
-use kernels::elementwise;
+use kernels::{elementwise, held};
 
 use super::dense;
-use super::reshape::{readable, repeat_steps};
+use super::held::typed;
+use super::reshape::repeat_steps;
 use crate::error::{Error, Result};
 use crate::operations::{Kind, Reads, Work};
 use crate::pass::Pass;
@@ -29,9 +30,11 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
         (None, Some(folded)) => (Some(folded), a),
         (None, None) => (None, b),
     };
-    let other = readable(pass, other)?;
+    let other = if other.is_spikes() { other.clone() } else { dense(pass, other)? };
+    // A half beside what is none is summed with it.
+    let dtype = if held::is_half(a.dtype()) { b.dtype() } else { a.dtype() };
     let y = match folded {
-        Some(folded) => pass.passing(a.shape(), || {
+        Some(folded) => pass.passing_in(dtype, a.shape(), || {
             let (scale, shift) = folded
                 .affine
                 .as_ref()
@@ -41,7 +44,7 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
         })?,
         None => {
             let (a, other) = (dense(pass, a)?, dense(pass, &other)?);
-            pass.passing(a.shape(), || Ok(elementwise::add(a.tensor()?, other.tensor()?)?))?
+            pass.passing_in(dtype, a.shape(), || Ok(elementwise::add(a.tensor()?, other.tensor()?)?))?
         }
     };
     pass.count(Work::at(place, Kind::Sum, &[a, b], &y, Reads::Summed).adds(y.len()))?;
@@ -54,11 +57,14 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
     if slots == [None, None] {
         return Ok(y);
     }
+    let dtypes = [a.dtype(), b.dtype()];
     Ok(tape.record("add", y, move |backward, dy| {
+        let pass = backward.pass();
         if slots[0].is_some() && slots[1].is_some() {
-            backward.give(slots[0], dy.clone())?;
+            backward.give(slots[0], typed(pass, dy.clone(), dtypes[0])?)?;
         }
-        backward.give(slots[1].or(slots[0]), dy)
+        let last = usize::from(slots[1].is_some());
+        backward.give(slots[last], typed(pass, dy, dtypes[last])?)
     }))
 }
 
@@ -76,8 +82,9 @@ pub fn add_rounded(
 ) -> Result<Value> {
     let f = dense(pass, f)?;
     let sign = if negate { -1 } else { 1 };
-    let y =
-        pass.passing(x.shape(), || Ok(elementwise::add_rounded(x.tensor()?, f.tensor()?, exponent, sign)?))?;
+    let y = pass.passing_in(x.dtype(), x.shape(), || {
+        Ok(elementwise::add_rounded(x.tensor()?, f.tensor()?, exponent, sign)?)
+    })?;
     pass.count(Work::at(place, Kind::Sum, &[x, &f], &y, Reads::Summed).adds(y.len()))?;
     Ok(y)
 }
@@ -92,5 +99,5 @@ pub(crate) fn accumulate(into: &Value, from: &Value) -> Result<()> {
 
 /// A new gradient `a + b`.
 pub(crate) fn sum(pass: &Pass<'_>, a: &Value, b: &Value) -> Result<Value> {
-    pass.gradient(a.shape(), || Ok(elementwise::add(a.tensor()?, b.tensor()?)?))
+    pass.gradient_in(a.dtype(), a.shape(), || Ok(elementwise::add(a.tensor()?, b.tensor()?)?))
 }

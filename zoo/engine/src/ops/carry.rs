@@ -1,7 +1,7 @@
 //! The invertible shortcut of a level, `c[t] = F + alpha c[t-1]` with one alpha a channel, forward and back (T-RevSNN,
 //! ICML 2024, section 4).
 //!
-//! Plain: in the session's floating point; back by `(c[t] - F) / alpha`. Exact, on a grid of spacing `2^-bits`:
+//! Plain: in floating point; back by `(c[t] - F) / alpha`. Exact, on a grid of spacing `2^-bits`:
 //!
 //! ```text
 //! C[t] = round(F) + floor(n C[t-1] / 64)     n = round(64 alpha), not 0
@@ -14,6 +14,7 @@ use kernels::elementwise;
 use kernels::remainder::{self, Layout};
 
 use super::dense;
+use super::held::{real, typed};
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::Levels;
@@ -59,9 +60,10 @@ impl<'a> Shortcut<'a> {
             if let Ok(alpha) = pass.param(self.alpha).tensor() {
                 elementwise::floor_magnitude(alpha, SMALLEST_ALPHA)?;
             }
-            return Ok(f);
+            return real(pass, &f);
         };
-        let y = pass.passing(f.shape(), || Ok(remainder::start(f.tensor()?, grid.bits)?))?;
+        let y = pass
+            .passing_in(pass.session().real(), f.shape(), || Ok(remainder::start(f.tensor()?, grid.bits)?))?;
         // On its grid: rounded, nothing else.
         pass.moved(&f, &y);
         grid.check(self.place, &y)?;
@@ -69,8 +71,11 @@ impl<'a> Shortcut<'a> {
         if !tape.tracks(&f) {
             return Ok(y);
         }
-        let slot = f.slot;
-        Ok(tape.record("carry_first", y, move |backward, dy| backward.give(slot, dy)))
+        let (slot, dtype) = (f.slot, f.dtype());
+        Ok(tape.record("carry_first", y, move |backward, dy| {
+            let df = typed(backward.pass(), dy, dtype)?;
+            backward.give(slot, df)
+        }))
     }
 
     /// `f + alpha * previous`. Saves the previous value, for the gradient of alpha.
@@ -82,7 +87,7 @@ impl<'a> Shortcut<'a> {
         self.check(&f, &previous)?;
         let (n, c, plane) = image_geometry(&f);
         let alpha = pass.param(self.alpha);
-        let y = pass.passing(f.shape(), || match self.grid {
+        let y = pass.passing_in(pass.session().real(), f.shape(), || match self.grid {
             Some(grid) => {
                 let (f, previous, layout) = (f.tensor()?, previous.tensor()?, layout(grid, &f));
                 Ok(remainder::carry(&layout, f, previous, alpha.tensor()?)?)
@@ -108,7 +113,7 @@ impl<'a> Shortcut<'a> {
             return Ok(y);
         }
         let kept = Saved::new(&previous);
-        let (alpha, grid) = (self.alpha, self.grid);
+        let (alpha, grid, dtype) = (self.alpha, self.grid, f.dtype());
         let counted = pass.to_count(self.place, Kind::Carry, 0);
         Ok(tape.record("carry_on", y, move |backward, dy| {
             let pass = backward.pass();
@@ -119,7 +124,7 @@ impl<'a> Shortcut<'a> {
                 pass.count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
                 backward.give(previous_slot, scaled(pass, alpha, grid, &dy)?)?;
             }
-            backward.give(f_slot, dy)
+            backward.give(f_slot, typed(pass, dy, dtype)?)
         }))
     }
 
@@ -196,7 +201,7 @@ fn alpha_gradient(pass: &Pass<'_>, alpha: ParamId, gradient: &Value, previous: &
 fn scaled(pass: &Pass<'_>, alpha: ParamId, grid: Option<Grid>, gradient: &Value) -> Result<Value> {
     let (n, c, plane) = image_geometry(gradient);
     let alpha = pass.param(alpha);
-    pass.gradient(gradient.shape(), || {
+    pass.gradient_in(gradient.dtype(), gradient.shape(), || {
         let gradient = gradient.tensor()?;
         match grid {
             None => Ok(elementwise::channel_scale(gradient, n, c, plane, alpha.tensor()?)?),

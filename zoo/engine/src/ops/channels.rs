@@ -23,8 +23,9 @@ pub fn channels(pass: &Pass<'_>, place: &str, x: &Value, range: Range<usize>) ->
     let mut shape = x.shape().to_vec();
     shape[2] = range.len();
     // A copy: an op may overwrite what it holds alone.
-    let y =
-        pass.passing(&shape, || Ok(x.tensor()?.narrow(2, range.start, range.len())?.force_contiguous()?))?;
+    let y = pass.passing_in(x.dtype(), &shape, || {
+        Ok(x.tensor()?.narrow(2, range.start, range.len())?.force_contiguous()?)
+    })?;
     pass.moved(&x, &y);
     let tape = pass.tape();
     if !tape.tracks(&x) {
@@ -33,9 +34,9 @@ pub fn channels(pass: &Pass<'_>, place: &str, x: &Value, range: Range<usize>) ->
     let (slot, all, after) = (x.slot, x.shape().to_vec(), x.channels() - range.end);
     drop(x);
     Ok(tape.record("channels", y, move |backward, dy| {
-        let dx = backward
-            .pass()
-            .gradient(&all, || Ok(dy.tensor()?.pad_with_zeros(2, range.start, after)?.contiguous()?))?;
+        let dx = backward.pass().gradient_in(dy.dtype(), &all, || {
+            Ok(dy.tensor()?.pad_with_zeros(2, range.start, after)?.contiguous()?)
+        })?;
         drop(dy);
         backward.give(slot, dx)
     }))

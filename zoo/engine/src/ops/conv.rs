@@ -4,6 +4,7 @@ use kernels::conv::{self, ConvShape};
 use kernels::elementwise;
 use serde::{Deserialize, Serialize};
 
+use super::held::rounded;
 use super::reshape::{factored, readable};
 use super::scale::times;
 use super::{images, weight_gradient};
@@ -108,14 +109,11 @@ pub fn conv(
     let out = [x.steps(), x.batch(), spec.c_out, shape.out_h(), shape.out_w()];
     let bias_value = bias.map(|id| pass.params().get(id).value());
     let (read, factor) = factored(pass, x)?;
-    let taken = match factor {
-        1.0 => weight.clone(),
-        _ => {
-            let taken = pass.passing(weight.shape(), || Ok(elementwise::scale(weight.tensor()?, factor)?))?;
-            pass.prepared(&taken);
-            taken
-        }
-    };
+    let mut taken = rounded(pass, weight)?;
+    if factor != 1.0 {
+        taken = pass.passing(weight.shape(), || Ok(elementwise::scale(taken.tensor()?, factor)?))?;
+        pass.prepared(&taken);
+    }
     let y = pass.passing(&out, || {
         let bias = bias_value.map(Value::tensor).transpose()?;
         Ok(conv::forward(&shape, read.operand()?, taken.tensor()?, bias)?)
@@ -163,7 +161,7 @@ pub fn conv(
         }
         let mut input_gradient = |pass: &Pass<'_>, dy: &Value| match weight_kept.take() {
             Some(weight) => {
-                let weight = weight.get(pass)?;
+                let weight = rounded(pass, &weight.get(pass)?)?;
                 let make = || {
                     Ok(conv::backward_input(&shape, dy.tensor()?, weight.tensor()?, pass.gradient_tiles())?)
                 };

@@ -124,7 +124,8 @@ pub fn dilated_token_dot(pass: &Pass<'_>, place: &str, [k, v]: [&Value; 2], head
     let y = pass.passing(&one, || {
         let product = elementwise::mul(full[0].tensor()?, full[1].tensor()?)?;
         let maxima = planes.maxima(&product)?;
-        Ok(maxima.reshape((planes.pool.n_c, planes.pool.h, planes.pool.w))?.sum(1)?)
+        let maxima = maxima.reshape((planes.pool.n_c, planes.pool.h, planes.pool.w))?;
+        Ok(maxima.to_dtype(pass.session().real())?.sum(1)?.to_dtype(maxima.dtype())?)
     })?;
     drop(full);
     pass.count(

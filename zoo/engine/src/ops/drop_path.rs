@@ -44,7 +44,7 @@ pub fn drop_path(pass: &Pass<'_>, place: &str, x: &Value, rate: f64, per: DropPe
     let (steps, batch) = (x.steps(), x.batch());
     let first = pass.step().unwrap_or(0);
     let key = pass.key().fork("drop-path").fork(place);
-    let (dtype, device) = (x.dtype(), pass.session().device().clone());
+    let (real, device) = (pass.session().real(), pass.session().device().clone());
     let masked = move |x: &Tensor| -> Result<Tensor> {
         let draws = match per {
             DropPer::Sample => batch,
@@ -59,11 +59,11 @@ pub fn drop_path(pass: &Pass<'_>, place: &str, x: &Value, rate: f64, per: DropPe
                 DropPer::Step => kept[first + row / batch],
             })
             .collect();
-        let mask = Tensor::from_vec(mask, steps * batch, &device)?.to_dtype(dtype)?;
+        let mask = Tensor::from_vec(mask, steps * batch, &device)?.to_dtype(real)?;
         let plane = x.elem_count() / (steps * batch).max(1);
         Ok(elementwise::channel_scale(x, 1, steps * batch, plane, &mask)?)
     };
-    let y = pass.passing(x.shape(), || masked(x.tensor()?))?;
+    let y = pass.passing_in(x.dtype(), x.shape(), || masked(x.tensor()?))?;
     pass.count(Work::at(place, Kind::Scale, &[&x], &y, Reads::Numbers).multiplies(y.len()))?;
     let tape = pass.tape();
     if !tape.tracks(&x) {
@@ -72,7 +72,7 @@ pub fn drop_path(pass: &Pass<'_>, place: &str, x: &Value, rate: f64, per: DropPe
     let (slot, counted) = (x.slot, pass.to_count(place, Kind::Scale, 0));
     Ok(tape.record("drop_path", y, move |backward, dy| {
         backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
-        let dx = backward.pass().gradient(dy.shape(), || masked(dy.tensor()?))?;
+        let dx = backward.pass().gradient_in(dy.dtype(), dy.shape(), || masked(dy.tensor()?))?;
         backward.give(slot, dx)
     }))
 }

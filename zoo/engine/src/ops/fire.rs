@@ -3,6 +3,7 @@
 use kernels::lif::{self, Cell, Current, Fired, LifShape};
 
 use super::dense;
+use super::held::typed;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::neuron::Neuron;
@@ -53,9 +54,9 @@ pub fn fire(
         Ok(fired)
     };
     let spikes = if neuron.is_smooth() {
-        pass.passing(&out, || match run()? {
+        pass.passing_in(current.dtype(), &out, || match run()? {
             Fired::Smooth(values) => Ok(values),
-            Fired::Spikes(bits) => Ok(bits.unpack(session.dtype())?),
+            Fired::Spikes(bits) => Ok(bits.unpack(current.dtype())?),
         })?
     } else {
         session.spikes(&out, || match run()? {
@@ -86,18 +87,18 @@ pub fn fire(
     {
         let open = session.spikes(&out, || Ok(lif::window(&shape, &read(&current)?, low, high)?))?;
         pass.prepared(&open);
-        let kept = Saved::new(&open);
+        let (kept, dtype) = (Saved::new(&open), current.dtype());
         let counted = pass.to_count(place, Kind::Neuron, 0);
         drop((current, open));
         let spikes = tape.record("fire", spikes, move |backward, ds| {
             backward.pass().count_back_each(counted.as_deref(), ds.len(), ds.steps(), slope(cell.surrogate));
-            let dcurrent = gated(backward.pass(), ds, kept)?;
+            let dcurrent = typed(backward.pass(), gated(backward.pass(), ds, kept)?, dtype)?;
             backward.give(current_slot, dcurrent)
         });
         return Ok((spikes, last));
     }
     let state_slot = state.and_then(|state| state.slot).filter(|_| to_state);
-    let current_shape = current.shape().to_vec();
+    let (current_shape, dtype) = (current.shape().to_vec(), current.dtype());
     let kept = Saved::new(&current);
     let kept_state = state.map(Saved::new);
     let counted = pass.to_count(place, Kind::Neuron, 0);
@@ -110,7 +111,7 @@ pub fn fire(
             None => pass.session().zeros(Category::ActivationGradients, &out)?,
         };
         pass.count_back_each(counted.as_deref(), ds.len(), steps, back(&cell));
-        let own = ds.is_sole() && current_shape == out;
+        let own = ds.is_sole() && current_shape == out && ds.dtype() == dtype;
         let state = kept_state.as_ref().map(|kept| kept.get(pass)).transpose()?;
         let current = kept.get(pass)?;
         let mut dstate = None;
@@ -127,11 +128,11 @@ pub fn fire(
             }
             ds.clone()
         } else {
-            pass.gradient(&current_shape, run)?
+            pass.gradient_in(dtype, &current_shape, run)?
         };
         if to_state {
             let one: Vec<usize> = std::iter::once(1).chain(current_shape[1..].iter().copied()).collect();
-            let dstate = pass.gradient(&one, || {
+            let dstate = pass.gradient_in(pass.session().real(), &one, || {
                 dstate.ok_or_else(|| Error::Misuse("the kernel gave no gradient of the membrane".into()))
             })?;
             backward.give(state_slot, dstate)?;
@@ -209,7 +210,7 @@ pub(super) fn gated(pass: &Pass<'_>, gradient: Value, open: Saved) -> Result<Val
         Ok(lif::gate(gradient.tensor()?, bits, reuse)?)
     };
     if !gradient.is_sole() {
-        return pass.gradient(gradient.shape(), || run(false));
+        return pass.gradient_in(gradient.dtype(), gradient.shape(), || run(false));
     }
     if !pass.session().is_planned() {
         run(true)?;

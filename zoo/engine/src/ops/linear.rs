@@ -2,6 +2,7 @@
 
 use kernels::linear as kernel;
 
+use super::held::rounded;
 use super::reshape::readable;
 use super::{images, weight_gradient};
 use crate::error::{Error, Result};
@@ -34,10 +35,12 @@ pub fn linear(
     }
     let rows = images(&x);
     let bias_value = bias.map(|id| pass.params().get(id).value());
+    let taken = rounded(pass, weight)?;
     let y = pass.passing(&[steps, batch, outputs], || {
         let bias = bias_value.map(Value::tensor).transpose()?;
-        Ok(kernel::forward(rows, x.operand()?, weight.tensor()?, bias)?)
+        Ok(kernel::forward(rows, x.operand()?, taken.tensor()?, bias)?)
     })?;
+    drop(taken);
     let macs = y.len() * features;
     pass.count(
         Work::at(place, Kind::Linear, &[&x], &y, Reads::Weighted)
@@ -79,7 +82,7 @@ pub fn linear(
             })?;
         }
         if let Some(weight) = weight_kept {
-            let weight = weight.get(backward.pass())?;
+            let weight = rounded(backward.pass(), &weight.get(backward.pass())?)?;
             let dx = backward.pass().gradient(&[steps, batch, inputs], || {
                 Ok(kernel::backward_input(dy.tensor()?, weight.tensor()?)?)
             })?;

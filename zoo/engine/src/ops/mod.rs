@@ -14,6 +14,7 @@ mod drop_path;
 mod fire;
 mod frame;
 mod gain;
+mod held;
 mod linear;
 mod normalise;
 mod pool;
@@ -51,13 +52,15 @@ pub use trace::trace;
 pub use upsample::upsample;
 
 pub(crate) use add::{accumulate, sum};
+pub(crate) use held::{real, typed};
 
 use crate::error::Result;
 use crate::pass::Pass;
 use crate::tape::{Backward, Slot};
 use crate::value::Value;
 
-/// Writes the gradient of a weight: straight into the accumulator of a parameter, or as a value that goes on.
+/// Writes the gradient of a weight, which is never a half: straight into the accumulator of a parameter, or as a value that
+/// goes on.
 /// `write` gets the target and whether to add to it.
 fn weight_gradient(
     backward: &mut Backward<'_>,
@@ -73,8 +76,8 @@ fn weight_gradient(
         },
         other => {
             let session = pass.session();
-            let gradient = pass.gradient(shape, || {
-                let into = candle_core::Tensor::zeros(shape, session.dtype(), session.device())?;
+            let gradient = pass.gradient_in(session.real(), shape, || {
+                let into = candle_core::Tensor::zeros(shape, session.real(), session.device())?;
                 write(&into, false)?;
                 Ok(into)
             })?;

@@ -53,7 +53,8 @@ pub fn normalise(
     let x_slot = x.slot.filter(|_| tape.tracks(&x));
     let kept = Saved::new(&x);
     // Backward reads the batch's moments again: they are kept as `x` is.
-    let booked = Value::dense_of(ledger, Category::Saved, &[2, groups, norm.channels], x.dtype(), None);
+    let booked =
+        Value::dense_of(ledger, Category::Saved, &[2, groups, norm.channels], pass.session().real(), None);
     let (eps, gain, gamma_id, beta_id) = (norm.eps, norm.gain, norm.gamma, norm.beta);
     let counted = pass.to_count(place, Kind::Norm, 0);
     drop(x);
@@ -85,7 +86,9 @@ pub fn normalise(
             run()?;
             dy
         } else {
-            pass.gradient(dy.shape(), || run()?.ok_or_else(|| Error::Misuse("a planned norm ran".into())))?
+            pass.gradient_in(dy.dtype(), dy.shape(), || {
+                run()?.ok_or_else(|| Error::Misuse("a planned norm ran".into()))
+            })?
         };
         drop((kept, x, moments, booked));
         backward.give(x_slot, dx)

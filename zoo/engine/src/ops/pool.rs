@@ -4,7 +4,7 @@ use kernels::elementwise;
 use kernels::pool::{self as kernel, PoolShape};
 use serde::{Deserialize, Serialize};
 
-use super::reshape::{factored, readable};
+use super::reshape::{factored, readable, source_of};
 use crate::error::{Error, Result};
 use crate::operations::{Each, Kind, Reads, Work};
 use crate::pass::Pass;
@@ -44,6 +44,7 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
         PoolKind::Max => (readable(pass, x)?, 1.0),
     };
     // A maximum keeps what it read.
+    let source = source_of(x, &read);
     let x = if spec.kind == PoolKind::Max { &read } else { x };
     let &[steps, batch, channels, h, w] = x.shape() else {
         return Err(Error::shape(place, "[T, B, C, H, W]", x.shape()));
@@ -92,10 +93,8 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
         }),
     };
     let tape = pass.tape();
-    if !tape.tracks(x) {
-        return Ok(y);
-    }
-    let (slot, x_shape) = (x.slot, x.shape().to_vec());
+    let Some(slot) = source.filter(|slot| tape.tracks_slot(*slot)) else { return Ok(y) };
+    let x_shape = x.shape().to_vec();
     let kept = (spec.kind == PoolKind::Max).then(|| Saved::new(x));
     let (counted, kind) = (pass.to_count(place, Kind::Pool, 0), spec.kind);
     Ok(tape.record("pool", y, move |backward, dy| {
@@ -118,7 +117,7 @@ pub fn pool(pass: &Pass<'_>, place: &str, spec: &PoolSpec, x: &Value) -> Result<
             None => Ok(kernel::avg_backward(&shape, dy.tensor()?, true)?),
             Some(x) => Ok(kernel::max_backward(&shape, x.operand()?, dy.tensor()?)?),
         })?;
-        backward.give(slot, dx)
+        backward.give(Some(slot), dx)
     }))
 }
 

@@ -20,7 +20,7 @@ pub fn relu(pass: &Pass<'_>, place: &str, x: &Value) -> Result<Value> {
     let shape = x.shape().to_vec();
     let geometry = super::fire::geometry(&x, x.steps());
     let mut sign = None;
-    let y = pass.passing(&shape, || {
+    let y = pass.passing_in(x.dtype(), &shape, || {
         let (y, positive) = kernels::lif::relu_forward(&geometry, &super::fire::read(&x)?)?;
         sign = Some(positive);
         Ok(y)

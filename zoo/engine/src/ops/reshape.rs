@@ -4,9 +4,11 @@ use candle_core::Tensor;
 use kernels::elementwise;
 use kernels::norm;
 
+use super::held::held;
 use crate::error::{Error, Result};
 use crate::pass::Pass;
 use crate::saved::CHEAP;
+use crate::tape::Slot;
 use crate::value::Value;
 
 /// The value with its numbers in a dense tensor: spikes unpacked, scaled ones multiplied, a folded norm computed. Gradients flow through.
@@ -15,7 +17,7 @@ use crate::value::Value;
 /// When a kernel fails.
 pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     if let Some(folded) = x.folded() {
-        let mut y = pass.passing(x.shape(), || {
+        let mut y = pass.passing_in(x.dtype(), x.shape(), || {
             let (scale, shift) = folded
                 .affine
                 .as_ref()
@@ -28,7 +30,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
         return Ok(y);
     }
     if let Some(scaled) = x.scaled() {
-        let mut y = pass.passing(x.shape(), || {
+        let mut y = pass.passing_in(x.dtype(), x.shape(), || {
             let bits = scaled.spikes.bits().ok_or_else(|| Error::Misuse("spikes without bits".into()))?;
             Ok(elementwise::scale_spikes(bits, scaled.factor, x.dtype())?)
         })?;
@@ -38,7 +40,7 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
         return Ok(y);
     }
     if x.is_spikes() {
-        let mut y = pass.passing(x.shape(), || {
+        let mut y = pass.passing_in(x.dtype(), x.shape(), || {
             let bits = x.bits().ok_or_else(|| Error::Misuse("spikes without bits".into()))?;
             Ok(bits.unpack(x.dtype())?)
         })?;
@@ -50,9 +52,9 @@ pub fn dense(pass: &Pass<'_>, x: &Value) -> Result<Value> {
     Ok(x.clone())
 }
 
-/// The value as a kernel reads it: spikes as bits, everything else dense.
+/// The value as a kernel reads it: spikes as bits, everything else dense and in the run's number type.
 pub(super) fn readable(pass: &Pass<'_>, x: &Value) -> Result<Value> {
-    if x.is_spikes() { Ok(x.clone()) } else { dense(pass, x) }
+    if x.is_spikes() { Ok(x.clone()) } else { held(pass, &dense(pass, x)?) }
 }
 
 /// The value as a kernel reads it whose result is multiplied afterwards: scaled spikes as bits and their factor, else as
@@ -62,6 +64,11 @@ pub(super) fn factored(pass: &Pass<'_>, x: &Value) -> Result<(Value, f64)> {
         Some(scaled) => Ok((scaled.spikes.clone(), scaled.factor)),
         None => Ok((readable(pass, x)?, 1.0)),
     }
+}
+
+/// Where the gradient of what [`factored`] read of `x` goes.
+pub(super) fn source_of(x: &Value, read: &Value) -> Option<Slot> {
+    if x.scaled().is_some() { x.slot } else { read.slot }
 }
 
 /// `[T, B, C, H, W]` to `[T, B, C * H * W]`: a view, of spikes too.
@@ -102,14 +109,15 @@ pub fn split_channels(pass: &Pass<'_>, place: &str, x: &Value) -> Result<(Value,
     shape[2] = half;
     let plane = x.plane();
     let mut second = None;
-    let first = pass.passing(&shape, || {
+    let first = pass.passing_in(x.dtype(), &shape, || {
         let n = x.steps() * x.batch();
         let (a, b) = elementwise::split_channels(x.tensor()?, n, x.channels(), plane, half)?;
         second = Some(b);
         Ok(a)
     })?;
-    let second =
-        pass.passing(&shape, || second.ok_or_else(|| Error::Misuse("a split gave one half".into())))?;
+    let second = pass.passing_in(x.dtype(), &shape, || {
+        second.ok_or_else(|| Error::Misuse("a split gave one half".into()))
+    })?;
     pass.moved(&x, &first);
     pass.moved(&x, &second);
     Ok((first, second))
@@ -127,8 +135,9 @@ pub fn concat_channels(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Re
     shape[2] *= 2;
     let plane = a.plane();
     let (n, c) = (a.steps() * a.batch(), a.channels());
-    let y =
-        pass.passing(&shape, || Ok(elementwise::concat_channels(a.tensor()?, c, b.tensor()?, c, n, plane)?))?;
+    let y = pass.passing_in(a.dtype(), &shape, || {
+        Ok(elementwise::concat_channels(a.tensor()?, c, b.tensor()?, c, n, plane)?)
+    })?;
     pass.moved(a, &y);
     Ok(y)
 }
@@ -166,7 +175,7 @@ pub fn repeat_steps(pass: &Pass<'_>, x: &Value, steps: usize) -> Result<Value> {
     }
     let mut shape = x.shape().to_vec();
     shape[0] = steps;
-    let y = pass.passing(&shape, || Ok(elementwise::repeat_steps(x.tensor()?, steps)?))?;
+    let y = pass.passing_in(x.dtype(), &shape, || Ok(elementwise::repeat_steps(x.tensor()?, steps)?))?;
     pass.moved(&x, &y);
     let y = pass.made(("", CHEAP), y, &[&x], move |pass, inputs| repeat_steps(pass, &inputs[0], steps));
     let tape = pass.tape();
@@ -185,7 +194,7 @@ pub fn repeat_steps(pass: &Pass<'_>, x: &Value, steps: usize) -> Result<Value> {
 pub(crate) fn sum_steps(pass: &Pass<'_>, gradient: &Value) -> Result<Value> {
     let mut shape = gradient.shape().to_vec();
     let steps = std::mem::replace(&mut shape[0], 1);
-    pass.gradient(&shape, || Ok(elementwise::sum_steps(gradient.tensor()?, steps)?))
+    pass.gradient_in(gradient.dtype(), &shape, || Ok(elementwise::sum_steps(gradient.tensor()?, steps)?))
 }
 
 /// Joins one value a step to `[T, ...]`.
@@ -198,7 +207,7 @@ pub fn concat_steps(pass: &Pass<'_>, parts: &[Value]) -> Result<Value> {
     };
     let mut shape = first.shape().to_vec();
     shape[0] = parts.len();
-    let y = pass.passing(&shape, || {
+    let y = pass.passing_in(first.dtype(), &shape, || {
         let tensors = parts.iter().map(Value::tensor).collect::<Result<Vec<_>>>()?;
         Ok(Tensor::cat(&tensors, 0)?)
     })?;
@@ -211,9 +220,9 @@ pub fn concat_steps(pass: &Pass<'_>, parts: &[Value]) -> Result<Value> {
     let one = first.shape().to_vec();
     Ok(tape.record("concat_steps", y, move |backward, dy| {
         for (step, slot) in slots.into_iter().enumerate() {
-            let part = backward
-                .pass()
-                .gradient(&one, || Ok(elementwise::copied(&dy.tensor()?.narrow(0, step, 1)?)?))?;
+            let part = backward.pass().gradient_in(dy.dtype(), &one, || {
+                Ok(elementwise::copied(&dy.tensor()?.narrow(0, step, 1)?)?)
+            })?;
             backward.give(slot, part)?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use kernels::elementwise;
 use keys::Key;
 
-use super::reshape::factored;
+use super::reshape::{factored, source_of};
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::operations::{Each, Kind, Reads, Work};
@@ -17,6 +17,7 @@ use crate::value::Value;
 /// When a kernel fails.
 pub fn scale(pass: &Pass<'_>, place: &str, x: &Value, factor: f64) -> Result<Value> {
     let (read, already) = factored(pass, x)?;
+    let source = source_of(x, &read);
     let y = if read.is_spikes() {
         pass.session().scaled(read, factor * already)
     } else {
@@ -33,21 +34,19 @@ pub fn scale(pass: &Pass<'_>, place: &str, x: &Value, factor: f64) -> Result<Val
         move |pass, inputs| scale(pass, &place, &inputs[0], factor)
     });
     let tape = pass.tape();
-    if !tape.tracks(x) {
-        return Ok(y);
-    }
-    let (slot, counted) = (x.slot, pass.to_count(place, Kind::Scale, 0));
+    let Some(slot) = source.filter(|slot| tape.tracks_slot(*slot)) else { return Ok(y) };
+    let counted = pass.to_count(place, Kind::Scale, 0);
     Ok(tape.record("scale", y, move |backward, dy| {
         backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
         let dx = times(backward.pass(), dy, factor)?;
-        backward.give(slot, dx)
+        backward.give(Some(slot), dx)
     }))
 }
 
 /// A gradient times `factor`, in its own place where that may be overwritten.
 pub(super) fn times(pass: &Pass<'_>, dy: Value, factor: f64) -> Result<Value> {
     if !dy.is_sole() {
-        return pass.gradient(dy.shape(), || Ok(elementwise::scale(dy.tensor()?, factor)?));
+        return pass.gradient_in(dy.dtype(), dy.shape(), || Ok(elementwise::scale(dy.tensor()?, factor)?));
     }
     if let Ok(dy) = dy.tensor() {
         elementwise::scale_assign(dy, factor)?;
@@ -68,6 +67,7 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
         return Ok(x.clone());
     }
     let (read, already) = factored(pass, x)?;
+    let source = source_of(x, &read);
     let key = pass.key().fork("dropout").fork(place);
     let y = if read.is_spikes() {
         let steps = read.steps();
@@ -90,14 +90,12 @@ pub fn dropout(pass: &Pass<'_>, place: &str, x: &Value, rate: f64) -> Result<Val
         move |pass, inputs| dropout(pass, &place, &inputs[0], rate)
     });
     let tape = pass.tape();
-    if !tape.tracks(x) {
-        return Ok(y);
-    }
-    let (slot, counted) = (x.slot, pass.to_count(place, Kind::Scale, 0));
+    let Some(slot) = source.filter(|slot| tape.tracks_slot(*slot)) else { return Ok(y) };
+    let counted = pass.to_count(place, Kind::Scale, 0);
     Ok(tape.record("dropout", y, move |backward, dy| {
         backward.pass().count_back_each(counted.as_deref(), dy.len(), dy.steps(), Each::PRODUCT);
         let dx = masked(backward.pass(), key, rate, dy, Category::ActivationGradients)?;
-        backward.give(slot, dx)
+        backward.give(Some(slot), dx)
     }))
 }
 

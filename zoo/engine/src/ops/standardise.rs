@@ -24,7 +24,7 @@ pub fn standardise(
 ) -> Result<Value> {
     let w = pass.param(weight);
     let gain_value = gain.map(|id| pass.params().get(id).value());
-    let y = pass.passing(w.shape(), || {
+    let y = pass.passing_in(w.dtype(), w.shape(), || {
         Ok(kernel::forward(w.tensor()?, gain_value.map(Value::tensor).transpose()?, how)?)
     })?;
     pass.prepared(&y);

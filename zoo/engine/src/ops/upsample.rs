@@ -22,7 +22,7 @@ pub fn upsample(pass: &Pass<'_>, place: &str, x: &Value, factor: usize) -> Resul
         return Ok(x);
     }
     let rows = steps * batch * channels;
-    let y = pass.passing(&[steps, batch, channels, factor * h, factor * w], || {
+    let y = pass.passing_in(x.dtype(), &[steps, batch, channels, factor * h, factor * w], || {
         Ok(elementwise::upsample_nearest(x.tensor()?, rows, h, w, factor)?)
     })?;
     pass.moved(&x, &y);
@@ -40,9 +40,9 @@ pub fn upsample(pass: &Pass<'_>, place: &str, x: &Value, factor: usize) -> Resul
         // The gradients of a value's copies are added.
         let added = dy.len() - kept;
         backward.pass().count_back_each(counted.as_deref(), added, dy.steps(), Each::SUMMED);
-        let dx = backward
-            .pass()
-            .gradient(&shape, || Ok(elementwise::upsample_backward(dy.tensor()?, rows, h, w, factor)?))?;
+        let dx = backward.pass().gradient_in(dy.dtype(), &shape, || {
+            Ok(elementwise::upsample_backward(dy.tensor()?, rows, h, w, factor)?)
+        })?;
         backward.give(slot, dx)
     }))
 }

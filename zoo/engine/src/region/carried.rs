@@ -12,7 +12,7 @@ use super::stem::Stem;
 use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::Levels;
-use crate::ops::Shortcut;
+use crate::ops::{Shortcut, typed};
 use crate::pass::Pass;
 use crate::tape::Tape;
 use crate::unroll::Unroll;
@@ -43,7 +43,7 @@ impl<'l> Carried<'l> {
         stem.start_back(pass)?;
         let gradients = states
             .iter()
-            .map(|state| pass.session().zeros(Category::ActivationGradients, state.shape()))
+            .map(|state| pass.session().zeros_in(state.dtype(), Category::ActivationGradients, state.shape()))
             .collect::<Result<_>>()?;
         Ok(Self { levels, stem, past, states, gradients })
     }
@@ -115,8 +115,9 @@ impl<'l> Carried<'l> {
                 None
             };
             // What has flowed so far starts each leaf's sum; `earlier` runs from the deepest level to the next one.
+            let f_gradient = typed(pass, gradient, f.dtype())?;
             let seeds = deeper.iter().rev().cloned().zip(earlier.drain(..));
-            let seeds = seeds.chain(below_gradient.map(|sum| (below.clone(), sum))).chain([(f, gradient)]);
+            let seeds = seeds.chain(below_gradient.map(|sum| (below.clone(), sum))).chain([(f, f_gradient)]);
             let mut gradients = tape.backward(&inner, port, seeds.collect::<Vec<_>>())?;
             for leaf in deeper.iter().rev() {
                 earlier.push(taken(gradients.take(leaf))?);

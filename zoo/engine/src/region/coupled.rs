@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::ledger::Category;
 use crate::model::{Block, Stage};
 use crate::operations::{Kind, Reads, Work};
-use crate::ops::{accumulate, add_rounded, concat_channels, dense, repeat_steps, split_channels, sum_steps};
+use crate::ops::{
+    accumulate, add_rounded, concat_channels, dense, real, repeat_steps, split_channels, sum_steps, typed,
+};
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
 use crate::tape::{Backward, Tape};
@@ -37,11 +39,13 @@ fn coupled_plain(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Stage, x: &Valu
     let x = repeat_steps(pass, x, stream_steps(pass, x))?;
     let x_slot = x.slot.filter(|_| pass.tape().tracks(&x));
     let (mut first, mut second) = entry(pass, stage, &x)?;
+    let dtype = x.dtype();
     drop(x);
     // Where nothing before the stage is trained, its two halves are constants.
     if x_slot.is_some() {
         (first, second) = pass.tape().record_pair("split", (first, second), move |backward, d1, d2| {
             let joined = join_gradients(backward.pass(), d1, d2)?;
+            let joined = typed(backward.pass(), joined, dtype)?;
             backward.give(x_slot, joined)
         });
     }
@@ -72,7 +76,7 @@ fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value)
     }
     let off = Tape::off();
     let y = coupled_plain(&pass.on(&off), port, stage, x)?;
-    let constant = x.steps() != y.steps();
+    let (constant, dtype) = (x.steps() != y.steps(), x.dtype());
     let x_slot = x.slot.filter(|_| tape.tracks(x));
     let kept = Saved::new(&y);
     let (stage, step) = (Rc::clone(stage), pass.step());
@@ -87,6 +91,8 @@ fn coupled(pass: &Pass<'_>, port: &mut dyn Unroll, stage: &Rc<Stage>, x: &Value)
             y1 = invert_half(backward, (&stage, step), &*block.f, (&y2, &mut d2), (y1, &d1))?;
         }
         let joined = join_gradients(pass, Some(d1), Some(d2))?;
+        // In the input's type before it is summed, as where everything is kept.
+        let joined = typed(pass, joined, dtype)?;
         backward.give(x_slot, if constant { sum_steps(pass, &joined)? } else { joined })
     }))
 }
@@ -111,9 +117,11 @@ fn plain_half(
     if to_stream.is_none() && to_branch.is_none() {
         return Ok(sum);
     }
+    let dtype = f.dtype();
     Ok(tape.record("couple", sum, move |backward, dy| {
         // The rounding's gradient is 1.
-        backward.give(to_branch, dy.clone())?;
+        let through = typed(backward.pass(), dy.clone(), dtype)?;
+        backward.give(to_branch, through)?;
         backward.give(to_stream, dy)
     }))
 }
@@ -135,7 +143,8 @@ fn invert_half(
     let f = branch.forward(&inner, port, &leaf)?;
     let before = combine(&inner.on(&Tape::off()), (&stage.name, stage.grid), &stream, &f, true)?;
     drop(stream);
-    let mut gradients = tape.backward(&inner, port, [(f, d_stream.clone())])?;
+    let through = typed(pass, d_stream.clone(), f.dtype())?;
+    let mut gradients = tape.backward(&inner, port, [(f, through)])?;
     if let Some(through) = gradients.take(&leaf) {
         accumulate(d_input, &through)?;
     }
@@ -157,7 +166,7 @@ fn combine(
         }
         None => {
             let f = dense(pass, f)?;
-            let sum = pass.passing(stream.shape(), || {
+            let sum = pass.passing_in(stream.dtype(), stream.shape(), || {
                 let (stream, f) = (stream.tensor()?, f.tensor()?);
                 if !negate {
                     return Ok(elementwise::add(stream, f)?);
@@ -174,7 +183,7 @@ fn combine(
 
 fn entry(pass: &Pass<'_>, stage: &Stage, x: &Value) -> Result<(Value, Value)> {
     let (first, second) = split_channels(pass, &stage.name, x)?;
-    let Some(grid) = stage.grid else { return Ok((first, second)) };
+    let Some(grid) = stage.grid else { return Ok((real(pass, &first)?, real(pass, &second)?)) };
     let (first, second) = (grid.round(pass, &first)?, grid.round(pass, &second)?);
     grid.check(&stage.name, &first)?;
     grid.check(&stage.name, &second)?;
@@ -187,7 +196,8 @@ fn stream_steps(pass: &Pass<'_>, x: &Value) -> usize {
 }
 
 fn join_gradients(pass: &Pass<'_>, first: Option<Value>, second: Option<Value>) -> Result<Value> {
-    let zeros = |like: &Value| pass.session().zeros(Category::ActivationGradients, like.shape());
+    let zeros =
+        |like: &Value| pass.session().zeros_in(like.dtype(), Category::ActivationGradients, like.shape());
     let (first, second) = match (first, second) {
         (Some(first), Some(second)) => (first, second),
         (Some(first), None) => {

@@ -46,10 +46,12 @@ impl Grid {
         Ok(())
     }
 
-    /// Rounds a value to the grid, to even.
+    /// Rounds a value to the grid, to even; on it, it is no half.
     pub(crate) fn round(self, pass: &Pass<'_>, x: &Value) -> Result<Value> {
-        let y =
-            pass.passing(x.shape(), || Ok(kernels::elementwise::round_to_grid(x.tensor()?, self.bits)?))?;
+        let real = pass.session().real();
+        let y = pass.passing_in(real, x.shape(), || {
+            Ok(kernels::elementwise::round_to_grid(x.tensor()?, self.bits)?)
+        })?;
         pass.moved(x, &y);
         Ok(y)
     }

@@ -68,8 +68,10 @@ impl<'l> Stem<'l> {
     /// Makes room for the gradient of a still image's feature, so that the first step back holds what the others hold.
     pub(super) fn start_back(&mut self, pass: &Pass<'_>) -> Result<()> {
         if let Some(still) = &mut self.still {
-            let shape = still.feature.shape();
-            still.gradient = Some(pass.session().zeros(Category::ActivationGradients, shape)?);
+            let feature = &still.feature;
+            let zeros =
+                pass.session().zeros_in(feature.dtype(), Category::ActivationGradients, feature.shape())?;
+            still.gradient = Some(zeros);
         }
         Ok(())
     }
@@ -108,7 +110,7 @@ impl<'l> Stem<'l> {
             (Some(gradient), Some(step)) => session.note(|journal| {
                 let all = session.zeros(Category::ActivationGradients, self.images.shape())?;
                 kernels::elementwise::copy(&all.tensor()?.narrow(0, step, 1)?, gradient.tensor()?)?;
-                journal.add_input_gradient(&all)
+                journal.add_input_gradient(&all, session)
             }),
             _ => Ok(()),
         }

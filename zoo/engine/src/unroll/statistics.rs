@@ -52,7 +52,7 @@ impl Statistics {
     pub fn assign(&mut self, session: &Session, site: &Site, mean: &Tensor, variance: &Tensor) -> Result<()> {
         let running = self.at(session, site, mean.elem_count())?;
         for (into, from) in [(&running.mean, mean), (&running.var, variance)] {
-            let from = from.to_dtype(session.dtype())?.to_device(session.device())?.contiguous()?;
+            let from = from.to_dtype(session.real())?.to_device(session.device())?.contiguous()?;
             kernels::elementwise::copy(into.tensor()?, &from)?;
         }
         Ok(())
@@ -89,7 +89,7 @@ impl Statistics {
             *entry = Some(Running {
                 mean: session.zeros(Category::Parameters, &[channels])?,
                 var: session.dense(Category::Parameters, &[channels], || {
-                    Ok(Tensor::ones(channels, session.dtype(), session.device())?)
+                    Ok(Tensor::ones(channels, session.real(), session.device())?)
                 })?,
                 updates: 0,
             });

@@ -27,8 +27,8 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{self, distinct, read, read_opt, write};
-use crate::{Operand, Result};
+use crate::storage::{distinct, read, read_opt, write};
+use crate::{Operand, Result, held};
 
 pub use winograd::Tiles;
 
@@ -103,15 +103,16 @@ impl ConvShape {
     }
 }
 
-/// Computes the output `[n, c_out, h_out, w_out]`.
+/// Computes the output `[n, c_out, h_out, w_out]`, in the weights' type.
 pub fn forward(s: &ConvShape, x: Operand, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     const OP: &str = "conv::forward";
     s.check()?;
     on_cuda!(weight => crate::cuda::ops::conv::forward(OP, s, x, weight, bias));
+    let dtype = weight.dtype();
     let y = dispatch!(OP, weight, T => {
         let (x, w) = (lend::<T>(OP, x, s.input_len())?, read::<T>(OP, "weight", weight, s.weight_len())?);
         let b = read_opt::<T>(OP, "bias", bias, s.c_out)?;
-        storage::tensor(<T as Arm>::forward(s, x.source(), &w, b.as_deref()), (s.n, s.c_out, s.out_h(), s.out_w()))
+        held::made(<T as Arm>::forward(s, x.source(), &w, b.as_deref()), (s.n, s.c_out, s.out_h(), s.out_w()), dtype)
     })?;
     Ok(y)
 }
@@ -122,9 +123,10 @@ pub fn backward_input(s: &ConvShape, dy: &Tensor, weight: &Tensor, tiles: Tiles)
     const OP: &str = "conv::backward_input";
     s.check()?;
     on_cuda!(weight => crate::cuda::ops::conv::backward_input(OP, s, dy, weight));
+    let dtype = dy.dtype();
     dispatch!(OP, weight, T => {
         let (dy, w) = (read::<T>(OP, "dy", dy, s.output_len())?, read::<T>(OP, "weight", weight, s.weight_len())?);
-        storage::tensor(<T as Arm>::backward_input(s, &dy, &w, tiles), (s.n, s.c_in, s.h, s.w))
+        held::made(<T as Arm>::backward_input(s, &dy, &w, tiles), (s.n, s.c_in, s.h, s.w), dtype)
     })
 }
 
@@ -217,7 +219,7 @@ impl Arm for f32 {
 
 /// Bytes of scratch that each thread keeps for these ops.
 pub fn workspace_bytes(s: &ConvShape, dtype: DType, tiles: Tiles) -> usize {
-    if dtype != DType::F32 {
+    if held::real(dtype) != DType::F32 {
         return 0;
     }
     if s.is_depthwise() {

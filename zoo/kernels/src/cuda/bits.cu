@@ -1,7 +1,7 @@
 // Values of one bit. One thread a byte, so that no two threads write one place.
 
 // Whatever is not zero becomes 1; the padding bits of a row's last byte are 0.
-extern "C" __global__ void pack(const real* x, u64 rows, u64 plane, u8* out) {
+extern "C" __global__ void pack(const held* x, u64 rows, u64 plane, u8* out) {
     u64 i = element(), width = (plane + 7) / 8;
     if (i >= rows * width) return;
     u64 row = i / width, first = i % width * 8;
@@ -11,7 +11,7 @@ extern "C" __global__ void pack(const real* x, u64 rows, u64 plane, u8* out) {
 }
 
 // Bits as zeros and ones.
-extern "C" __global__ void unpack(const u8* bits, u64 plane, real* out, u64 len) {
+extern "C" __global__ void unpack(const u8* bits, u64 plane, held* out, u64 len) {
     u64 i = element();
     if (i < len) out[i] = (real)bit_at(bits, i, plane);
 }
@@ -23,7 +23,7 @@ extern "C" __global__ void row_mask(const u8* x, const u8* mask, u64 width, u8* 
 }
 
 // Places of each row at which both have a spike. One thread a row.
-extern "C" __global__ void row_overlap(const u8* a, const u8* b, u64 width, real* out, u64 rows) {
+extern "C" __global__ void row_overlap(const u8* a, const u8* b, u64 width, held* out, u64 rows) {
     u64 row = element();
     if (row >= rows) return;
     u64 ones = 0;
@@ -40,7 +40,7 @@ extern "C" __global__ void count_ones(const u8* bytes, double* counts, u64 len) 
 }
 
 // out = dy where the gate's bit is set, else 0; out may be dy
-extern "C" __global__ void gate(const real* dy, const u8* open, u64 plane, real* out, u64 len) {
+extern "C" __global__ void gate(const held* dy, const u8* open, u64 plane, held* out, u64 len) {
     u64 i = element();
     if (i < len) out[i] = bit_at(open, i, plane) ? dy[i] : (real)0;
 }

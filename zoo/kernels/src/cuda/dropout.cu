@@ -24,7 +24,7 @@ __device__ __forceinline__ Draws draws(u64 key, u64 counter) {
 }
 
 // Numbers, or spikes in rows of `plane`; one thread a pair of places. x may be out.
-extern "C" __global__ void mask(const void* x, int spikes, u64 plane, u64 key, u64 bound, real kept, u64 steps, real* out,
+extern "C" __global__ void mask(const void* x, int spikes, u64 plane, u64 key, u64 bound, real kept, u64 steps, held* out,
                                 u64 n) {
     u64 first = 2 * element();
     if (first >= n) return;

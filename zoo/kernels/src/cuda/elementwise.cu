@@ -1,31 +1,31 @@
 // Sums, products and scalings, element by element. One thread an element.
 
 // out = a + b
-extern "C" __global__ void add(const real* a, const real* b, real* out, u64 len) {
+extern "C" __global__ void add(const held* a, const held* b, held* out, u64 len) {
     u64 i = element();
     if (i < len) out[i] = a[i] + b[i];
 }
 
 // out = a * b
-extern "C" __global__ void mul(const real* a, const real* b, real* out, u64 len) {
+extern "C" __global__ void mul(const held* a, const held* b, held* out, u64 len) {
     u64 i = element();
     if (i < len) out[i] = a[i] * b[i];
 }
 
 // dst += factor * src
-extern "C" __global__ void add_assign(real* dst, const real* src, real factor, u64 len) {
+extern "C" __global__ void add_assign(held* dst, const held* src, real factor, u64 len) {
     u64 i = element();
     if (i < len) dst[i] += factor * src[i];
 }
 
 // out = factor * x; x may be spikes, and may be out
-extern "C" __global__ void scale(const void* x, int spikes, u64 plane, real factor, real* out, u64 len) {
+extern "C" __global__ void scale(const void* x, int spikes, u64 plane, real factor, held* out, u64 len) {
     u64 i = element();
     if (i < len) out[i] = value_at(x, spikes, plane, i) * factor;
 }
 
 // Every magnitude below floor is raised to it; a zero becomes floor.
-extern "C" __global__ void floor_magnitude(real* x, real floor, u64 len) {
+extern "C" __global__ void floor_magnitude(held* x, real floor, u64 len) {
     u64 i = element();
     if (i >= len) return;
     if (x[i] >= 0 && x[i] < floor) x[i] = floor;
@@ -33,7 +33,7 @@ extern "C" __global__ void floor_magnitude(real* x, real floor, u64 len) {
 }
 
 // out[i] = sum over t of x[t, i], in order
-extern "C" __global__ void sum_steps(const real* x, u64 steps, real* out, u64 n) {
+extern "C" __global__ void sum_steps(const held* x, u64 steps, held* out, u64 n) {
     u64 i = element();
     if (i >= n) return;
     real sum = x[i];
@@ -42,7 +42,7 @@ extern "C" __global__ void sum_steps(const real* x, u64 steps, real* out, u64 n)
 }
 
 // The largest magnitude of each block's elements, by one block; a NaN wins and stays.
-extern "C" __global__ void max_abs(const real* x, real* most, u64 len) {
+extern "C" __global__ void max_abs(const held* x, real* most, u64 len) {
     __shared__ real parts[THREADS];
     real best = 0;
     for (u64 i = element(); i < len; i += (u64)gridDim.x * blockDim.x) {
@@ -59,4 +59,16 @@ extern "C" __global__ void max_abs(const real* x, real* most, u64 len) {
         __syncthreads();
     }
     if (threadIdx.x == 0) most[blockIdx.x] = parts[0];
+}
+
+// A half as the number that it stands for.
+extern "C" __global__ void widen(const held* x, real* out, u64 len) {
+    u64 i = element();
+    if (i < len) out[i] = x[i];
+}
+
+// The half nearest to a number, ties to even.
+extern "C" __global__ void narrow(const real* x, held* out, u64 len) {
+    u64 i = element();
+    if (i < len) out[i] = x[i];
 }

@@ -30,7 +30,8 @@ static_assert(sizeof(Cell) == 6 * sizeof(real) + 6 * 4, "the host fills this");
 
 // What a neuron reads; scale and v0 may be missing.
 struct Input {
-    const real *x, *scale, *shift, *v0;
+    const held* x;
+    const real *scale, *shift, *v0;
     u64 rows, plane, channels;
     int constant;        // x has one step for all
     int affine_a_step;   // scale and shift have a row for each step
@@ -140,7 +141,7 @@ extern "C" __global__ void forward(Cell c, Input in, u8* spikes, real* last) {
 }
 
 // The smooth stand-in as numbers. One thread a neuron.
-extern "C" __global__ void forward_smooth(Cell c, Input in, real* out, real* last) {
+extern "C" __global__ void forward_smooth(Cell c, Input in, held* out, real* last) {
     u64 i = element(), frame = in.rows * in.plane;
     if (i >= frame) return;
     real v = in.v0 ? in.v0[i] : (real)0;
@@ -154,7 +155,7 @@ extern "C" __global__ void forward_smooth(Cell c, Input in, real* out, real* las
 }
 
 // The gradient of the current, one frame a step where `per_step`, else their sum; ds and di may be one buffer.
-extern "C" __global__ void backward(Cell c, Input in, const real* ds, const real* dlast, int per_step, real* di, real* dv0) {
+extern "C" __global__ void backward(Cell c, Input in, const held* ds, const real* dlast, int per_step, held* di, real* dv0) {
     u64 i = element(), frame = in.rows * in.plane;
     if (i >= frame) return;
     real u[STEPS];
@@ -176,7 +177,7 @@ extern "C" __global__ void backward(Cell c, Input in, const real* ds, const real
 }
 
 // y = max(I, 0), and where it is positive. One thread a byte.
-extern "C" __global__ void relu_forward(Input in, real* y, u8* sign) {
+extern "C" __global__ void relu_forward(Input in, held* y, u8* sign) {
     u64 at = element(), width = (in.plane + 7) / 8;
     if (at >= STEPS * in.rows * width) return;
     u64 row = at / width, first = at % width * 8;
@@ -205,7 +206,7 @@ extern "C" __global__ void window(Input in, real low, real high, u8* open) {
 }
 
 // A presynaptic trace: a = decay * a + s.
-extern "C" __global__ void trace(real* a, const u8* s, u64 plane, real decay, u64 len) {
+extern "C" __global__ void trace(held* a, const u8* s, u64 plane, real decay, u64 len) {
     u64 i = element();
     if (i < len) a[i] = decay * a[i] + (real)bit_at(s, i, plane);
 }

@@ -9,11 +9,11 @@ __device__ __forceinline__ double share(const u32* first, const u32* second, con
 }
 
 // One block a row; z is read three times and fits the cache.
-extern "C" __global__ void cross_entropy(const real* z, const u32* first, const u32* second, const double* shares,
+extern "C" __global__ void cross_entropy(const held* z, const u32* first, const u32* second, const double* shares,
                                          double smoothing, u64 b, u64 k, double* losses, real* grad) {
     __shared__ double tops[THREADS];
     u64 row = blockIdx.x;
-    const real* logits = z + row * k;
+    const held* logits = z + row * k;
     double top = -1.0 / 0.0;
     for (u64 j = threadIdx.x; j < k; j += THREADS) top = fmax(top, (double)logits[j]);
     tops[threadIdx.x] = top;
@@ -37,7 +37,7 @@ extern "C" __global__ void cross_entropy(const real* z, const u32* first, const 
 }
 
 // Mean squared error against the classes' shares, or against `goal` where there are no classes. One block a row.
-extern "C" __global__ void mse(const real* z, const u32* first, const u32* second, const double* shares, double goal,
+extern "C" __global__ void mse(const held* z, const u32* first, const u32* second, const double* shares, double goal,
                                u64 b, u64 k, double* losses, real* grad) {
     u64 row = blockIdx.x;
     double loss = 0;
@@ -51,7 +51,7 @@ extern "C" __global__ void mse(const real* z, const u32* first, const u32* secon
 }
 
 // The class of the largest logit of each row; the first wins a tie. One thread a row.
-extern "C" __global__ void argmax(const real* z, u64 b, u64 k, u32* best) {
+extern "C" __global__ void argmax(const held* z, u64 b, u64 k, u32* best) {
     u64 row = element();
     if (row >= b) return;
     u64 most = 0;

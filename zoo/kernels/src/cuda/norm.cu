@@ -9,7 +9,7 @@
 // order. Both numbers come from the shape, so the order of a sum does too. All sums are double.
 
 // parts[channel, split] = [sum a, sum a * b]; grid (channels, splits)
-extern "C" __global__ void sum_channels(const real* a, const real* b, u64 n, u64 c, u64 plane, double* parts) {
+extern "C" __global__ void sum_channels(const held* a, const held* b, u64 n, u64 c, u64 plane, double* parts) {
     u64 channel = blockIdx.x, group = channel / c, ch = channel % c;
     u64 values = n * plane, each = (values + gridDim.y - 1) / gridDim.y;
     u64 from = blockIdx.y * each, to = from + each < values ? from + each : values;
@@ -77,7 +77,7 @@ extern "C" __global__ void bend(const double* parts, u64 splits, double count, c
 }
 
 // dy becomes dx.
-extern "C" __global__ void bend_apply(const real* x, real* dy, const real* four, u64 n, u64 c, u64 plane, u64 len) {
+extern "C" __global__ void bend_apply(const held* x, held* dy, const real* four, u64 n, u64 c, u64 plane, u64 len) {
     u64 i = element();
     if (i >= len) return;
     u64 row = i / plane;

@@ -51,7 +51,7 @@ __device__ __forceinline__ real places(const Pool& s, u64 rows, u64 columns, int
     return (real)(double)(count_pad ? s.kernel * s.kernel : inside);
 }
 
-extern "C" __global__ void avg_forward(Pool s, const void* x, int spikes, u64 plane, int count_pad, real* y, u64 len) {
+extern "C" __global__ void avg_forward(Pool s, const void* x, int spikes, u64 plane, int count_pad, held* y, u64 len) {
     u64 o = element();
     if (o >= len) return;
     u64 j = o % s.out_w, i = o / s.out_w % s.out_h, row = o / s.out_w / s.out_h;
@@ -64,7 +64,7 @@ extern "C" __global__ void avg_forward(Pool s, const void* x, int spikes, u64 pl
     y[o] = sum / places(s, bottom - top, right - left, count_pad);
 }
 
-extern "C" __global__ void avg_backward(Pool s, const real* dy, int count_pad, real* dx, u64 len) {
+extern "C" __global__ void avg_backward(Pool s, const held* dy, int count_pad, held* dx, u64 len) {
     u64 at = element();
     if (at >= len) return;
     u64 q = at % s.w, p = at / s.w % s.h, row = at / s.w / s.h, i0, i1, j0, j1;
@@ -81,7 +81,7 @@ extern "C" __global__ void avg_backward(Pool s, const real* dy, int count_pad, r
     dx[at] = sum;
 }
 
-extern "C" __global__ void max_forward(Pool s, const void* x, int spikes, u64 plane, real* y, u64 len) {
+extern "C" __global__ void max_forward(Pool s, const void* x, int spikes, u64 plane, held* y, u64 len) {
     u64 o = element();
     if (o >= len) return;
     u64 j = o % s.out_w, i = o / s.out_w % s.out_h, row = o / s.out_w / s.out_h;
@@ -107,7 +107,7 @@ extern "C" __global__ void max_bits(Pool s, const u8* x, u64 plane, u64 rows, u8
     y[at] = (u8)byte;
 }
 
-extern "C" __global__ void max_backward(Pool s, const void* x, int spikes, u64 plane, const real* dy, real* dx, u64 len) {
+extern "C" __global__ void max_backward(Pool s, const void* x, int spikes, u64 plane, const held* dy, held* dx, u64 len) {
     u64 at = element();
     if (at >= len) return;
     u64 q = at % s.w, p = at / s.w % s.h, row = at / s.w / s.h, i0, i1, j0, j1;
@@ -125,7 +125,7 @@ extern "C" __global__ void max_backward(Pool s, const void* x, int spikes, u64 p
 __device__ __forceinline__ u64 bin_from(u64 i, u64 n, u64 bins) { return i * n / bins; }
 __device__ __forceinline__ u64 bin_to(u64 i, u64 n, u64 bins) { return ((i + 1) * n + bins - 1) / bins; }
 
-extern "C" __global__ void adaptive_forward(const void* x, int spikes, u64 plane, u64 h, u64 w, u64 oh, u64 ow, real* y, u64 len) {
+extern "C" __global__ void adaptive_forward(const void* x, int spikes, u64 plane, u64 h, u64 w, u64 oh, u64 ow, held* y, u64 len) {
     u64 o = element();
     if (o >= len) return;
     u64 j = o % ow, i = o / ow % oh, row = o / ow / oh;
@@ -136,7 +136,7 @@ extern "C" __global__ void adaptive_forward(const void* x, int spikes, u64 plane
     y[o] = sum / (real)(double)((bottom - top) * (right - left));
 }
 
-extern "C" __global__ void adaptive_backward(const real* dy, u64 h, u64 w, u64 oh, u64 ow, real* dx, u64 len) {
+extern "C" __global__ void adaptive_backward(const held* dy, u64 h, u64 w, u64 oh, u64 ow, held* dx, u64 len) {
     u64 at = element();
     if (at >= len) return;
     u64 q = at % w, p = at / w % h, row = at / w / h;
@@ -155,7 +155,7 @@ extern "C" __global__ void adaptive_backward(const real* dy, u64 h, u64 w, u64 o
 }
 
 // The mean of each row; one block a row.
-extern "C" __global__ void global_avg_forward(const void* x, int spikes, u64 spike_plane, u64 plane, real* y) {
+extern "C" __global__ void global_avg_forward(const void* x, int spikes, u64 spike_plane, u64 plane, held* y) {
     double sum = 0;
     for (u64 p = threadIdx.x; p < plane; p += THREADS)
         sum += (double)value_at(x, spikes, spike_plane, (u64)blockIdx.x * plane + p);
@@ -163,7 +163,7 @@ extern "C" __global__ void global_avg_forward(const void* x, int spikes, u64 spi
     if (threadIdx.x == 0) y[blockIdx.x] = (real)(sum / (double)plane);
 }
 
-extern "C" __global__ void global_avg_backward(const real* dy, u64 plane, real share, real* dx, u64 len) {
+extern "C" __global__ void global_avg_backward(const held* dy, u64 plane, real share, held* dx, u64 len) {
     u64 i = element();
     if (i < len) dx[i] = dy[i / plane] * share;
 }

@@ -1,4 +1,6 @@
-// What every source begins with. A source is compiled once for each number type: `real` is float or double.
+// What every source begins with. A source is compiled once for each number type: `real`, which is computed in, is float or
+// double; `held`, which lies in memory between ops, is the same, or a half beside float: read as the float that it stands
+// for, rounded to even where it is written.
 // No fused multiply-add (--fmad=false) and no fast maths: a kernel without a sum over threads gives the CPU's bits.
 // No atomics anywhere: a sum has one order, fixed by the shape.
 
@@ -9,6 +11,50 @@ typedef unsigned char u8;
 #ifndef real
 #define real float
 #define IS_FLOAT 1
+#endif
+
+// What a half holds, and what it is read as. The host's compiler has a type for each; here are the bits.
+#if defined(HELD_BF16)
+__device__ __forceinline__ float widened(unsigned short bits) { return __int_as_float((int)((u32)bits << 16)); }
+__device__ __forceinline__ unsigned short narrowed(float x) {
+    u32 bits = (u32)__float_as_int(x);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (unsigned short)(bits >> 16 | 0x40u);  // a NaN stays one
+    return (unsigned short)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+#elif defined(HELD_F16)
+// 2^112 moves the exponents of a half to those of a float, numbers below the normal ones with them.
+__device__ __forceinline__ float widened(unsigned short bits) {
+    u32 sign = (u32)(bits & 0x8000u) << 16, rest = (u32)(bits & 0x7fffu) << 13;
+    if (rest >= 0x0f800000u) return __int_as_float((int)(sign | rest | 0x70000000u));  // not finite
+    float magnitude = __int_as_float((int)rest) * 5.192296858534828e33f;
+    return __int_as_float((int)(sign | (u32)__float_as_int(magnitude)));
+}
+__device__ __forceinline__ unsigned short narrowed(float x) {
+    u32 bits = (u32)__float_as_int(x), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return (unsigned short)(sign | 0x7e00u | rest >> 13 & 0x3ffu);
+    if (rest >= 0x477ff000u) return (unsigned short)(sign | 0x7c00u);  // from 65520 on
+    if (rest < 0x38800000u) {
+        // Below 2^-14 a half has steps of 2^-24: adding 2^-1 leaves them in the last bits, rounded to even.
+        float shifted = __int_as_float((int)rest) + 0.5f;
+        return (unsigned short)(sign | ((u32)__float_as_int(shifted) - 0x3f000000u));
+    }
+    return (unsigned short)(sign | ((rest + 0xfffu + (rest >> 13 & 1u)) - 0x38000000u) >> 13);
+}
+#endif
+
+#if defined(HELD_BF16) || defined(HELD_F16)
+struct held {
+    unsigned short bits;
+    __device__ __forceinline__ operator float() const { return widened(bits); }
+    __device__ __forceinline__ held& operator=(float x) {
+        bits = narrowed(x);
+        return *this;
+    }
+    __device__ __forceinline__ held& operator+=(float x) { return *this = widened(bits) + x; }
+};
+static_assert(sizeof(held) == 2, "the host fills this");
+#else
+#define held real
 #endif
 
 // The element of a thread in a grid of one dimension.
@@ -22,7 +68,7 @@ __device__ __forceinline__ int bit_at(const u8* bits, u64 i, u64 plane) {
 
 // Value i of an operand that is numbers, or spikes where `spikes` says so.
 __device__ __forceinline__ real value_at(const void* x, int spikes, u64 plane, u64 i) {
-    return spikes ? (real)bit_at((const u8*)x, i, plane) : ((const real*)x)[i];
+    return spikes ? (real)bit_at((const u8*)x, i, plane) : (real)((const held*)x)[i];
 }
 
 __device__ __forceinline__ bool is_nan(real x) { return x != x; }

@@ -29,14 +29,14 @@ extern "C" __global__ void factors(const real* alpha, real* out, u64 len) {
 }
 
 // Zero is added so that there is one zero.
-extern "C" __global__ void start(const real* f, real up, real down, real* out, u64 len) {
+extern "C" __global__ void start(const held* f, real up, real down, real* out, u64 len) {
     u64 i = element();
     if (i < len) out[i] = round_even(f[i] * up) * down + (real)0;
 }
 
 // Products with |n| <= 64 fit an int; larger factors take double. A factor that is no number, or 512 and above, gives
 // states that are no numbers, for the caller to refuse.
-extern "C" __global__ void carry(const real* f, const real* prev, const real* alpha, u64 ch, u64 plane, real up, real down,
+extern "C" __global__ void carry(const held* f, const real* prev, const real* alpha, u64 ch, u64 plane, real up, real down,
                                  real* out, u64 len) {
     u64 i = element();
     if (i >= len) return;
@@ -109,23 +109,23 @@ extern "C" __global__ void encode(const real* prev, const real* alpha, u64 ch, u
     if (i >= len) return;
     u64 to = lesser(i + RUN, len);
     u8* at = out + starts[stream];
-    u32 held = 0, fill = 0;
+    u32 pending = 0, fill = 0;
     while (i < to) {
         u64 row = i / plane, end = lesser((row + 1) * plane, to);
         int n = units(alpha[row % ch]);
         u32 a = losing(n);
         for (; a != 0 && i < end; ++i) {
             Word word = word_of(residue(prev[i], up, n), a);
-            held |= word.bits << fill;
+            pending |= word.bits << fill;
             fill += word.length;
             for (; fill >= 8; fill -= 8) {
-                *at++ = (u8)held;
-                held >>= 8;
+                *at++ = (u8)pending;
+                pending >>= 8;
             }
         }
         i = end;
     }
-    if (fill > 0) *at = (u8)held;
+    if (fill > 0) *at = (u8)pending;
 }
 
 // The first state ceil(64 q / a) of the interval of q; 64 q as a whole number. See spans.rs for its rounding.
@@ -137,7 +137,7 @@ __device__ __forceinline__ int first_state(int q64, u32 a) {
 
 // States from those they led to; `misfits` is 1 for a stream that does not end where its states do, or whose factors no
 // state has. Without streams (no `starts`) they are empty.
-extern "C" __global__ void recover(const real* c, const real* f, const real* alpha, u64 ch, u64 plane, real up, real down,
+extern "C" __global__ void recover(const real* c, const held* f, const real* alpha, u64 ch, u64 plane, real up, real down,
                                    const u8* bytes, const u32* starts, u8* misfits, real* out, u64 len) {
     u64 stream = element(), i = stream * RUN;
     if (i >= len) return;
@@ -161,10 +161,10 @@ extern "C" __global__ void recover(const real* c, const real* f, const real* alp
             int state = first_state(q64, a);
             Span s = span_of((u32)state * a - (u32)q64 & 63, a);
             u64 byte = at / 8;
-            u32 held = (u32)(byte < size ? from[byte] : 0) | (u32)(byte + 1 < size ? from[byte + 1] : 0) << 8;
-            held >>= at % 8;
-            u32 index = held & ((1u << s.k) - 1), more = index >= s.u;
-            if (more) index = 2 * index + (held >> s.k & 1) - s.u;
+            u32 pending = (u32)(byte < size ? from[byte] : 0) | (u32)(byte + 1 < size ? from[byte + 1] : 0) << 8;
+            pending >>= at % 8;
+            u32 index = pending & ((1u << s.k) - 1), more = index >= s.u;
+            if (more) index = 2 * index + (pending >> s.k & 1) - s.u;
             at += s.k + more;
             out[i] = (real)(int)(((u32)state + index) * (u32)sign) * down;
         }

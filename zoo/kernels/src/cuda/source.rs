@@ -5,7 +5,7 @@
 pub struct Source {
     /// Its name, without the ending.
     pub name: &'static str,
-    /// CUDA C in the number type `real`, behind the prelude.
+    /// CUDA C in the number types `real` and `held`, behind the prelude.
     pub text: &'static str,
     /// Whether it is compiled for a number of time steps.
     pub of_steps: bool,
@@ -18,6 +18,15 @@ pub enum Number {
     F32,
     /// `double`.
     F64,
+    /// `bf16` in memory, `float` in registers.
+    Bf16,
+    /// `f16` in memory, `float` in registers.
+    F16,
+}
+
+impl Number {
+    /// Every number type.
+    pub const ALL: [Self; 4] = [Self::F32, Self::F64, Self::Bf16, Self::F16];
 }
 
 const PRELUDE: &str = include_str!("prelude.cu");
@@ -56,6 +65,8 @@ pub fn text(source: Source, number: Number, steps: usize) -> String {
     let number = match number {
         Number::F32 => "#define real float\n#define IS_FLOAT 1\n",
         Number::F64 => "#define real double\n",
+        Number::Bf16 => "#define real float\n#define IS_FLOAT 1\n#define HELD_BF16 1\n",
+        Number::F16 => "#define real float\n#define IS_FLOAT 1\n#define HELD_F16 1\n",
     };
     let steps = if source.of_steps { format!("#define STEPS {steps}\n") } else { String::new() };
     format!("{number}{steps}{PRELUDE}\n{}", source.text)

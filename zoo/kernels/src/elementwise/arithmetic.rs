@@ -5,13 +5,13 @@ use std::mem::MaybeUninit;
 use candle_core::{DType, Device, Tensor};
 
 use super::BLOCK;
-use crate::Result;
 use crate::bits::{Bits, Source};
 use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, distinct, each_chunk, filled_chunks, map_tasks, read, write};
+use crate::storage::{distinct, each_chunk, filled_chunks, map_tasks, read, write};
+use crate::{Result, held};
 
 /// Computes `a + b`.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -29,7 +29,7 @@ pub fn mul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 type Span<T> = fn(&[T], &[T], &mut [MaybeUninit<T>]);
 
 fn zip<T: Real>(op: &'static str, a: &Tensor, b: &Tensor, f: Span<T>) -> Result<Tensor> {
-    let (shape, len) = (a.shape().clone(), a.elem_count());
+    let (shape, len, dtype) = (a.shape().clone(), a.elem_count(), held::wider(a.dtype(), b.dtype()));
     let (a, b) = (read::<T>(op, "a", a, len)?, read::<T>(op, "b", b, len)?);
     let (a, b) = (&*a, &*b);
     // SAFETY: `f` writes each element of its chunk, as its type says.
@@ -39,7 +39,7 @@ fn zip<T: Real>(op: &'static str, a: &Tensor, b: &Tensor, f: Span<T>) -> Result<
             f(&a[at.clone()], &b[at], out);
         })
     };
-    storage::tensor(out, shape)
+    held::made(out, shape, dtype)
 }
 
 /// Adds in place: `dst += factor * src`.
@@ -61,12 +61,13 @@ pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
     const OP: &str = "elementwise::scale";
     on_cuda!(x => crate::cuda::ops::elementwise::scale(OP, crate::Operand::Dense(x), factor, x.dtype()));
     dispatch!(OP, x, T => {
-        let (shape, len, factor) = (x.shape().clone(), x.elem_count(), <T as Real>::of(factor));
+        let (shape, dtype) = (x.shape().clone(), x.dtype());
+        let (len, factor) = (x.elem_count(), <T as Real>::of(factor));
         let x = read::<T>(OP, "x", x, len)?;
         let x = &*x;
         // SAFETY: `scale_span` writes each element of its chunk.
         let out = unsafe { filled_chunks(len, BLOCK, |i, out| scale_span(&x[i * BLOCK..], factor, out)) };
-        storage::tensor(out, shape)
+        held::made(out, shape, dtype)
     })
 }
 
@@ -74,14 +75,14 @@ pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
 pub fn scale_spikes(x: &Bits, factor: f64, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::scale_spikes";
     on_cuda!(x.tensor() => crate::cuda::ops::elementwise::scale(OP, crate::Operand::Spikes(x), factor, dtype));
-    match dtype {
-        DType::F32 => scale_bits::<f32>(OP, x, factor),
-        DType::F64 => scale_bits::<f64>(OP, x, factor),
+    match held::real(dtype) {
+        DType::F32 => scale_bits::<f32>(OP, x, factor, dtype),
+        DType::F64 => scale_bits::<f64>(OP, x, factor, dtype),
         other => Err(refusal(OP, &Device::Cpu, other)),
     }
 }
 
-fn scale_bits<T: Real>(op: &'static str, x: &Bits, factor: f64) -> Result<Tensor> {
+fn scale_bits<T: Real>(op: &'static str, x: &Bits, factor: f64, dtype: DType) -> Result<Tensor> {
     let (rows, plane, bytes) = (x.rows(), x.plane(), x.read(op)?);
     let (source, factor) = (Source::Spikes(&bytes, plane), T::of(factor));
     // SAFETY: pieces cover the chunk and `scale_span` writes each element of its piece.
@@ -95,7 +96,7 @@ fn scale_bits<T: Real>(op: &'static str, x: &Bits, factor: f64) -> Result<Tensor
             }
         })
     };
-    storage::tensor(out, (rows, plane))
+    held::made(out, (rows, plane), dtype)
 }
 
 /// Multiplies in place: `x *= factor`.

@@ -12,7 +12,7 @@ use crate::norm::{NormShape, affine, rows_per_task, sums::sums};
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, distinct, filled, filled_chunks, read, write};
-use crate::{Operand, Result};
+use crate::{Operand, Result, held};
 
 /// Computes `x * scale + shift + other`: a residual sum with the norm folded in.
 ///
@@ -26,6 +26,7 @@ pub fn add_affine(
 ) -> Result<Tensor> {
     const OP: &str = "elementwise::add_affine";
     on_cuda!(x => crate::cuda::ops::channels::affine(OP, s, x, scale, shift, Some(other)));
+    let dtype = held::wider(x.dtype(), other.dtype_or(x.dtype()));
     let (shape, own) = (x.shape().clone(), if scale.elem_count() == s.c { 1 } else { s.groups });
     dispatch!(OP, x, T => {
         let (scale, shift) = (read::<T>(OP, "scale", scale, own * s.c)?, read::<T>(OP, "shift", shift, own * s.c)?);
@@ -44,7 +45,7 @@ pub fn add_affine(
                 }
             })
         };
-        storage::tensor(y, shape)
+        held::made(y, shape, dtype)
     })
 }
 
@@ -104,6 +105,7 @@ pub fn split_channels(
     const OP: &str = "elementwise::split_channels";
     crate::error::ensure(first <= c, OP, "no more channels than there are", || format!("{first} of {c}"))?;
     on_cuda!(x => crate::cuda::ops::channels::split(OP, x, (n, c, plane), first));
+    let dtype = x.dtype();
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, n * c * plane)?;
         let (x, cut) = (&*x, first * plane);
@@ -115,7 +117,7 @@ pub fn split_channels(
                     out.write_copy_of_slice(&x[start..start + width]);
                 })
             };
-            storage::tensor(values, (n, width / plane.max(1), plane))
+            held::made(values, (n, width / plane.max(1), plane), dtype)
         };
         Ok((part(0, cut)?, part(cut, (c - first) * plane)?))
     })
@@ -132,6 +134,7 @@ pub fn concat_channels(
 ) -> Result<Tensor> {
     const OP: &str = "elementwise::concat_channels";
     on_cuda!(a => crate::cuda::ops::channels::concat(OP, (a, ca), (b, cb), n, plane));
+    let dtype = held::wider(a.dtype(), b.dtype());
     dispatch!(OP, a, T => {
         let (wa, wb) = (ca * plane, cb * plane);
         let (a, b) = (read::<T>(OP, "a", a, n * wa)?, read::<T>(OP, "b", b, n * wb)?);
@@ -146,6 +149,6 @@ pub fn concat_channels(
                 });
             })
         };
-        storage::tensor(values, (n, ca + cb, plane))
+        held::made(values, (n, ca + cb, plane), dtype)
     })
 }

@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 
 use super::BLOCK;
-use crate::Result;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
-use crate::storage::{self, distinct, each_chunk, filled_chunks, read, write};
+use crate::storage::{distinct, each_chunk, filled_chunks, read, write};
+use crate::{Result, held};
 
 /// Writes `src` over `dst`, which keeps its storage.
 pub fn copy(dst: &Tensor, src: &Tensor) -> Result<()> {
@@ -27,7 +27,7 @@ pub fn copied(x: &Tensor) -> Result<Tensor> {
     const OP: &str = "elementwise::copied";
     on_cuda!(x => Ok(x.copy()?));
     dispatch!(OP, x, T => {
-        let (shape, len) = (x.shape().clone(), x.elem_count());
+        let (shape, dtype, len) = (x.shape().clone(), x.dtype(), x.elem_count());
         let x = read::<T>(OP, "x", x, len)?;
         let x = &*x;
         // SAFETY: each chunk is written whole.
@@ -36,6 +36,6 @@ pub fn copied(x: &Tensor) -> Result<Tensor> {
                 out.write_copy_of_slice(&x[i * BLOCK..i * BLOCK + out.len()]);
             })
         };
-        storage::tensor(out, shape)
+        held::made(out, shape, dtype)
     })
 }

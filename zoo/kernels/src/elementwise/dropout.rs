@@ -19,8 +19,8 @@ use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, Disjoint, each_task, filled, write};
-use crate::{Operand, Result};
+use crate::storage::{Disjoint, each_task, filled, write};
+use crate::{Operand, Result, held};
 
 /// Places of one piece of work.
 const BLOCK: usize = 1 << 12;
@@ -35,9 +35,10 @@ const LANES: usize = 16;
 pub fn dropout(x: Operand, steps: usize, n: usize, key: Key, rate: f64, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::dropout";
     on_cuda!(x.tensor() => crate::cuda::ops::dropout::dropout(OP, x, (steps, n), key, rate, dtype));
-    match x.dtype_or(dtype) {
-        DType::F32 => apart::<f32>(OP, x, steps, n, key, rate),
-        DType::F64 => apart::<f64>(OP, x, steps, n, key, rate),
+    let dtype = x.dtype_or(dtype);
+    match held::real(dtype) {
+        DType::F32 => apart::<f32>(OP, x, (steps, n), key, rate, dtype),
+        DType::F64 => apart::<f64>(OP, x, (steps, n), key, rate, dtype),
         other => Err(refusal(OP, &Device::Cpu, other)),
     }
 }
@@ -45,10 +46,10 @@ pub fn dropout(x: Operand, steps: usize, n: usize, key: Key, rate: f64, dtype: D
 fn apart<T: Real>(
     op: &'static str,
     x: Operand,
-    steps: usize,
-    n: usize,
+    (steps, n): (usize, usize),
     key: Key,
     rate: f64,
+    dtype: DType,
 ) -> Result<Tensor> {
     let x = lend::<T>(op, x, steps * n)?;
     let source = x.source();
@@ -73,7 +74,7 @@ fn apart<T: Real>(
             });
         })
     };
-    storage::tensor(y, steps * n)
+    held::made(y, steps * n, dtype)
 }
 
 /// Computes the spikes that the mask keeps, the same at all steps: `x * mask` is them times `1 / (1 - rate)`.

@@ -2,18 +2,19 @@
 
 use candle_core::Tensor;
 
-use crate::Result;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{self, each_chunk, read};
+use crate::storage::{each_chunk, read};
+use crate::{Result, held};
 
 /// Repeats each value of `x` `[rows, h, w]` `factor` times both ways, `[rows, h * factor, w * factor]`.
 pub fn upsample_nearest(x: &Tensor, rows: usize, h: usize, w: usize, factor: usize) -> Result<Tensor> {
     const OP: &str = "elementwise::upsample_nearest";
     ensure(factor > 0, OP, "the factor must be positive", || factor.to_string())?;
     on_cuda!(x => crate::cuda::ops::channels::upsample(OP, x, (rows, h, w), factor, false));
+    let dtype = x.dtype();
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, rows * h * w)?;
         let (x, wide) = (&*x, w * factor);
@@ -26,7 +27,7 @@ pub fn upsample_nearest(x: &Tensor, rows: usize, h: usize, w: usize, factor: usi
                 copies.chunks_mut(wide).for_each(|copy| copy.copy_from_slice(first));
             }
         });
-        storage::tensor(out, (rows, h * factor, wide))
+        held::made(out, (rows, h * factor, wide), dtype)
     })
 }
 
@@ -35,6 +36,7 @@ pub fn upsample_backward(dy: &Tensor, rows: usize, h: usize, w: usize, factor: u
     const OP: &str = "elementwise::upsample_backward";
     ensure(factor > 0, OP, "the factor must be positive", || factor.to_string())?;
     on_cuda!(dy => crate::cuda::ops::channels::upsample(OP, dy, (rows, h, w), factor, true));
+    let dtype = dy.dtype();
     dispatch!(OP, dy, T => {
         let dy = read::<T>(OP, "dy", dy, rows * h * w * factor * factor)?;
         let (dy, wide) = (&*dy, w * factor);
@@ -47,6 +49,6 @@ pub fn upsample_backward(dy: &Tensor, rows: usize, h: usize, w: usize, factor: u
                 }
             }
         });
-        storage::tensor(dx, (rows, h, w))
+        held::made(dx, (rows, h, w), dtype)
     })
 }

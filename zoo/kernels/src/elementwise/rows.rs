@@ -14,12 +14,12 @@ use crate::norm::sums::span;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, filled_chunks, map_tasks};
-use crate::{Operand, Result};
+use crate::{Operand, Result, held};
 
 /// Runs `$body` in the type of the operands that have one, else in the one for spikes.
 macro_rules! by_operands {
     ($op:expr, $a:expr, $b:expr, $spikes:expr, $T:ident => $body:expr) => {
-        match $a.dtype_or($b.dtype_or($spikes)) {
+        match held::real($a.dtype_or($b.dtype_or($spikes))) {
             DType::F32 => {
                 type $T = f32;
                 $body
@@ -37,6 +37,7 @@ macro_rules! by_operands {
 pub fn row_dot(rows: usize, plane: usize, a: Operand, b: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::row_dot";
     on_cuda!(a.tensor() => crate::cuda::ops::channels::row_dot(OP, (rows, plane), a, b, dtype));
+    let dtype = a.dtype_or(b.dtype_or(dtype));
     let per_task = (BLOCK / plane.max(1)).max(1);
     let tasks = rows.div_ceil(per_task);
     by_operands!(OP, a, b, dtype, T => {
@@ -51,7 +52,7 @@ pub fn row_dot(rows: usize, plane: usize, a: Operand, b: Operand, dtype: DType) 
             })
             .collect::<Vec<T>>()
         });
-        storage::tensor(sums.concat(), rows)
+        held::made(sums.concat(), rows, dtype)
     })
 }
 
@@ -75,6 +76,7 @@ pub fn row_overlap(a: &Bits, b: &Bits, dtype: DType) -> Result<Tensor> {
 pub fn row_scale(rows: usize, plane: usize, x: Operand, factor: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "elementwise::row_scale";
     on_cuda!(x.tensor() => crate::cuda::ops::channels::row_scale(OP, (rows, plane), x, factor, dtype));
+    let dtype = x.dtype_or(factor.dtype_or(dtype));
     let per_task = (BLOCK / plane.max(1)).max(1);
     by_operands!(OP, x, factor, dtype, T => {
         let (x, factor) = (lend::<T>(OP, x, rows * plane)?, lend::<T>(OP, factor, rows)?);
@@ -90,7 +92,7 @@ pub fn row_scale(rows: usize, plane: usize, x: Operand, factor: Operand, dtype: 
                 }
             })
         };
-        storage::tensor(y, (rows, plane))
+        held::made(y, (rows, plane), dtype)
     })
 }
 

@@ -3,18 +3,18 @@
 use candle_core::Tensor;
 
 use super::BLOCK;
-use crate::Result;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, Disjoint, each_chunk, each_task, filled, read};
+use crate::storage::{Disjoint, each_chunk, each_task, filled, read};
+use crate::{Result, held};
 
 /// Sums `x` `[steps, n]` over its steps, in order, `[n]`.
 pub fn sum_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
     const OP: &str = "elementwise::sum_steps";
     on_cuda!(x => crate::cuda::ops::elementwise::sum_steps(OP, x, steps));
-    let n = x.elem_count() / steps.max(1);
+    let (n, dtype) = (x.elem_count() / steps.max(1), x.dtype());
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, steps * n)?;
         let x = &*x;
@@ -25,7 +25,7 @@ pub fn sum_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
                 add_to(out, &x[at..at + out.len()]);
             }
         });
-        storage::tensor(out, n)
+        held::made(out, n, dtype)
     })
 }
 
@@ -33,7 +33,7 @@ pub fn sum_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
 pub fn repeat_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
     const OP: &str = "elementwise::repeat_steps";
     on_cuda!(x => Ok(Tensor::cat(&vec![x; steps], 0)?));
-    let (n, mut shape) = (x.elem_count(), x.dims().to_vec());
+    let (n, dtype, mut shape) = (x.elem_count(), x.dtype(), x.dims().to_vec());
     if let Some(first) = shape.first_mut() {
         *first *= steps;
     }
@@ -52,7 +52,7 @@ pub fn repeat_steps(x: &Tensor, steps: usize) -> Result<Tensor> {
                 });
             })
         };
-        storage::tensor(out, shape)
+        held::made(out, shape, dtype)
     })
 }
 

@@ -12,7 +12,6 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::{Current, Input, LifShape};
-use crate::Result;
 use crate::bits::{Bits, pack_flags};
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
@@ -20,6 +19,7 @@ use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, Disjoint, each_chunk, each_task, filled, read, read_opt, write};
+use crate::{Result, held};
 
 /// Elements of one piece of work.
 const BLOCK: usize = 1 << 14;
@@ -54,7 +54,7 @@ pub fn gate(dy: &Tensor, open: &Bits, reuse_dy: bool) -> Result<Tensor> {
     on_cuda!(dy => crate::cuda::ops::bits::gate(OP, dy, open, reuse_dy));
     let (plane, width, rows) = (open.plane(), open.plane().div_ceil(8), open.rows());
     dispatch!(OP, dy, T => {
-        let (shape, bytes) = (dy.shape().clone(), open.read(OP)?);
+        let (shape, dtype, bytes) = (dy.shape().clone(), dy.dtype(), open.read(OP)?);
         let (bytes, per_task) = (&*bytes, (BLOCK / plane.max(1)).max(1));
         let bytes_of = |task: usize| &bytes[task * per_task * width..rows.min((task + 1) * per_task) * width];
         if reuse_dy {
@@ -72,7 +72,7 @@ pub fn gate(dy: &Tensor, open: &Bits, reuse_dy: bool) -> Result<Tensor> {
                 let_through(&dy[first..first + out.len()], plane, bytes_of(task), out);
             })
         };
-        storage::tensor(di, shape)
+        held::made(di, shape, dtype)
     })
 }
 

@@ -44,13 +44,13 @@ mod surrogate;
 
 use candle_core::Tensor;
 
-use crate::Result;
 use crate::bits::{Bits, Source};
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::storage::{self, each_chunk, read, read_opt, shares, write};
+use crate::{Result, held};
 
 pub use gate::{gate, window};
 pub use relu::relu_forward;
@@ -229,7 +229,8 @@ impl<T: Real> Iterator for Affines<'_, T> {
     }
 }
 
-/// Runs all steps; gives the spikes and, when `keep_last`, the membrane after the last step `[rows, plane]`.
+/// Runs all steps; gives the spikes and, when `keep_last`, the membrane after the last step `[rows, plane]`, in the type that
+/// is computed in.
 pub fn forward(
     s: &LifShape,
     cell: &Cell,
@@ -241,12 +242,16 @@ pub fn forward(
     s.check(OP)?;
     on_cuda!(i.x => crate::cuda::ops::lif::forward(OP, s, cell, i, v0, keep_last));
     dispatch!(OP, i.x, T => with_input!(OP, T, s, i, v0, input => {
-        let (fired, last) = <T as Arm>::forward(s, cell, &input, keep_last)?;
+        let (mut fired, last) = <T as Arm>::forward(s, cell, &input, keep_last)?;
+        if let Fired::Smooth(y) = &mut fired && held::is_half(i.x.dtype()) {
+            *y = held::cast(y, i.x.dtype())?;
+        }
         Ok((fired, last.map(|v| storage::tensor(v, (s.rows, s.plane))).transpose()?))
     }))
 }
 
-/// Computes the gradient of the current I and, when `want_dv0`, that of the first membrane `[rows, plane]`.
+/// Computes the gradient of the current I, in the current's type, and, when `want_dv0`, that of the first membrane
+/// `[rows, plane]`.
 ///
 /// `ds` is `[steps, rows, plane]`, `dlast` the gradient of the last membrane. The result is
 /// `[current_steps, rows, plane]`: the sum over the steps when the current is constant in time. Only when then
@@ -269,7 +274,9 @@ pub fn backward(
     let shape = (if per_step { s.steps } else { 1 }, s.rows, s.plane);
     let len = s.steps * s.frame();
     let apart = |t: &Tensor| !shares(t, ds);
-    let in_place = reuse_ds && per_step && apart(i.x) && v0.is_none_or(apart) && dlast.is_none_or(apart);
+    let alike = ds.dtype() == i.x.dtype();
+    let in_place =
+        reuse_ds && per_step && alike && apart(i.x) && v0.is_none_or(apart) && dlast.is_none_or(apart);
     on_cuda!(i.x => crate::cuda::ops::lif::backward(OP, s, cell, i, v0, ds, dlast, (want_dv0, per_step, in_place)));
     dispatch!(OP, i.x, T => with_input!(OP, T, s, i, v0, input => {
         let dlast = read_opt::<T>(OP, "dlast", dlast, s.frame())?;
@@ -280,7 +287,7 @@ pub fn backward(
         } else {
             let ds = read::<T>(OP, "ds", ds, len)?;
             let (di, dv0) = T::backward(&call, &ds);
-            (storage::tensor(di, shape)?, dv0)
+            (held::made(di, shape, i.x.dtype())?, dv0)
         };
         Ok((di, dv0.map(|g| storage::tensor(g, (s.rows, s.plane))).transpose()?))
     }))

@@ -9,14 +9,14 @@
 use candle_core::Tensor;
 
 use super::{Current, Input, LifShape};
-use crate::Result;
 use crate::bits::{Bits, pack_flags};
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, Disjoint, each_task, filled, read, read_opt};
+use crate::storage::{Disjoint, each_task, filled, read, read_opt};
+use crate::{Result, held};
 
 /// Elements of one piece of work.
 const BLOCK: usize = 1 << 14;
@@ -49,7 +49,7 @@ pub fn relu_forward(s: &LifShape, i: &Current) -> Result<(Tensor, Bits)> {
                 });
             })
         };
-        Ok((storage::tensor(y, (s.steps, s.rows, s.plane))?, Bits::of_bytes(sign, rows, s.plane)?))
+        Ok((held::made(y, (s.steps, s.rows, s.plane), i.x.dtype())?, Bits::of_bytes(sign, rows, s.plane)?))
     }))
 }
 

@@ -16,8 +16,8 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{self, distinct, read, read_opt, write};
-use crate::{Operand, Result};
+use crate::storage::{distinct, read, read_opt, write};
+use crate::{Operand, Result, held};
 
 /// Sizes of one call.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +35,18 @@ fn sizes(op: &'static str, rows: usize, weight: &Tensor) -> Result<Sizes> {
     Ok(Sizes { rows, inputs, outputs })
 }
 
-/// Computes the output `[rows, out]`.
+/// Computes the output `[rows, out]`, in the weights' type.
 ///
 /// Spikes may come in any rows whose values, one row after the other, make `[rows, in]`.
 pub fn forward(rows: usize, x: Operand, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     const OP: &str = "linear::forward";
     let s = sizes(OP, rows, weight)?;
     on_cuda!(weight => crate::cuda::ops::linear::forward(OP, s, x, weight, bias));
+    let dtype = weight.dtype();
     dispatch!(OP, weight, T => {
         let w = read::<T>(OP, "weight", weight, s.inputs * s.outputs)?;
         let (x, b) = (lend::<T>(OP, x, rows * s.inputs)?, read_opt::<T>(OP, "bias", bias, s.outputs)?);
-        storage::tensor(<T as Arm>::forward(s, x.source(), &w, b.as_deref()), (rows, s.outputs))
+        held::made(<T as Arm>::forward(s, x.source(), &w, b.as_deref()), (rows, s.outputs), dtype)
     })
 }
 
@@ -54,10 +55,11 @@ pub fn backward_input(dy: &Tensor, weight: &Tensor) -> Result<Tensor> {
     const OP: &str = "linear::backward_input";
     let s = sizes(OP, dy.elem_count() / weight.dim(0)?.max(1), weight)?;
     on_cuda!(weight => crate::cuda::ops::linear::backward_input(OP, s, dy, weight));
+    let dtype = dy.dtype();
     dispatch!(OP, weight, T => {
         let w = read::<T>(OP, "weight", weight, s.inputs * s.outputs)?;
         let dy = read::<T>(OP, "dy", dy, s.rows * s.outputs)?;
-        storage::tensor(<T as Arm>::backward_input(s, &dy, &w), (s.rows, s.inputs))
+        held::made(<T as Arm>::backward_input(s, &dy, &w), (s.rows, s.inputs), dtype)
     })
 }
 

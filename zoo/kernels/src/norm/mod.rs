@@ -20,7 +20,6 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use crate::Result;
 use crate::bias::store;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
@@ -28,6 +27,7 @@ use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{self, Disjoint, distinct, each_task, filled_chunks, read, read_opt, shares, write};
+use crate::{Result, held};
 
 /// Sizes of a normalisation: `x` is `[groups * n, c, plane]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub fn affine(s: &NormShape, x: &Tensor, scale: &Tensor, shift: &Tensor) -> Resu
     const OP: &str = "norm::affine";
     s.check(OP)?;
     on_cuda!(x => crate::cuda::ops::channels::affine(OP, s, x, scale, shift, None));
-    let shape = x.shape().clone();
+    let (shape, dtype) = (x.shape().clone(), x.dtype());
     let own = if scale.elem_count() == s.c { 1 } else { s.groups };
     dispatch!(OP, x, T => {
         let (scale, shift) = (read::<T>(OP, "scale", scale, own * s.c)?, read::<T>(OP, "shift", shift, own * s.c)?);
@@ -131,7 +131,7 @@ pub fn affine(s: &NormShape, x: &Tensor, scale: &Tensor, shift: &Tensor) -> Resu
                 affine_rows(s, task * rows, own, &x[at..at + out.len()], scale, shift, out)
             })
         };
-        storage::tensor(y, shape)
+        held::made(y, shape, dtype)
     })
 }
 

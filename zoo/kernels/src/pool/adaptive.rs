@@ -18,8 +18,8 @@ use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{self, read};
-use crate::{Operand, Result};
+use crate::storage::read;
+use crate::{Operand, Result, held};
 
 /// Sizes of an adaptive average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,7 @@ pub fn adaptive_avg_forward(s: &AdaptiveShape, x: Operand, dtype: DType) -> Resu
     const OP: &str = "pool::adaptive_avg_forward";
     s.check(OP)?;
     on_cuda!(x.tensor() => crate::cuda::ops::pool::adaptive_forward(OP, s, x, dtype));
+    let dtype = x.dtype_or(dtype);
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.rows * s.inputs())?;
         let y = map_planes((s.rows, s.inputs(), s.outputs()), &x, |x, y| {
@@ -83,7 +84,7 @@ pub fn adaptive_avg_forward(s: &AdaptiveShape, x: Operand, dtype: DType) -> Resu
                 y[o] = sum / count;
             });
         });
-        storage::tensor(y, (s.rows, s.outputs()))
+        held::made(y, (s.rows, s.outputs()), dtype)
     })
 }
 
@@ -92,6 +93,7 @@ pub fn adaptive_avg_backward(s: &AdaptiveShape, dy: &Tensor) -> Result<Tensor> {
     const OP: &str = "pool::adaptive_avg_backward";
     s.check(OP)?;
     on_cuda!(dy => crate::cuda::ops::pool::adaptive_backward(OP, s, dy));
+    let dtype = dy.dtype();
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.rows * s.outputs())?);
         let dx = map_planes((s.rows, s.outputs(), s.inputs()), &dy, |dy, dx| {
@@ -106,6 +108,6 @@ pub fn adaptive_avg_backward(s: &AdaptiveShape, dy: &Tensor) -> Result<Tensor> {
                 }
             });
         });
-        storage::tensor(dx, (s.rows, s.inputs()))
+        held::made(dx, (s.rows, s.inputs()), dtype)
     })
 }

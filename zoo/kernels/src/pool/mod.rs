@@ -21,8 +21,8 @@ use crate::error::ensure;
 use crate::norm::sums::span;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, filled_chunks, read};
-use crate::{Operand, Result};
+use crate::storage::{filled_chunks, read};
+use crate::{Operand, Result, held};
 
 pub use adaptive::{AdaptiveShape, adaptive_avg_backward, adaptive_avg_forward};
 
@@ -140,7 +140,7 @@ fn zeroed<T: Real>(row: &mut [std::mem::MaybeUninit<T>]) -> &mut [T] {
 /// Type that an op without another operand computes in: its own, and for spikes the one asked for.
 macro_rules! by_operand {
     ($op:expr, $x:expr, $spikes:expr, $T:ident => $body:expr) => {
-        match ($x, $x.dtype_or($spikes)) {
+        match ($x, $crate::held::real($x.dtype_or($spikes))) {
             (Operand::Dense(x), _) => dispatch!($op, x, $T => $body),
             (Operand::Spikes(_), DType::F32) => { type $T = f32; $body }
             (Operand::Spikes(_), DType::F64) => { type $T = f64; $body }
@@ -156,6 +156,7 @@ pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> 
     const OP: &str = "pool::avg_forward";
     s.check(OP)?;
     on_cuda!(x.tensor() => crate::cuda::ops::pool::avg_forward(OP, s, x, dtype, count_pad));
+    let dtype = x.dtype_or(dtype);
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
         let threes = threes::serves(s).then(|| threes::counts::<T>(s, count_pad));
@@ -163,7 +164,7 @@ pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> 
             Some(counts) => threes::average(s, counts, x, y),
             None => average(s, x, y, count_pad),
         });
-        storage::tensor(y, (s.n_c, s.out()))
+        held::made(y, (s.n_c, s.out()), dtype)
     })
 }
 
@@ -234,6 +235,7 @@ pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tenso
     const OP: &str = "pool::avg_backward";
     s.check(OP)?;
     on_cuda!(dy => crate::cuda::ops::pool::avg_backward(OP, s, dy, count_pad));
+    let dtype = dy.dtype();
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.n_c * s.out())?);
         let threes = threes::serves(s).then(|| threes::counts::<T>(s, count_pad));
@@ -251,7 +253,7 @@ pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tenso
                 }
             });
         });
-        storage::tensor(dx, (s.n_c, s.plane()))
+        held::made(dx, (s.n_c, s.plane()), dtype)
     })
 }
 
@@ -322,12 +324,13 @@ pub fn max_forward(s: &PoolShape, x: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "pool::max_forward";
     s.check(OP)?;
     on_cuda!(x.tensor() => crate::cuda::ops::pool::max_forward(OP, s, x, dtype));
+    let dtype = x.dtype_or(dtype);
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
         let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| {
             maxima(s, x, y);
         });
-        storage::tensor(y, (s.n_c, s.out()))
+        held::made(y, (s.n_c, s.out()), dtype)
     })
 }
 
@@ -366,6 +369,7 @@ pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
     const OP: &str = "pool::max_backward";
     s.check(OP)?;
     on_cuda!(dy => crate::cuda::ops::pool::max_backward(OP, s, x, dy));
+    let dtype = dy.dtype();
     dispatch!(OP, dy, T => {
         let (x, dy) = (lend::<T>(OP, x, s.n_c * s.plane())?, read::<T>(OP, "dy", dy, s.n_c * s.out())?);
         let (source, dy, per_task) = (x.source(), &*dy, (BLOCK / s.plane()).max(1));
@@ -383,7 +387,7 @@ pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
                 }
             })
         };
-        storage::tensor(dx, (s.n_c, s.plane()))
+        held::made(dx, (s.n_c, s.plane()), dtype)
     })
 }
 
@@ -391,12 +395,13 @@ pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
 pub fn global_avg_forward(rows: usize, plane: usize, x: Operand, dtype: DType) -> Result<Tensor> {
     const OP: &str = "pool::global_avg_forward";
     on_cuda!(x.tensor() => crate::cuda::ops::pool::global_avg_forward(OP, (rows, plane), x, dtype));
+    let dtype = x.dtype_or(dtype);
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, rows * plane)?;
         let y = map_planes((rows, plane, 1), &x, |x, y| {
             y[0] = <T as Real>::of(span(x, x)[0] / plane as f64);
         });
-        storage::tensor(y, rows)
+        held::made(y, rows, dtype)
     })
 }
 
@@ -404,9 +409,10 @@ pub fn global_avg_forward(rows: usize, plane: usize, x: Operand, dtype: DType) -
 pub fn global_avg_backward(rows: usize, plane: usize, dy: &Tensor) -> Result<Tensor> {
     const OP: &str = "pool::global_avg_backward";
     on_cuda!(dy => crate::cuda::ops::pool::global_avg_backward(OP, rows, plane, dy));
+    let dtype = dy.dtype();
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, rows)?);
         let share = <T as Real>::ONE / <T as Real>::of(plane as f64);
-        storage::tensor(map_planes((rows, 1, plane), &dy, |dy, dx| dx.fill(dy[0] * share)), (rows, plane))
+        held::made(map_planes((rows, 1, plane), &dy, |dy, dx| dx.fill(dy[0] * share)), (rows, plane), dtype)
     })
 }

@@ -10,7 +10,7 @@ use kernels::cuda::launch::Grid;
 use kernels::cuda::source::{self, Number, Source};
 use libloading::Library;
 
-/// A source in `float`, as a library of the host.
+/// A source in one number type, as a library of the host.
 pub(crate) struct Host(Library);
 
 /// An argument's bytes, aligned as C wants it.
@@ -46,21 +46,27 @@ pub(crate) fn missing() -> Argument {
 }
 
 impl Host {
-    /// Compiles `source` with the `kernels` that will be called; none where there is no compiler.
+    /// Compiles `source` in `float` with the `kernels` that will be called; none where there is no compiler.
     pub(crate) fn new(source: Source, steps: usize, kernels: &[&str]) -> Option<Host> {
+        Self::of(source, Number::F32, steps, kernels)
+    }
+
+    /// The same in a number type.
+    pub(crate) fn of(source: Source, number: Number, steps: usize, kernels: &[&str]) -> Option<Host> {
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
         if Command::new(&compiler).arg("--version").output().is_err() {
             eprintln!("SKIPPED: no C++ compiler ({compiler}), so {}.cu was not run on the host", source.name);
             return None;
         }
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let place = |ending: &str| folder.join(format!("{}-{}-{steps}.{ending}", source.name, kernels[0]));
+        let place =
+            |ending: &str| folder.join(format!("{}-{}-{number:?}-{steps}.{ending}", source.name, kernels[0]));
         let table: String = kernels.iter().map(|kernel| format!("KERNEL({kernel})\n")).collect();
         let text = format!(
             "{}\n{}\nextern \"C\" int host_launch(const char* name, unsigned x, unsigned y, int together, void** \
              arguments) {{\n{table}return 1;\n}}\n",
             include_str!("host.hpp"),
-            source::text(source, Number::F32, steps),
+            source::text(source, number, steps),
         );
         std::fs::write(place("cpp"), text).unwrap();
         // Products and sums round twice, as NVRTC is told.

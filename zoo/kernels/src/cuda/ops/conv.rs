@@ -123,6 +123,9 @@ impl Descriptors {
         let kind = match number {
             source::Number::F32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
             source::Number::F64 => sys::cudnnDataType_t::CUDNN_DATA_DOUBLE,
+            half @ (source::Number::Bf16 | source::Number::F16) => {
+                return Err(Error::NoKernel { op, device: format!("CUDA in {half:?}") });
+            }
         };
         let of = |values: [usize; 4]| -> Result<[c_int; 4]> {
             let mut all = [0; 4];

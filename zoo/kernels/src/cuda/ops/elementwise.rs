@@ -116,6 +116,14 @@ pub(crate) fn sum_steps(op: &'static str, x: &Tensor, steps: usize) -> Result<Te
 }
 
 /// Writes `src` over `dst`.
+/// A copy in the type it has: no launch takes halves yet.
+pub(crate) fn cast(op: &'static str, x: &Tensor, dtype: DType) -> Result<Tensor> {
+    if x.dtype() != dtype {
+        return Err(crate::Error::DType { op, what: "x", expected: dtype, got: x.dtype() });
+    }
+    Ok(x.copy()?)
+}
+
 pub(crate) fn copy(op: &'static str, dst: &Tensor, src: &Tensor) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, dst)?, dst.elem_count());
     by_number!(op, dst.dtype(), T => {

@@ -89,6 +89,9 @@ fn multiply<T: Number>(
                     m_,
                 )
             }
+            half @ (source::Number::Bf16 | source::Number::F16) => {
+                return Err(Error::NoKernel { op, device: format!("CUDA in {half:?}") });
+            }
         }
     };
     done.map_err(|e| Error::Driver { op, message: format!("cuBLAS: {e}") })
