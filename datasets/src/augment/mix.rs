@@ -3,7 +3,7 @@
 //! H. Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018; S. Yun et al., "CutMix: regularization strategy
 //! to train strong classifiers with localizable features", ICCV 2019. The semantics are those of timm 0.6's `Mixup` in mode
 //! `batch`, which the papers' code runs on: one share and one box a batch, a box of an odd side one pixel smaller than
-//! drawn. [`event_mix`] has a mask for each sample.
+//! drawn. `event_mix` has a mask for each sample.
 
 use keys::{Key, Stream};
 use serde::{Deserialize, Serialize};
