@@ -46,14 +46,52 @@ fn map(contest: &Contest<'_>, entry: &Entry<'_>, counts: &Counts<'_>) -> Option<
     // Layers that run once for all steps have no map of them.
     let steps =
         neurons.iter().flat_map(|layer| &layer.rows).map(|row| row.step).max().filter(|steps| *steps > 0)?;
-    let cells = neurons.iter().map(|layer| (1..=steps).map(|step| rate(layer, step)).collect()).collect();
+    let (mut names, mut cells): (Vec<String>, Vec<Vec<Option<f64>>>) = (Vec::new(), Vec::new());
+    for layer in &neurons {
+        let name = row_name(layer);
+        let rates = (1..=steps).map(|step| rate(layer, step));
+        match names.iter().position(|known| known == name) {
+            Some(row) => cells[row].iter_mut().zip(rates).for_each(|(cell, rate)| *cell = cell.or(rate)),
+            None => {
+                names.push(name.to_owned());
+                cells.push(rates.collect());
+            }
+        }
+    }
     let columns = (1..=steps).map(|step| step.to_string()).collect();
-    let names = neurons.iter().map(|layer| layer.name.to_owned()).collect();
     Some((names, HeatMap { name: contest.label(entry), columns, cells }))
+}
+
+/// The name of a layer's row. A network with weights of their own at every step has a layer for each, `step3.block`: they share
+/// a row, `block`.
+fn row_name<'l>(layer: &Layer<'l>) -> &'l str {
+    let own = match layer.rows.as_slice() {
+        [row] if row.step > 0 => layer.name.strip_prefix(&format!("step{}.", row.step - 1)),
+        _ => None,
+    };
+    own.unwrap_or(layer.name)
 }
 
 /// Percent of a layer's neurons that fire in a step.
 fn rate(layer: &Layer<'_>, step: u32) -> Option<f64> {
     let row = layer.rows.iter().find(|row| row.step == step)?;
     row.spikes_per_sample.map(|spikes| 100.0 * spikes / row.neurons as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::OpsRow;
+
+    #[test]
+    fn layers_of_one_step_share_a_row_with_those_of_the_others() {
+        let at = |step: u32| OpsRow { step, ..OpsRow::default() };
+        let (first, second, third) = (at(1), at(2), at(3));
+        let layer = |name, rows| Layer { name, kind: "neuron", reads: "normalised", rows };
+        assert_eq!(row_name(&layer("step1.block.spike", vec![&second])), "block.spike");
+        // Another step's number is a part of the name, and so is any of a layer that has all steps.
+        assert_eq!(row_name(&layer("step1.block.spike", vec![&third])), "step1.block.spike");
+        assert_eq!(row_name(&layer("step0.block", vec![&first, &second])), "step0.block");
+        assert_eq!(row_name(&layer("block", vec![&first])), "block");
+    }
 }

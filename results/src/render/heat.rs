@@ -81,18 +81,20 @@ fn legend(shapes: &mut Vec<Shape>, top: f64, value: &Axis) -> f64 {
 }
 
 fn draw_cells(shapes: &mut Vec<Shape>, map: &HeatMap, (left, top): (f64, f64), cell: f64, value: &Axis) {
+    // Values stand in all cells of a map or in none.
+    let texts = map.cells.iter().flatten().flatten().map(|found| text_width(&shown(*found), VALUE));
+    let has_room = texts.fold(0.0, f64::max) < cell;
     for (row, cells) in map.cells.iter().enumerate() {
         let above = top + row as f64 * ROW;
         for (column, found) in cells.iter().enumerate() {
             let (Some(found), before) = (found, left + column as f64 * cell) else { continue };
             let share = value.place(*found).clamp(0.0, 1.0);
             shapes.push(area((before, above), (before + cell - 1.0, above + ROW - 1.0), heat(share)));
-            let text = format!("{found:.1}");
-            if text_width(&text, VALUE) < cell {
+            if has_room {
                 // Where dark letters and pale ones are about as easy to read.
                 let ink = if share > 0.65 { Ink::OnDeep } else { Ink::OnPale };
                 let at = (before + (cell - 1.0) / 2.0, above + (ROW - 1.0) / 2.0);
-                shapes.push(Text::new(at, &text, VALUE, ink).anchored(Anchor::Middle).into());
+                shapes.push(Text::new(at, &shown(*found), VALUE, ink).anchored(Anchor::Middle).into());
             }
         }
     }
@@ -104,6 +106,10 @@ fn draw_cells(shapes: &mut Vec<Shape>, map: &HeatMap, (left, top): (f64, f64), c
         let at = (left + (column as f64 + 0.5) * cell - 0.5, bottom + 9.0);
         shapes.push(Text::new(at, name, TICK, Ink::Muted).anchored(Anchor::Middle).into());
     }
+}
+
+fn shown(found: f64) -> String {
+    format!("{found:.1}")
 }
 
 fn heat(share: f64) -> Ink {
