@@ -79,7 +79,7 @@ fn of(row: &Counted, samples: f64) -> OpsRow {
     let forward = *during != During::Backward;
     // A plan holds shapes: it can't tell how many spikes there are, and so what they cause.
     let seen = |value: f64| evaluated.then_some(value);
-    let moved = |count: u64| forward.then(|| each(count));
+    let on_the_way_there = |count: u64| forward.then(|| each(count));
     OpsRow {
         during: during.id().to_owned(),
         layer: layer.clone(),
@@ -95,9 +95,9 @@ fn of(row: &Counted, samples: f64) -> OpsRow {
         multiplies_per_sample: Some(each(sums.multiplies)),
         adds_per_sample: Some(each(sums.adds)),
         compares_per_sample: Some(each(sums.compares)),
-        inputs_per_sample: moved(sums.inputs),
+        inputs_per_sample: on_the_way_there(sums.inputs),
         input_spikes_per_sample: seen(each(sums.input_spikes)),
-        outputs_per_sample: moved(sums.outputs),
+        outputs_per_sample: on_the_way_there(sums.outputs),
         spikes_per_sample: seen(each(sums.spikes)),
         ..OpsRow::default()
     }

@@ -1,6 +1,6 @@
 //! Groups of horizontal bars over one axis that begins at 0.
 
-use super::layout::{LABEL, MARGIN, TICK, WIDTH, line};
+use super::layout::{LABEL, MARGIN, TICK, WIDTH, area, line};
 use super::scene::{Anchor, Ink, Shape, Text, text_width};
 use crate::chart::{Axis, Bar, BarGroup};
 
@@ -33,7 +33,7 @@ pub(super) fn draw(shapes: &mut Vec<Shape>, top: f64, x: &Axis, groups: &[BarGro
     for group in groups {
         let heading = Text::new((MARGIN, height + HEAD / 2.0), &group.title, LABEL, Ink::Letter).bold();
         let (width, middle) = (text_width(&group.title, LABEL) * 1.1, height + HEAD / 2.0);
-        shapes.push(area(MARGIN, middle - 9.0, MARGIN + width, middle + 9.0, Ink::Paper));
+        shapes.push(area((MARGIN, middle - 9.0), (MARGIN + width, middle + 9.0), Ink::Paper));
         shapes.push(heading.into());
         height += HEAD;
         let first = height;
@@ -53,7 +53,7 @@ fn draw_bar(shapes: &mut Vec<Shape>, bar: &Bar, middle: f64, across: impl Fn(f64
     let (start, end) = (across(0.0), across(bar.value));
     let name = Text::new((start - 8.0, middle), &bar.name, LABEL, Ink::Letter);
     shapes.push(name.anchored(Anchor::End).into());
-    shapes.push(area(start, middle - BAR / 2.0, end, middle + BAR / 2.0, Ink::Method(bar.method)));
+    shapes.push(area((start, middle - BAR / 2.0), (end, middle + BAR / 2.0), Ink::Method(bar.method)));
     let mut reach = end;
     if let Some(spread) = bar.spread {
         let (low, high) = (across((bar.value - spread).max(0.0)), across(bar.value + spread));
@@ -67,8 +67,4 @@ fn draw_bar(shapes: &mut Vec<Shape>, bar: &Bar, middle: f64, across: impl Fn(f64
         reach = high;
     }
     shapes.push(Text::new((reach + 8.0, middle), &bar.text, LABEL, Ink::Letter).into());
-}
-
-fn area(left: f64, top: f64, right: f64, bottom: f64, ink: Ink) -> Shape {
-    Shape::Area { points: vec![(left, top), (right, top), (right, bottom), (left, bottom)], ink }
 }

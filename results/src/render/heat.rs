@@ -1,6 +1,6 @@
 //! Maps of coloured cells: rows with names, columns with numbers, and the value in a cell where there is room for it.
 
-use super::layout::{LABEL, MARGIN, TICK, WIDTH};
+use super::layout::{LABEL, MARGIN, TICK, WIDTH, area};
 use super::scene::{Anchor, Ink, Shape, Text, text_width};
 use crate::chart::{Axis, HeatGroup, HeatMap};
 
@@ -114,8 +114,4 @@ fn shown(found: f64) -> String {
 
 fn heat(share: f64) -> Ink {
     Ink::Heat((share * 255.0).round() as u8)
-}
-
-fn area((left, top): (f64, f64), (right, bottom): (f64, f64), ink: Ink) -> Shape {
-    Shape::Area { points: vec![(left, top), (right, top), (right, bottom), (left, bottom)], ink }
 }

@@ -34,6 +34,11 @@ pub(super) fn scene(figure: &Figure) -> Scene {
     Scene { width: WIDTH, height, shapes }
 }
 
+/// A rectangle between two corners.
+pub(super) fn area((left, top): Place, (right, bottom): Place, ink: Ink) -> Shape {
+    Shape::Area { points: vec![(left, top), (right, top), (right, bottom), (left, bottom)], ink }
+}
+
 /// A straight line.
 pub(super) fn line(from: Place, to: Place, ink: Ink, width: f64) -> Shape {
     Shape::Line { points: vec![from, to], ink, width }

@@ -1,6 +1,6 @@
 //! Groups of horizontal bars that are made of parts, with a legend of the parts above them.
 
-use super::layout::{LABEL, MARGIN, TICK, WIDTH, line};
+use super::layout::{LABEL, MARGIN, TICK, WIDTH, area, line};
 use super::scene::{Anchor, Ink, Shape, Text, text_width};
 use crate::chart::{Stack, StackGroup};
 
@@ -82,8 +82,4 @@ fn draw_stack(shapes: &mut Vec<Shape>, stack: &Stack, middle: f64, across: impl 
         sum += value;
     }
     shapes.push(Text::new((across(sum) + 8.0, middle), &stack.text, LABEL, Ink::Letter).into());
-}
-
-fn area((left, top): (f64, f64), (right, bottom): (f64, f64), ink: Ink) -> Shape {
-    Shape::Area { points: vec![(left, top), (right, top), (right, bottom), (left, bottom)], ink }
 }

@@ -227,14 +227,14 @@ impl<'a> Backward<'a> {
             Some(Slot::Value { tape, .. }) if tape != self.tape => Ok(()),
             Some(Slot::Value { index, .. }) => {
                 let gradient = gradient.booked_as(Category::ActivationGradients);
-                if self.slots[index].is_some() {
-                    self.pass.count_gradient_sum(&gradient);
-                }
-                if let Some(before) = self.slots[index].as_ref().filter(|b| b.dtype() != gradient.dtype()) {
+                if let Some(before) = &self.slots[index] {
                     let (a, b) = (before.dtype(), gradient.dtype());
-                    return Err(Error::Misuse(format!(
-                        "gradients of one value in two types, {a:?} and {b:?}"
-                    )));
+                    if a != b {
+                        return Err(Error::Misuse(format!(
+                            "gradients of one value in two types, {a:?} and {b:?}"
+                        )));
+                    }
+                    self.pass.count_gradient_sum(&gradient);
                 }
                 let sum = match self.slots[index].take() {
                     None => gradient,

@@ -31,7 +31,8 @@ pub fn is_half(dtype: DType) -> bool {
 }
 
 /// The type of a result that is made of numbers of both: the wider one.
-pub(crate) fn wider(a: DType, b: DType) -> DType {
+#[must_use]
+pub fn wider(a: DType, b: DType) -> DType {
     if is_half(a) { b } else { a }
 }
 

@@ -31,8 +31,7 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
         (None, None) => (None, b),
     };
     let other = if other.is_spikes() { other.clone() } else { dense(pass, other)? };
-    // A half beside what is none is summed with it.
-    let dtype = if held::is_half(a.dtype()) { b.dtype() } else { a.dtype() };
+    let dtype = held::wider(a.dtype(), b.dtype());
     let y = match folded {
         Some(folded) => pass.passing_in(dtype, a.shape(), || {
             let (scale, shift) = folded

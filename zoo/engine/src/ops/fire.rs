@@ -184,7 +184,7 @@ fn back(cell: &Cell) -> Each {
 fn slope(surrogate: lif::Surrogate) -> Each {
     match surrogate {
         lif::Surrogate::Window { .. } => Each { multiplies: 0, adds: 0, compares: 2 },
-        // Each of x = u - threshold.
+        // The others are of x = u - threshold, which is a sum.
         lif::Surrogate::Rectangle { .. } => Each { multiplies: 0, adds: 1, compares: 1 },
         lif::Surrogate::Triangle { .. } => Each { multiplies: 1, adds: 2, compares: 1 },
         lif::Surrogate::Sigmoid { .. } => Each { multiplies: 5, adds: 3, compares: 0 },
