@@ -10,6 +10,7 @@ use kernels::pool::{self, PoolShape};
 use kernels::{Operand, elementwise, held};
 
 use crate::host::{Host, from, missing, numbers, same, tensor, to, value, values};
+use crate::neurons::{Constants, Input};
 
 const HALVES: [(DType, Number); 2] = [(DType::BF16, Number::Bf16), (DType::F16, Number::F16)];
 
@@ -154,12 +155,6 @@ fn pools_of_halves_are_the_cpus() {
 
 #[test]
 fn neurons_and_streams_of_halves_are_the_cpus() {
-    #[derive(Clone, Copy)]
-    #[repr(C)]
-    struct Constants([f32; 6], [i32; 6]);
-    #[derive(Clone, Copy)]
-    #[repr(C)]
-    struct Input([u64; 7], [i32; 2]);
     for (dtype, number) in HALVES {
         let Some(host) = Host::of(source::LIF, number, 3, &["forward", "backward"]) else { return };
         let Some(streams) = Host::of(source::GRID, number, 0, &["add_rounded", "mix"]) else { return };

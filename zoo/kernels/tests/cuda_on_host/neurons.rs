@@ -10,12 +10,12 @@ const STEPS: usize = 5;
 /// `struct Cell` of `lif.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Constants([f32; 6], [i32; 6]);
+pub(super) struct Constants(pub(super) [f32; 6], pub(super) [i32; 6]);
 
 /// `struct Input` of `lif.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Input([u64; 7], [i32; 2]);
+pub(super) struct Input(pub(super) [u64; 7], pub(super) [i32; 2]);
 
 fn constants(cell: &Cell) -> Constants {
     let (reset, to) = match cell.reset {
