@@ -94,9 +94,15 @@ pub fn run(plan: &[Planned], store: &mut Campaign, setup: &Setup, interrupt: &In
         };
         let wall_seconds = planned.unsupported.is_none().then(|| began.elapsed().as_secs_f64());
         let trial = Trial { started_utc, wall_seconds, ..row(planned, setup, &verdict, &curve) };
-        let Measured { ledger, ops, fidelity, meter, .. } = verdict.measured.unwrap_or_default();
-        let details =
-            Details { curve: &curve, ledger: &ledger, ops: &ops, fidelity: &fidelity, meter: &meter };
+        let Measured { ledger, ops, fidelity, meter, frames, .. } = verdict.measured.unwrap_or_default();
+        let details = Details {
+            curve: &curve,
+            ledger: &ledger,
+            ops: &ops,
+            fidelity: &fidelity,
+            meter: &meter,
+            frames: &frames,
+        };
         store.append_trial(&trial, &details).map_err(Error::Store)?;
         progress.finish(planned.work(), &summary(&trial));
         match trial.status {
@@ -121,6 +127,7 @@ fn attempt(
         data: setup.data.clone(),
         weights: setup.weights.clone(),
         save_weights: setup.save_weights.clone(),
+        frames: planned.baseline,
         threads: setup.threads,
         memory_limit: setup.memory_limit,
     };

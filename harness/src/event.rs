@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use results::{CurvePoint, FidelityRow, LedgerRow, MeterRow, OpsRow, Status};
+use results::{CurvePoint, FidelityRow, FrameRow, LedgerRow, MeterRow, OpsRow, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::Configuration;
@@ -22,6 +22,9 @@ pub struct Assignment {
     /// Folder that the trained weights are saved to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save_weights: Option<PathBuf>,
+    /// Whether it tells what the network sees of a set that has a frame for every step.
+    #[serde(default)]
+    pub frames: bool,
     /// Threads to compute on.
     pub threads: usize,
     /// Bytes of heap that the process may hold.
@@ -122,6 +125,9 @@ pub struct Measured {
     /// What the machine's energy meter counted.
     #[serde(default)]
     pub meter: Vec<MeterRow>,
+    /// What the network saw.
+    #[serde(default)]
+    pub frames: Vec<FrameRow>,
     /// Cosine of the angle between the method's gradient and the exact one, all parameters as one vector.
     pub gradient_cosine: Option<f64>,
     /// Length of the method's gradient divided by that of the exact one.

@@ -34,8 +34,8 @@ pub use points::Points;
 pub use published::{PAPERS, Paper};
 pub use read::{Records, read};
 pub use record::{
-    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow, READ_SCHEMAS, Row,
-    SCHEMA, ScalingRow, Status, Trial,
+    CurvePoint, Environment, FidelityRow, FrameRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow,
+    READ_SCHEMAS, Row, SCHEMA, ScalingRow, Status, Trial,
 };
 pub use report::{ReportPaths, paper_report, report};
 pub use splice::{Stale, splice};

@@ -3,19 +3,21 @@
 
 use crate::error::Error;
 use crate::record::{
-    CurvePoint, Environment, FidelityRow, InferenceRow, LedgerRow, MeterRow, OpsRow, Row, ScalingRow, Trial,
+    CurvePoint, Environment, FidelityRow, FrameRow, InferenceRow, LedgerRow, MeterRow, OpsRow, Row,
+    ScalingRow, Trial,
 };
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// The files of a campaign, in the order in which they are summed.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     Trial::FILE,
     CurvePoint::FILE,
     LedgerRow::FILE,
     OpsRow::FILE,
     FidelityRow::FILE,
     MeterRow::FILE,
+    FrameRow::FILE,
     ScalingRow::FILE,
     InferenceRow::FILE,
     Environment::FILE,

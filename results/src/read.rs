@@ -2,8 +2,8 @@
 
 use crate::error::{Error, of_version};
 use crate::record::{
-    CurvePoint, Environment, FidelityRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow, READ_SCHEMAS, Row,
-    SCHEMA, ScalingRow, Trial,
+    CurvePoint, Environment, FidelityRow, FrameRow, Head, InferenceRow, LedgerRow, MeterRow, OpsRow,
+    READ_SCHEMAS, Row, SCHEMA, ScalingRow, Trial,
 };
 use crate::rows;
 use crate::store::read_environment;
@@ -25,6 +25,8 @@ pub struct Records {
     pub fidelity: Vec<FidelityRow>,
     /// What the machine's energy meter counted.
     pub meter: Vec<MeterRow>,
+    /// What networks saw, of sets with a frame for every step.
+    pub frames: Vec<FrameRow>,
     /// One row a point of a sweep, in the order in which the points were first finished.
     pub scaling: Vec<ScalingRow>,
     /// One row a point of an inference sweep, in the same order.
@@ -55,6 +57,7 @@ pub fn read(dir: impl AsRef<Path>) -> Result<Records, Error> {
         ops: details(dir, &attempts)?,
         fidelity: details(dir, &attempts)?,
         meter: details(dir, &attempts)?,
+        frames: details(dir, &attempts)?,
         scaling: newest(dir, READ_SCHEMAS)?,
         inference: newest(dir, READ_SCHEMAS)?,
         environment: read_environment(dir)?,

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::record::{
-    CurvePoint, Environment, FidelityRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA, Status, Trial,
+    CurvePoint, Environment, FidelityRow, FrameRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA, Status, Trial,
 };
 use crate::rows::{self, RowFile};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Details<'a> {
     pub fidelity: &'a [FidelityRow],
     /// What the machine's energy meter counted.
     pub meter: &'a [MeterRow],
+    /// What the network saw.
+    pub frames: &'a [FrameRow],
 }
 
 /// An open campaign folder: append-only row files and one environment file.
@@ -41,6 +43,7 @@ pub struct Campaign {
     ops: RowFile,
     fidelity: RowFile,
     meter: RowFile,
+    frames: RowFile,
     /// Highest attempt on file for a trial, with or without a trial row.
     attempts: BTreeMap<String, u32>,
     /// What the newest trial row says.
@@ -62,6 +65,7 @@ impl Campaign {
             ops: RowFile::open::<OpsRow>(&dir)?,
             fidelity: RowFile::open::<FidelityRow>(&dir)?,
             meter: RowFile::open::<MeterRow>(&dir)?,
+            frames: RowFile::open::<FrameRow>(&dir)?,
             attempts: BTreeMap::new(),
             latest: BTreeMap::new(),
             dir,
@@ -97,6 +101,7 @@ impl Campaign {
         self.ops.append(&keyed(details.ops, key, attempt))?;
         self.fidelity.append(&keyed(details.fidelity, key, attempt))?;
         self.meter.append(&keyed(details.meter, key, attempt))?;
+        self.frames.append(&keyed(details.frames, key, attempt))?;
         let mut row = trial.clone();
         row.schema = SCHEMA;
         row.campaign.clone_from(&self.name);
@@ -130,6 +135,7 @@ impl Campaign {
         self.count_attempts::<OpsRow>()?;
         self.count_attempts::<FidelityRow>()?;
         self.count_attempts::<MeterRow>()?;
+        self.count_attempts::<FrameRow>()?;
         self.count_attempts::<Trial>()?;
         for row in crate::read::newest::<Trial>(&self.dir, &[SCHEMA])? {
             self.latest.insert(row.trial, (row.config_hash, row.status));

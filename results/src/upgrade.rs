@@ -6,8 +6,8 @@
 use crate::error::Error;
 use crate::read::read;
 use crate::record::{
-    CurvePoint, Environment, FidelityRow, InferenceRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA, ScalingRow,
-    Trial,
+    CurvePoint, Environment, FidelityRow, FrameRow, InferenceRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA,
+    ScalingRow, Trial,
 };
 use crate::rows::whole_lines;
 use crate::store::{sync_folder, write_whole};
@@ -93,6 +93,7 @@ fn carry_all(dir: &Path, draft: &Path) -> Result<Vec<Carried>, Error> {
         carry::<OpsRow>(dir, draft, Some(version))?,
         carry::<FidelityRow>(dir, draft, Some(version))?,
         carry::<MeterRow>(dir, draft, Some(version))?,
+        carry::<FrameRow>(dir, draft, Some(version))?,
     ];
     let machine = dir.join(Environment::FILE);
     if machine.exists() {

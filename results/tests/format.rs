@@ -1,8 +1,8 @@
 //! The format, its description and its code agree.
 
 use results::{
-    CurvePoint, Environment, FidelityRow, InferenceRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA, ScalingRow,
-    Trial,
+    CurvePoint, Environment, FidelityRow, FrameRow, InferenceRow, LedgerRow, MeterRow, OpsRow, Row, SCHEMA,
+    ScalingRow, Trial,
 };
 use std::path::Path;
 
@@ -39,6 +39,7 @@ fn every_column_is_documented_in_its_place() -> Outcome {
     agrees(&OpsRow::default())?;
     agrees(&FidelityRow::default())?;
     agrees(&MeterRow::default())?;
+    agrees(&FrameRow::default())?;
     agrees(&ScalingRow::default())?;
     agrees(&InferenceRow::default())
 }

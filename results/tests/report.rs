@@ -133,6 +133,10 @@ fn charts_are_drawn_and_the_same_on_every_run() -> Outcome {
                 (sample()?, &["stbp", "tiny-conv on fashion-mnist-6k"])
             }
             Some(_) => (sample()?, &["stbp", "tiny-trev on fashion-mnist-6k", "temporal-rev"]),
+            None if chart.id == "event-frames" => (
+                results::read(here("frames"))?,
+                &["sim-nmnist, a stand-in", "T = 4", "class 7", "OFF: darker"],
+            ),
             None if chart.id.starts_with("inference") => (sweeps()?, &["per-step", "divided", "operations"]),
             None if chart.id == "scaling-time-batch" => (
                 sweeps()?,
@@ -192,7 +196,7 @@ fn a_method_has_the_same_colour_in_every_chart() -> Outcome {
                     .map(|bar| (bar.name, bar.method))
                     .collect(),
                 // A colour is a category's there.
-                Body::Stacks { .. } | Body::Heat { .. } => Vec::new(),
+                Body::Stacks { .. } | Body::Heat { .. } | Body::Frames { .. } => Vec::new(),
             };
             for (name, place) in named {
                 assert_eq!(*places.entry(name).or_insert(place), place);

@@ -2,6 +2,7 @@
 
 mod clock;
 mod fidelity;
+mod frames;
 mod learner;
 pub(crate) mod operations;
 mod probe;
@@ -130,6 +131,9 @@ fn serve<W: Write + Send>(assignment: &Assignment, reporter: &mut Reporter<W>) -
         let left_in: Vec<&Path> =
             for_gradients.into_iter().chain(assignment.save_weights.as_deref()).collect();
         let mut measured = train::train(assignment, &train, &test, &left_in, reporter)?;
+        if let (Source::Frames(set), true) = (&source, assignment.frames) {
+            measured.frames = frames::of(set.as_ref())?;
+        }
         if configuration.budget.epochs == 0 {
             return Ok(measured);
         }

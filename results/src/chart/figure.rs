@@ -46,6 +46,11 @@ pub enum Body {
         /// The groups.
         groups: Vec<HeatGroup>,
     },
+    /// Groups of strips of small pictures.
+    Frames {
+        /// The groups.
+        groups: Vec<FrameGroup>,
+    },
 }
 
 /// One panel of points or lines.
@@ -184,6 +189,35 @@ pub struct HeatMap {
     pub columns: Vec<String>,
     /// The values, row by row; a cell without one stays empty.
     pub cells: Vec<Vec<Option<f64>>>,
+}
+
+/// Strips with the same rules behind their pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameGroup {
+    /// Heading.
+    pub title: String,
+    /// The strips from top to bottom.
+    pub strips: Vec<FrameStrip>,
+}
+
+/// What there is to see of a sample, by rising step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameStrip {
+    /// The label before it.
+    pub name: String,
+    /// The pictures.
+    pub frames: Vec<Frame>,
+}
+
+/// A picture of one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The step, from 1.
+    pub step: u32,
+    /// Cells in a row.
+    pub width: usize,
+    /// Levels of the cells from 0 to 9, row by row, of each channel; of two channels the first is OFF and the second ON.
+    pub channels: Vec<Vec<u8>>,
 }
 
 impl Axis {

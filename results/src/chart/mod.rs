@@ -2,6 +2,7 @@
 
 mod accuracy_memory;
 mod energy_stacks;
+mod event_frames;
 mod fidelity_layers;
 mod figure;
 mod firing_rate_map;
@@ -14,8 +15,8 @@ mod scaling_lines;
 mod step_time;
 
 pub use figure::{
-    Axis, Band, Bar, BarGroup, Body, Figure, Guide, HeatGroup, HeatMap, Panel, Scale, Series, Stack,
-    StackGroup,
+    Axis, Band, Bar, BarGroup, Body, Figure, Frame, FrameGroup, FrameStrip, Guide, HeatGroup, HeatMap, Panel,
+    Scale, Series, Stack, StackGroup,
 };
 
 use crate::read::Records;
@@ -33,6 +34,7 @@ pub struct Chart {
 pub static CHARTS: &[Chart] = &[
     accuracy_memory::CHART,
     learning_curves::CHART,
+    event_frames::CHART,
     memory_steps::CHART,
     step_time::CHART,
     fidelity_layers::CHART,

@@ -6,6 +6,7 @@
 mod curve;
 mod environment;
 mod fidelity;
+mod frame;
 mod inference;
 mod ledger;
 mod meter;
@@ -17,6 +18,7 @@ mod trial;
 pub use curve::CurvePoint;
 pub use environment::Environment;
 pub use fidelity::FidelityRow;
+pub use frame::FrameRow;
 pub use inference::InferenceRow;
 pub use ledger::LedgerRow;
 pub use meter::MeterRow;

@@ -1,7 +1,7 @@
 //! From a figure to a scene: the sheet, its heading, and the parts that all drawings share.
 
 use super::scene::{Ink, Place, Scene, Shape, Text};
-use super::{bars, heat, panels, stacks};
+use super::{bars, frames, heat, panels, stacks};
 use crate::chart::{Body, Figure};
 
 /// Width of every sheet.
@@ -26,6 +26,7 @@ pub(super) fn scene(figure: &Figure) -> Scene {
         Body::Panels { y, panels } => panels::draw(&mut shapes, HEADING, y, panels),
         Body::Bars { x, groups } => bars::draw(&mut shapes, HEADING, x, groups),
         Body::Heat { value, groups } => heat::draw(&mut shapes, HEADING, value, groups),
+        Body::Frames { groups } => frames::draw(&mut shapes, HEADING, groups),
         Body::Stacks { label, parts, groups } => stacks::draw(&mut shapes, HEADING, label, parts, groups),
     };
     let height = (height + MARGIN).ceil();

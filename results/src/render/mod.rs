@@ -2,6 +2,7 @@
 
 mod bars;
 mod csv;
+mod frames;
 mod heat;
 mod html;
 mod labels;

@@ -1,5 +1,7 @@
 //! A figure that has been laid out: shapes at places, in pixels from the upper left corner.
 
+use crate::record::FrameRow;
+
 /// Shapes on a sheet, drawn in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scene {
@@ -10,6 +12,9 @@ pub(crate) struct Scene {
 
 /// A place, x to the right and y downwards.
 pub(crate) type Place = (f64, f64);
+
+/// Two corners of a rectangle: the upper left, the lower right.
+pub(crate) type Area = (Place, Place);
 
 /// Something to draw.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +31,11 @@ pub(crate) enum Shape {
     /// An area that lets what lies below it through.
     Veil {
         points: Vec<Place>,
+        ink: Ink,
+    },
+    /// Many rectangles of one colour, above all other shapes.
+    Mosaic {
+        areas: Vec<Area>,
         ink: Ink,
     },
     Disc {
@@ -101,6 +111,11 @@ pub(crate) enum Ink {
     Part(usize),
     /// A cell of a map, from the lowest value to the highest.
     Heat(u8),
+    /// A cell of a picture of events, by the levels of its two kinds, from 0 to 9.
+    Polarity {
+        off: u8,
+        on: u8,
+    },
     /// Letters on the paler half of cells, and on the deeper one: on dark pages too.
     OnPale,
     OnDeep,
@@ -151,6 +166,22 @@ fn heat(place: u8) -> (u8, u8, u8) {
     (between(from.0, to.0), between(from.1, to.1), between(from.2, to.2))
 }
 
+/// Colours of cells in which events of one kind alone happen: two that people with any kind of colour vision tell apart.
+const OFF: (u8, u8, u8) = (0xD5, 0x5E, 0x00);
+const ON: (u8, u8, u8) = (0x00, 0x72, 0xB2);
+
+/// Inks of both kinds, one over the other, on the palest colour of maps.
+fn polarity(off: u8, on: u8) -> (u8, u8, u8) {
+    // The root lifts single events out of the ground.
+    let share = |level: u8| (f64::from(level) / f64::from(FrameRow::MOST)).sqrt();
+    let through = |ink: u8, share: f64| 1.0 - share * (1.0 - f64::from(ink) / 255.0);
+    let mix = |ground: u8, dark: u8, bright: u8| {
+        (f64::from(ground) * through(dark, share(off)) * through(bright, share(on))).round() as u8
+    };
+    let ground = HEAT[0];
+    (mix(ground.0, OFF.0, ON.0), mix(ground.1, OFF.1, ON.1), mix(ground.2, OFF.2, ON.2))
+}
+
 impl Ink {
     /// The inks that a dark page swaps, each a colour that no other ink has.
     pub(crate) const SWAPPED_IN_THE_DARK: [(Ink, &'static str); 7] = [
@@ -174,6 +205,7 @@ impl Ink {
             Ink::Method(place) => METHODS[place % METHODS.len()],
             Ink::Part(place) => PARTS[place % PARTS.len()],
             Ink::Heat(place) => heat(place),
+            Ink::Polarity { off, on } => polarity(off, on),
             Ink::OnPale => (0x12, 0x1F, 0x2B),
             Ink::OnDeep => (0xF9, 0xFB, 0xFC),
         }

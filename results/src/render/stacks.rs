@@ -16,6 +16,9 @@ const LEGEND: f64 = 20.0;
 const SQUARE: f64 = 11.0;
 const BETWEEN: f64 = 22.0;
 
+/// Width from which on a part is seen, and named in the legend.
+const VISIBLE: f64 = 0.5;
+
 /// Draws legend and groups below a height and returns the height below them.
 pub(super) fn draw(
     shapes: &mut Vec<Shape>,
@@ -29,7 +32,11 @@ pub(super) fn draw(
         |text: fn(&Stack) -> &str| stacks().map(|stack| text_width(text(stack), LABEL)).fold(0.0, f64::max);
     let left = MARGIN + widest(|stack| &stack.name) + 10.0;
     let right = WIDTH - MARGIN - widest(|stack| &stack.text) - 10.0;
-    let mut height = legend(shapes, top, parts, |part| stacks().any(|stack| share(stack, part) > 0.0));
+    let seen = |group: &StackGroup, part: usize| {
+        let width = |stack: &Stack| (group.x.place(share(stack, part)) - group.x.place(0.0)) * (right - left);
+        group.stacks.iter().any(|stack| width(stack) >= VISIBLE)
+    };
+    let mut height = legend(shapes, top, parts, |part| groups.iter().any(|group| seen(group, part)));
     for group in groups {
         let heading = Text::new((MARGIN, height + HEAD / 2.0), &group.title, LABEL, Ink::Letter);
         shapes.push(heading.bold().into());
@@ -56,10 +63,10 @@ fn share(stack: &Stack, part: usize) -> f64 {
     stack.values.get(part).copied().unwrap_or(0.0)
 }
 
-/// Squares with the names of the parts that occur, in as many lines as it takes; returns the height below them.
-fn legend(shapes: &mut Vec<Shape>, top: f64, parts: &[String], occurs: impl Fn(usize) -> bool) -> f64 {
+/// Squares with the names of the parts that are seen, in as many lines as it takes; returns the height below them.
+fn legend(shapes: &mut Vec<Shape>, top: f64, parts: &[String], is_seen: impl Fn(usize) -> bool) -> f64 {
     let (mut left, mut middle) = (MARGIN, top + LEGEND / 2.0);
-    for (part, name) in parts.iter().enumerate().filter(|(part, _)| occurs(*part)) {
+    for (part, name) in parts.iter().enumerate().filter(|(part, _)| is_seen(*part)) {
         let width = SQUARE + 6.0 + text_width(name, LABEL);
         if left + width > WIDTH - MARGIN {
             (left, middle) = (MARGIN, middle + LEGEND);

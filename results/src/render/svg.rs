@@ -34,9 +34,11 @@ pub fn svg(figure: &Figure) -> Result<String, Error> {
     }
     // The backend's own first line would make a unit a pixel; ours also says what the picture shows.
     let shapes = drawing.split_once('\n').map_or("", |(_, shapes)| shapes);
+    let shapes = shapes.trim_end().strip_suffix("</svg>").unwrap_or(shapes);
+    let mosaics: String = scene.shapes.iter().filter_map(mosaic).collect();
     Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\" role=\"img\" \
-         aria-label=\"{}. {}\">\n{shapes}",
+         aria-label=\"{}. {}\">\n{shapes}{mosaics}</svg>\n",
         scene.width,
         scene.height,
         size.0,
@@ -70,12 +72,26 @@ fn draw(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<(), String> {
         Shape::Veil { points, ink } => {
             backend.fill_polygon(points.iter().map(|point| place(*point)), &colour(*ink).mix(VEIL))
         }
+        // Drawn last, by `mosaic`.
+        Shape::Mosaic { .. } => Ok(()),
         Shape::Disc { centre, radius, ink } => {
             backend.draw_circle(place(*centre), units(*radius) as u32, &colour(*ink), true)
         }
         Shape::Text(text) => backend.draw_text(&text.text, &letters(text), place(text.at)),
     };
     drawn.map_err(|error| error.to_string())
+}
+
+/// Many rectangles as one path, which the backend has no word for; `None` for every other shape.
+fn mosaic(shape: &Shape) -> Option<String> {
+    let Shape::Mosaic { areas, ink } = shape else { return None };
+    let mut path = String::new();
+    for (from, to) in areas {
+        let ((left, top), (right, bottom)) = (place(*from), place(*to));
+        let (wide, tall) = (right - left, bottom - top);
+        path.push_str(&format!("M{left} {top}h{wide}v{tall}h-{wide}z"));
+    }
+    Some(format!("<path fill=\"{}\" shape-rendering=\"crispEdges\" d=\"{path}\"/>\n", ink.hex()))
 }
 
 fn letters(text: &Text) -> TextStyle<'static> {
