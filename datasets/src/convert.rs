@@ -6,6 +6,7 @@
 //! was made from the same set by the same rules.
 
 use std::{
+    borrow::Cow,
     fs::{self, File, OpenOptions, TryLockError},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -16,7 +17,11 @@ use rayon::prelude::*;
 use crate::{
     DataError, Dataset, Split,
     encoded::packed,
-    format::shard::{Builder, Codec, Manifest, Shard, Sums},
+    events::{self, EventProtocol, EventSet},
+    format::{
+        packed_events,
+        shard::{Builder, Codec, Manifest, Shard, Sums},
+    },
     map::Map,
 };
 
@@ -49,31 +54,115 @@ pub fn convert(
     folder: &Path,
     progress: &dyn Fn(Split, usize, usize),
 ) -> Result<Vec<Converted>, DataError> {
+    both(&Images(set), folder, progress)
+}
+
+/// Packs the recordings that a protocol takes of a set of events. The shards serve every protocol that takes the same
+/// ones, whatever frames it makes of them.
+///
+/// # Errors
+/// As [`convert`], and when a recording's times or places do not fit into eight bytes an event.
+pub fn events(
+    set: &dyn EventSet,
+    protocol: &EventProtocol,
+    folder: &Path,
+    progress: &dyn Fn(Split, usize, usize),
+) -> Result<Vec<Converted>, DataError> {
+    both(&Recordings { set, protocol }, folder, progress)
+}
+
+/// What is packed: samples as bytes.
+trait Samples: Sync {
+    fn manifest(&self, split: Split) -> Result<Manifest, DataError>;
+    fn len(&self, split: Split) -> usize;
+    fn name(&self, split: Split, index: usize) -> Result<String, DataError>;
+    fn label(&self, split: Split, index: usize) -> u32;
+    fn contents(&self, split: Split, index: usize) -> Result<Cow<'_, [u8]>, DataError>;
+}
+
+struct Images<'s>(&'s dyn Dataset);
+
+impl Samples for Images<'_> {
+    fn manifest(&self, split: Split) -> Result<Manifest, DataError> {
+        let card = self.0.card();
+        Ok(Manifest {
+            dataset: card.id.to_owned(),
+            split: split.name().to_owned(),
+            classes: card.classes as u32,
+            shape: card.shape.map(|side| side as u32),
+            codec: if self.0.encoded().is_some() { Codec::Pictures } else { Codec::Planes },
+            source_manifest: self.0.manifest().to_owned(),
+            rules: None,
+        })
+    }
+
+    fn len(&self, split: Split) -> usize {
+        self.0.len(split)
+    }
+
+    fn name(&self, split: Split, index: usize) -> Result<String, DataError> {
+        Ok(self.0.name(split, index))
+    }
+
+    fn label(&self, split: Split, index: usize) -> u32 {
+        self.0.label(split, index)
+    }
+
+    fn contents(&self, split: Split, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        match self.0.encoded() {
+            Some(pictures) => pictures.bytes(split, index),
+            None => Ok(self.0.image(split, index).into()),
+        }
+    }
+}
+
+struct Recordings<'s> {
+    set: &'s dyn EventSet,
+    protocol: &'s EventProtocol,
+}
+
+impl Samples for Recordings<'_> {
+    fn manifest(&self, split: Split) -> Result<Manifest, DataError> {
+        events::packed::manifest(self.set, self.protocol, split)
+    }
+
+    fn len(&self, split: Split) -> usize {
+        self.set.len(split)
+    }
+
+    /// What tells the recording from others, so that a packed set is told from others as its files are.
+    fn name(&self, split: Split, index: usize) -> Result<String, DataError> {
+        Ok(String::from_utf8_lossy(&self.set.stamp(split, index)?).trim_end().to_owned())
+    }
+
+    fn label(&self, split: Split, index: usize) -> u32 {
+        self.set.label(split, index)
+    }
+
+    fn contents(&self, split: Split, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        let decoded = self.set.decoded(split, index)?;
+        Ok(packed_events::write(&self.set.place(split, index), &decoded)?.into())
+    }
+}
+
+fn both(
+    set: &dyn Samples,
+    folder: &Path,
+    progress: &dyn Fn(Split, usize, usize),
+) -> Result<Vec<Converted>, DataError> {
     fs::create_dir_all(folder).map_err(|source| write_fault(folder, source))?;
     [Split::Train, Split::Test].into_iter().map(|split| one(set, split, folder, progress)).collect()
 }
 
-fn manifest(set: &dyn Dataset, split: Split) -> Manifest {
-    let card = set.card();
-    Manifest {
-        dataset: card.id.to_owned(),
-        split: split.name().to_owned(),
-        classes: card.classes as u32,
-        shape: card.shape.map(|side| side as u32),
-        codec: if set.encoded().is_some() { Codec::Pictures } else { Codec::Planes },
-        source_manifest: set.manifest().to_owned(),
-    }
-}
-
 fn one(
-    set: &dyn Dataset,
+    set: &dyn Samples,
     split: Split,
     folder: &Path,
     progress: &dyn Fn(Split, usize, usize),
 ) -> Result<Converted, DataError> {
     let path = folder.join(packed::file(split));
     let partial = folder.join(packed::partial(split));
-    let manifest = manifest(set, split);
+    let manifest = set.manifest(split)?;
     let samples = set.len(split);
     // The lock is the partial file's: whoever holds it writes, and it falls with its process.
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&partial);
@@ -108,7 +197,7 @@ fn keep(path: &Path, split: Split, manifest: &Manifest, samples: usize) -> Optio
 }
 
 fn write(
-    set: &dyn Dataset,
+    set: &dyn Samples,
     split: Split,
     manifest: &Manifest,
     file: &mut File,
@@ -117,7 +206,8 @@ fn write(
 ) -> Result<(String, u64), DataError> {
     let fault = |source| write_fault(partial, source);
     let samples = set.len(split);
-    let mut builder = Builder::new(manifest, (0..samples).map(|index| set.name(split, index)))?;
+    let names: Result<Vec<String>, DataError> = (0..samples).map(|index| set.name(split, index)).collect();
+    let mut builder = Builder::new(manifest, names?.into_iter())?;
     // What an ended run left is gone before anything else happens.
     file.set_len(0).and_then(|()| file.set_len(builder.data_at())).map_err(fault)?;
     file.seek(SeekFrom::Start(builder.data_at())).map_err(fault)?;
@@ -125,10 +215,7 @@ fn write(
     for start in (0..samples).step_by(CHUNK) {
         let chunk = start..samples.min(start + CHUNK);
         let read = |index| {
-            let contents = match set.encoded() {
-                Some(pictures) => pictures.bytes(split, index)?,
-                None => set.image(split, index).into(),
-            };
+            let contents = set.contents(split, index)?;
             let sums = Sums::of(&contents);
             Ok((contents, sums))
         };

@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use keys::Key;
 
 use crate::{
-    DataError,
+    DataError, Split,
+    convert::{self, Converted},
     events::{EventProtocol, EventSet, FrameSet, Framed, Origin, named, open_folder},
     simulate,
     temporal::{BinaryAdding, DelayedRecall, MeanOverTime, TaskSet, sequential_pixels},
@@ -227,6 +228,24 @@ impl FrameEntry {
         }
     }
 
+    /// Packs the recordings of a set that lies in files, as [`crate::convert::events`] does.
+    ///
+    /// # Errors
+    /// As that, and when the program makes the set: there is nothing to pack.
+    pub fn convert(
+        &self,
+        request: &Request<'_>,
+        folder: &Path,
+        progress: &dyn Fn(Split, usize, usize),
+    ) -> Result<Vec<Converted>, DataError> {
+        if !self.needs_data_dir {
+            let rule = "a set that is packed must lie in files; the program makes this one";
+            return Err(DataError::event_choice("convert", rule, self.id));
+        }
+        let (set, protocol) = recordings(self, request)?;
+        convert::events(set.as_ref(), &protocol, folder, progress)
+    }
+
     /// Refuses a T at which the set can't be had. T = 1 can always: it is all of a sample at once.
     ///
     /// # Errors
@@ -314,7 +333,6 @@ const OWN_STEPS: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Split;
 
     #[test]
     fn every_set_that_the_program_makes_opens_as_its_line_says() {

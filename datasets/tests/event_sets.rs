@@ -10,7 +10,7 @@ use std::{
 };
 
 use datasets::{
-    Batch, Split,
+    Batch, Split, convert,
     events::{
         Augment, EventProtocol, Flip, FrameLoader, FrameSet, Framed, Origin, leaks, named, open_folder,
         open_frame_cache, survey,
@@ -303,4 +303,71 @@ fn frame_caches_are_read_with_numbers_in_order_and_cut_files_are_errors() {
     assert!(error.contains("test/3/a.npz") && error.contains("must be a zip archive"), "{error}");
     std::fs::create_dir(folder.path().join("test/11")).unwrap();
     assert!(open_frame_cache(folder.path()).unwrap_err().to_string().contains("same classes"));
+}
+
+#[test]
+fn packed_recordings_give_the_same_frames_and_identity_at_any_t() {
+    for tree_of in &event_trees::TREES {
+        let folder = tree(|folder| tree_of.write(folder));
+        let packed = TempDir::new().unwrap();
+        let protocol = named(tree_of.protocol).unwrap();
+        let set = open_folder(&protocol, folder.path()).unwrap();
+        let pack = || convert::events(set.as_ref(), &protocol, packed.path(), &|_, _, _| ()).unwrap();
+        let (first, again) = (pack(), pack());
+        assert!(
+            first.iter().all(|split| !split.kept) && again.iter().all(|split| split.kept),
+            "{}",
+            tree_of.name
+        );
+        for (first, again) in first.iter().zip(&again) {
+            assert_eq!((&first.hash, first.samples, first.bytes), (&again.hash, again.samples, again.bytes));
+        }
+        for steps in [1, 7] {
+            let of = |folder: &Path| framed(protocol.clone().with_steps(steps), folder);
+            let (own, packed) = (of(folder.path()), of(packed.path()));
+            assert_eq!(own.identity().unwrap(), packed.identity().unwrap(), "{}", tree_of.name);
+            assert_eq!(own.manifest().unwrap(), packed.manifest().unwrap(), "{}", tree_of.name);
+            let (a, b) = (own.card(), packed.card());
+            assert_eq!((a.origin, &a.note, a.classes), (b.origin, &b.note, b.classes));
+            let mut numbers = [vec![0.0; a.numbers()], vec![0.0; a.numbers()]];
+            for split in [Split::Train, Split::Test] {
+                assert_eq!(own.len(split), packed.len(split));
+                for index in [0, own.len(split) - 1] {
+                    let key = Some(Key::new(5).index(index as u64));
+                    let written = |set: &Arc<dyn FrameSet>, numbers: &mut [f32]| {
+                        set.write(split, index, key, numbers).unwrap()
+                    };
+                    let labels = [written(&own, &mut numbers[0]), written(&packed, &mut numbers[1])];
+                    assert_eq!(labels[0], labels[1]);
+                    assert_eq!(numbers[0], numbers[1], "{} {split} {index}", tree_of.name);
+                }
+                assert!(packed.write(split, packed.len(split), None, &mut numbers[0]).is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn packed_recordings_serve_protocols_that_take_the_same_samples_and_no_other() {
+    let folder = tree(|folder| event_trees::cifar10_dvs(folder, 12, false, Key::new(4)));
+    let packed = TempDir::new().unwrap();
+    // No file has a number from 900 on: the test split is empty, and rules alone are asked here.
+    let first900 = named("cifar10dvs/first900").unwrap();
+    let set = open_folder(&first900, folder.path()).unwrap();
+    convert::events(set.as_ref(), &first900, packed.path(), &|_, _, _| ()).unwrap();
+    let open =
+        |name: &str| open_folder(&named(name).unwrap(), packed.path()).map(|set| set.len(Split::Train));
+    for name in ["cifar10dvs/first900", "cifar10dvs/first900-clean", "cifar10dvs/first900-sltt"] {
+        assert_eq!(open(name).unwrap(), 120, "{name}");
+    }
+    for name in ["cifar10dvs/tebn-0-99", "cifar10dvs/sj-lexicographic", "nmnist/official"] {
+        let refused = open(name).unwrap_err().to_string();
+        assert!(refused.contains("train.shard"), "{name}: {refused}");
+    }
+    let refused = open("cifar10dvs/tebn-0-99").unwrap_err().to_string();
+    assert!(refused.contains("takes the same samples") && refused.contains("900"), "{refused}");
+    // A conversion that ended before its time is told; it is not passed over for files that are not there.
+    std::fs::remove_file(packed.path().join("test.shard")).unwrap();
+    let cut = open("cifar10dvs/first900").unwrap_err().to_string();
+    assert!(cut.contains("a conversion that did not end"), "{cut}");
 }

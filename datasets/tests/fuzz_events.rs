@@ -15,7 +15,7 @@ use std::{
 use datasets::{
     DataError,
     events::{Decoded, FrameRule, Recording},
-    format::{aedat2, aedat3, atis_bin, dat2, gesture_csv, npy, npz},
+    format::{aedat2, aedat3, atis_bin, dat2, gesture_csv, npy, npz, packed_events},
     synth::{event_files, event_trees::cloud},
 };
 use keys::{Key, Stream};
@@ -116,6 +116,21 @@ fn targets() -> Vec<Target> {
             seeds: dat,
             read: |bytes| dat2::read("fuzz", bytes).and_then(|found| decoded(found, 16)),
             words: &[b"%", b"\n", &[0, 8], &[12, 8], &[0, 0, 0, 0x20]],
+            most_bytes: 64 << 10,
+            library: false,
+        },
+        Target {
+            name: "packed-events",
+            seeds: vec![
+                packed_events::write("fuzz", &Decoded { events: events.clone(), dropped: 3 }).unwrap(),
+                packed_events::write(
+                    "fuzz",
+                    &Decoded { events: cloud(60, 100, i64::MAX - 60_000, Key::new(4)), dropped: 0 },
+                )
+                .unwrap(),
+            ],
+            read: |bytes| packed_events::read("fuzz", bytes).and_then(|found| decoded(found, 16)),
+            words: &[&[0xFF; 8], &[0xFF, 0xFF, 0xFF, 0x7F], &[0, 0x80]],
             most_bytes: 64 << 10,
             library: false,
         },

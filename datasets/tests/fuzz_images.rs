@@ -176,6 +176,7 @@ fn shard() {
             shape: [1, 1, 4],
             codec,
             source_manifest: "ab".to_owned(),
+            rules: None,
         };
         let names = (0..contents.len()).map(|index| format!("name{index}"));
         let mut builder = Builder::new(&manifest, names).unwrap();

@@ -67,18 +67,7 @@ pub(crate) fn open(
     folder: &Path,
     extent: Extent,
 ) -> Result<Option<Arc<dyn Dataset>>, DataError> {
-    let found = [Split::Train, Split::Test].map(|split| folder.join(file(split)).is_file());
-    if found == [false; 2] {
-        if [Split::Train, Split::Test].iter().any(|&split| folder.join(partial(split)).is_file()) {
-            return Err(half_written(folder));
-        }
-        return Ok(None);
-    }
-    if found != [true; 2] {
-        return Err(half_written(folder));
-    }
-    let train = Mapped::open(&folder.join(file(Split::Train)))?;
-    let test = Mapped::open(&folder.join(file(Split::Test)))?;
+    let Some([train, test]) = pair(folder)? else { return Ok(None) };
     for (split, mapped) in [(Split::Train, &train), (Split::Test, &test)] {
         let manifest = &mapped.shard.manifest;
         let shape = card.shape.map(|side| side as u32);
@@ -102,6 +91,26 @@ pub(crate) fn open(
             return Err(DataError::Count { file, dataset: card.id, split, what: "images", expected, found });
         }
     }
+    Ok(Some(Arc::new(Packed { card, train, test })))
+}
+
+/// The shards of both splits in a folder, or `None` where it holds none.
+///
+/// # Errors
+/// When a shard is half-written, damaged, or of another set than its fellow.
+pub(crate) fn pair(folder: &Path) -> Result<Option<[Mapped; 2]>, DataError> {
+    let found = [Split::Train, Split::Test].map(|split| folder.join(file(split)).is_file());
+    if found == [false; 2] {
+        if [Split::Train, Split::Test].iter().any(|&split| folder.join(partial(split)).is_file()) {
+            return Err(half_written(folder));
+        }
+        return Ok(None);
+    }
+    if found != [true; 2] {
+        return Err(half_written(folder));
+    }
+    let train = Mapped::open(&folder.join(file(Split::Train)))?;
+    let test = Mapped::open(&folder.join(file(Split::Test)))?;
     if train.shard.manifest.source_manifest != test.shard.manifest.source_manifest {
         return Err(DataError::Malformed {
             file: test.file,
@@ -111,7 +120,7 @@ pub(crate) fn open(
             found: test.shard.manifest.source_manifest,
         });
     }
-    Ok(Some(Arc::new(Packed { card, train, test })))
+    Ok(Some([train, test]))
 }
 
 fn half_written(folder: &Path) -> DataError {
@@ -144,7 +153,7 @@ impl Dataset for Packed {
         let Mapped { map, shard, .. } = self.mapped(split);
         match shard.manifest.codec {
             Codec::Planes => shard.contents(map, index),
-            Codec::Pictures => &[],
+            Codec::Pictures | Codec::Events => &[],
         }
     }
 

@@ -9,7 +9,9 @@ use std::{
 
 use zip::ZipArchive;
 
-use super::{Decoded, EventCard, EventProtocol, EventSet, Origin, SplitRule, TrialRows, set::no_sample};
+use super::{
+    Decoded, EventCard, EventProtocol, EventSet, Origin, SplitRule, TrialRows, packed, set::no_sample,
+};
 use crate::{
     DataError, Mirror, Split,
     format::{
@@ -68,7 +70,7 @@ struct Sample {
 /// Samples in files that are read when they are asked for.
 struct Folder {
     card: EventCard,
-    splits: [Vec<Sample>; 2],
+    splits: Splits,
 }
 
 /// Opens the set that a protocol's name begins with: `nmnist/`, `cifar10dvs/` or `dvsgesture/`.
@@ -78,34 +80,62 @@ struct Folder {
 /// - DVS128 Gesture: `trials_to_train.txt`, `trials_to_test.txt`, the `.aedat` files and their `_labels.csv`, directly or
 ///   in `DvsGesture/`.
 ///
+/// Shards that [`crate::convert::events`] packed are read in place of any of these.
+///
 /// # Errors
-/// When the name is of no such set, a choice does not fit it, or files are missing or misnamed.
+/// When the name is of no such set, a choice does not fit it, or files are missing, misnamed or damaged.
 pub fn open_folder(protocol: &EventProtocol, folder: &Path) -> Result<Arc<dyn EventSet>, DataError> {
-    let set: Folder = match protocol.name.split('/').next() {
-        Some("nmnist") => nmnist(protocol, folder)?,
-        Some("cifar10dvs") => cifar10_dvs(protocol, folder)?,
-        Some("dvsgesture") => gesture(protocol, folder)?,
+    let kind = match protocol.name.split('/').next() {
+        Some("nmnist") => N_MNIST,
+        Some("cifar10dvs") => CIFAR10_DVS,
+        Some("dvsgesture") => DVS128_GESTURE,
         _ => {
             let rule = "the protocol of a folder must be one of nmnist/, cifar10dvs/ and dvsgesture/";
             return Err(DataError::event_choice("protocol", rule, &protocol.name));
         }
     };
-    protocol.check(&set.card)?;
-    Ok(Arc::new(set))
+    let card = |found| counted((kind.card)(protocol), (kind.whole)(protocol), found);
+    let set = match packed::open(card, protocol, folder)? {
+        Some(set) => set,
+        None => {
+            let splits = (kind.splits)(protocol, folder)?;
+            Arc::new(Folder { card: card([splits[0].len(), splits[1].len()]), splits })
+        }
+    };
+    protocol.check(set.card())?;
+    Ok(set)
+}
+
+/// A set that lies in a folder: what is known of it, how many samples the whole has, and how its files are found.
+struct Kind {
+    card: fn(&EventProtocol) -> EventCard,
+    whole: fn(&EventProtocol) -> [usize; 2],
+    splits: fn(&EventProtocol, &Path) -> Result<Splits, DataError>,
+}
+
+type Splits = [Vec<Sample>; 2];
+
+const N_MNIST: Kind = Kind { card: nmnist_card, whole: |_| [60_000, 10_000], splits: nmnist };
+const CIFAR10_DVS: Kind = Kind { card: cifar10_dvs_card, whole: |_| [9_000, 1_000], splits: cifar10_dvs };
+const DVS128_GESTURE: Kind = Kind {
+    card: gesture_card,
+    whole: |protocol| match protocol.rows {
+        Some(TrialRows::FirstOfClass) => [1_078, 264],
+        Some(TrialRows::All) | None => [1_176, 288],
+    },
+    splits: gesture,
+};
+
+/// The card of what was found; a part says so.
+fn counted(card: EventCard, whole: [usize; 2], found: [usize; 2]) -> EventCard {
+    if found == whole {
+        return card;
+    }
+    let note = format!("{} + {} of {} + {} samples. {}", found[0], found[1], whole[0], whole[1], card.note);
+    EventCard { origin: Origin::RealSubset, note, ..card }
 }
 
 impl Folder {
-    fn new(card: EventCard, full: [usize; 2], splits: [Vec<Sample>; 2]) -> Self {
-        let found = [splits[0].len(), splits[1].len()];
-        let mut card = card;
-        if found != full {
-            card.origin = Origin::RealSubset;
-            card.note =
-                format!("{} + {} of {} + {} samples. {}", found[0], found[1], full[0], full[1], card.note);
-        }
-        Self { card, splits }
-    }
-
     fn samples(&self, split: Split) -> &[Sample] {
         match split {
             Split::Train => &self.splits[0],
@@ -186,9 +216,8 @@ impl Archive {
     }
 }
 
-fn nmnist(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> {
-    require_split(protocol, protocol.split == SplitRule::Official)?;
-    let card = EventCard {
+fn nmnist_card(_: &EventProtocol) -> EventCard {
+    EventCard {
         id: "n-mnist",
         title: "N-MNIST".to_owned(),
         classes: 10,
@@ -198,12 +227,16 @@ fn nmnist(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> 
         note: "Official split.".to_owned(),
         mirror: Mirror::Breaks,
         licence: "CC BY-SA 4.0",
-    };
+    }
+}
+
+fn nmnist(protocol: &EventProtocol, folder: &Path) -> Result<Splits, DataError> {
+    require_split(protocol, protocol.split == SplitRule::Official)?;
     let split = |name: &str| -> Result<Vec<Sample>, DataError> {
         let (plain, packed) = (folder.join(name), folder.join(format!("{name}.zip")));
         let mut samples = if plain.is_dir() { Vec::new() } else { zipped(&packed)? };
         for label in if plain.is_dir() { 0..10 } else { 0..0 } {
-            for file in files(card.id, &plain.join(label.to_string()), &["bin"])? {
+            for file in files("n-mnist", &plain.join(label.to_string()), &["bin"])? {
                 samples.push(Sample { file, reader: Reader::AtisBin, label, part: None });
             }
         }
@@ -211,8 +244,7 @@ fn nmnist(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> 
         samples.sort_by(|a, b| a.file.file_name().cmp(&b.file.file_name()));
         Ok(samples)
     };
-    let splits = [split("Train")?, split("Test")?];
-    Ok(Folder::new(card, [60_000, 10_000], splits))
+    Ok([split("Train")?, split("Test")?])
 }
 
 /// The recordings in one of the authors' archives: members `<split>/<digit>/<number>.bin`.
@@ -243,13 +275,8 @@ fn zipped(path: &Path) -> Result<Vec<Sample>, DataError> {
     Ok(samples)
 }
 
-fn cifar10_dvs(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> {
-    require_split(protocol, protocol.split != SplitRule::Official)?;
-    let Some(orientation) = protocol.orientation else {
-        let rule = "CIFAR10-DVS needs an orientation: spiking-jelly, dat2mat or tonic";
-        return Err(DataError::event_choice("orientation", rule, "none"));
-    };
-    let card = EventCard {
+fn cifar10_dvs_card(protocol: &EventProtocol) -> EventCard {
+    EventCard {
         id: "cifar10-dvs",
         title: "CIFAR10-DVS".to_owned(),
         classes: 10,
@@ -259,10 +286,18 @@ fn cifar10_dvs(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataEr
         note: format!("No official split; {}.", protocol.name),
         mirror: Mirror::Keeps,
         licence: "CC BY 4.0, as usually stated",
+    }
+}
+
+fn cifar10_dvs(protocol: &EventProtocol, folder: &Path) -> Result<Splits, DataError> {
+    require_split(protocol, protocol.split != SplitRule::Official)?;
+    let Some(orientation) = protocol.orientation else {
+        let rule = "CIFAR10-DVS needs an orientation: spiking-jelly, dat2mat or tonic";
+        return Err(DataError::event_choice("orientation", rule, "none"));
     };
     let mut splits = [Vec::new(), Vec::new()];
     for (label, class) in (0..).zip(CIFAR_CLASSES) {
-        let found = files(card.id, &folder.join(class), &["aedat", "npz"])?;
+        let found = files("cifar10-dvs", &folder.join(class), &["aedat", "npz"])?;
         let head = |percent: u32| (found.len() * percent as usize).div_ceil(100);
         for (place, file) in found.iter().enumerate() {
             let reader = match file.extension().is_some_and(|ending| ending == "npz") {
@@ -281,18 +316,11 @@ fn cifar10_dvs(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataEr
             splits[usize::from(tests)].push(Sample { file: file.clone(), reader, label, part: None });
         }
     }
-    Ok(Folder::new(card, [9_000, 1_000], splits))
+    Ok(splits)
 }
 
-fn gesture(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError> {
-    require_split(protocol, protocol.split == SplitRule::Official)?;
-    let Some(rows) = protocol.rows else {
-        let rule = "DVS128 Gesture needs to know which rows are samples: all or first-of-class";
-        return Err(DataError::event_choice("rows", rule, "none"));
-    };
-    let inner = folder.join("DvsGesture");
-    let root = if inner.is_dir() { inner } else { folder.to_owned() };
-    let card = EventCard {
+fn gesture_card(protocol: &EventProtocol) -> EventCard {
+    EventCard {
         id: "dvs128-gesture",
         title: "DVS128 Gesture".to_owned(),
         classes: GESTURES.len(),
@@ -302,7 +330,17 @@ fn gesture(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError>
         note: format!("Official users; {}.", protocol.name),
         mirror: GESTURE_MIRROR,
         licence: "CC BY 4.0, as usually stated",
+    }
+}
+
+fn gesture(protocol: &EventProtocol, folder: &Path) -> Result<Splits, DataError> {
+    require_split(protocol, protocol.split == SplitRule::Official)?;
+    let Some(rows) = protocol.rows else {
+        let rule = "DVS128 Gesture needs to know which rows are samples: all or first-of-class";
+        return Err(DataError::event_choice("rows", rule, "none"));
     };
+    let inner = folder.join("DvsGesture");
+    let root = if inner.is_dir() { inner } else { folder.to_owned() };
     let split = |list: &str| -> Result<Vec<Sample>, DataError> {
         let path = root.join(list);
         let mut samples = Vec::new();
@@ -310,7 +348,11 @@ fn gesture(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError>
             let file = root.join(&name);
             let labels = root.join(format!("{}_labels.csv", name.trim_end_matches(".aedat")));
             if !file.exists() {
-                return Err(DataError::Missing { dataset: card.id, file: name, folder: root.clone() });
+                return Err(DataError::Missing {
+                    dataset: "dvs128-gesture",
+                    file: name,
+                    folder: root.clone(),
+                });
             }
             let segments = gesture_csv::labels(&labels.display().to_string(), &read(&labels)?)?;
             let mut seen = [false; GESTURES.len()];
@@ -326,12 +368,7 @@ fn gesture(protocol: &EventProtocol, folder: &Path) -> Result<Folder, DataError>
         }
         Ok(samples)
     };
-    let splits = [split("trials_to_train.txt")?, split("trials_to_test.txt")?];
-    let full = match rows {
-        TrialRows::All => [1_176, 288],
-        TrialRows::FirstOfClass => [1_078, 264],
-    };
-    Ok(Folder::new(card, full, splits))
+    Ok([split("trials_to_train.txt")?, split("trials_to_test.txt")?])
 }
 
 fn require_split(protocol: &EventProtocol, fits: bool) -> Result<(), DataError> {

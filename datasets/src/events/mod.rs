@@ -9,6 +9,7 @@ mod frame_cache;
 mod frame_set;
 mod frames;
 mod loader;
+pub(crate) mod packed;
 mod protocol;
 mod recording;
 mod resize;

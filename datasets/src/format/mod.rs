@@ -16,6 +16,7 @@ pub mod dat2;
 pub mod gesture_csv;
 pub mod npy;
 pub mod npz;
+pub mod packed_events;
 #[cfg(feature = "hdf5")]
 pub mod shd_hdf5;
 pub(crate) mod zip_member;

@@ -42,6 +42,8 @@ pub enum Codec {
     Planes,
     /// An encoded picture as its file was.
     Pictures,
+    /// Events, see [`super::packed_events`].
+    Events,
 }
 
 /// All that a shard was made from and how: two equal manifests over equal samples are one shard.
@@ -54,12 +56,15 @@ pub struct Manifest {
     pub split: String,
     /// Labels are `0..classes`.
     pub classes: u32,
-    /// Shape of an image, `[C, H, W]`; of pictures, the shape that the card states.
+    /// Shape of an image, `[C, H, W]`; of pictures, the shape that the card states; of events, the sensor's, `[2, H, W]`.
     pub shape: [u32; 3],
     /// What the contents are.
     pub codec: Codec,
     /// Manifest of the set that was packed.
     pub source_manifest: String,
+    /// Which samples were taken, where a set leaves that open; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
 }
 
 /// One sample of the index.
@@ -399,6 +404,7 @@ mod tests {
             shape: [1, 1, 4],
             codec,
             source_manifest: "ab".to_owned(),
+            rules: None,
         }
     }
 

@@ -47,6 +47,8 @@ pub(crate) enum Data {
     },
     /// Pack a set into train.shard and test.shard, which --data reads in place of the set's own files.
     ///
+    /// Of events the recordings are packed that --protocol takes: they serve any T, and all protocols that take the same.
+    ///
     /// A run that is ended at any moment leaves nothing that is used; the same command goes on, and the hashes that it
     /// prints are those of a run that was not ended.
     Convert {
@@ -328,10 +330,11 @@ fn flips(set: &dyn Dataset, output: &mut dyn Write) -> Result<()> {
 }
 
 fn packed(set: &Set, to: &Path, output: &mut dyn Write) -> Result<()> {
-    let opened = set.open()?;
-    let done =
-        convert::convert(opened.as_ref(), to, &|_, _, _| ()).map_err(|source| fault(&set.id, source))?;
-    for split in done {
+    let done = match frames(&set.id)? {
+        Some(entry) => entry.convert(&set.request(entry)?, to, &|_, _, _| ()),
+        None => convert::convert(set.open()?.as_ref(), to, &|_, _, _| ()),
+    };
+    for split in done.map_err(|source| fault(&set.id, source))? {
         let made = if split.kept { "kept" } else { "written" };
         writeln!(
             output,
@@ -436,6 +439,22 @@ mod tests {
         };
         ask(&show).unwrap();
         assert!(std::fs::read(sheet).unwrap().starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn recordings_are_packed_and_what_the_program_makes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let [tree, to] = ["tree", "packed"].map(|name| folder.path().join(name));
+        ask(&Data::Synth { format: "dvs128-gesture-aedat3".to_owned(), to: tree.clone() }).unwrap();
+        let under = |data: &Path| Set { part: false, ..set("dvs128-gesture", data) };
+        let (_, said) = ask(&Data::Convert { set: under(&tree), to: to.clone() }).unwrap();
+        assert!(said.contains("train.shard written: 24 samples"), "{said}");
+        let verified = |data: &Path| ask(&Data::Verify { set: under(data) }).unwrap();
+        assert_eq!(verified(&tree), verified(&to));
+        let made = Set { data: None, ..under(&tree) };
+        let made = Set { id: "sim-gesture11".to_owned(), ..made };
+        let refused = ask(&Data::Convert { set: made, to }).unwrap_err().to_string();
+        assert!(refused.contains("the program makes this one"), "{refused}");
     }
 
     #[test]
