@@ -46,8 +46,8 @@ fn every_command_in_an_empty_cell_runs_something() {
                 continue;
             }
             let mut words: Vec<&str> = command.split(' ').skip(1).collect();
-            // Without files stand-ins take the sets' place, a few samples of them.
-            for flag in ["--data", "--limit", "--batch"] {
+            // Without files stand-ins take the sets' place, a few samples of them, and weights are drawn.
+            for flag in ["--data", "--limit", "--batch", "--weights"] {
                 if let Some(at) = words.iter().position(|word| *word == flag) {
                     words.drain(at..at + 2);
                 }
