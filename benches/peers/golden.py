@@ -19,8 +19,10 @@ from torch.nn import functional as F
 
 from nets import neurons
 from nets.ms_resnet import MsResNet
+from nets.nf_resnet import NfResNet
 from nets.preact_resnet import PreActResNet
 from nets.rev_resnet import RevResNet
+from nets.spike_driven_transformer import SpikeDrivenTransformer
 from nets.spikingformer import Spikingformer
 from nets.trevsnn import TRevSnn
 from nets.vgg_bn import VggBn
@@ -77,6 +79,7 @@ CASES = (
     Case("sltt_vgg_dvs", lambda c, t: VggBn(c["cfg"], dropout=c["dropout"])),
     Case("revsnn_msresnet", lambda c, t: MsResNet(c["widths"], c["layers"], steps=t), loss=of_mean),
     Case("revsnn_revsresnet", lambda c, t: RevResNet(c["planes"], c["layers"], steps=t), loss=of_mean),
+    Case("nfresnet_ottt", lambda c, t: NfResNet(c["widths"], c["layers"], steps=t, classes=c["num_classes"])),
     Case("ottt_a_vgg", lambda c, t: VggWs(c["cfg"], steps=t)),
     Case("trevsnn_k3", lambda c, t: TRevSnn(c["channels"], kernel=c["kernel_size"], steps=t), loss=of_heads),
     Case(
@@ -86,6 +89,19 @@ CASES = (
         ),
         loss=smoothed_of_mean,
         mean=True,
+    ),
+    Case(
+        "sdt_imagenet",
+        lambda c, t: SpikeDrivenTransformer(
+            c["embed_dims"],
+            heads=c["num_heads"],
+            depth=c["depths"],
+            ratio=c["mlp_ratios"],
+            pools=tuple(pooled == "1" for pooled in c["pooling_stat"]),
+            steps=t,
+            classes=c["num_classes"],
+        ),
+        loss=smoothed_of_mean,
     ),
 )
 

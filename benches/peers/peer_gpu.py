@@ -1,9 +1,12 @@
-"""Measures one network of PyTorch + SpikingJelly on an accelerator at the batch of our own row, in all configurations.
+"""Measures one network of PyTorch + SpikingJelly on an accelerator at the batch and number type of our own row.
 
     python peer_gpu.py trevsnn-tiny --device cuda --records ../../results/records/gpu
 
-Prints a line of CSV for each configuration that runs within the time: `scripts/gpu-campaign.sh` starts it. Networks whose
-peer has another first layer than ours at that image size, and those that have no peer, end with the reason.
+Prints a line of CSV for each configuration that runs within the time: `scripts/gpu-campaign.sh` starts it, between our
+rows. Image, classes, T, width, batch and number type are those of our newest row of the network. Halves are PyTorch's
+autocast, with `f32` parameters as ours are; `f16` has its `GradScaler`. SpikingJelly takes the implementation of a
+neuron by the device: on an NVIDIA one its fused kernels. What is left to choose is measured: memory layout, and
+`torch.compile` of the whole network.
 
 It has run on a CPU, with small networks, and never on a GPU.
 """
@@ -12,27 +15,42 @@ from __future__ import annotations
 
 import argparse
 import csv
+import statistics
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
-from nets import NETS, Published
-from nets.trevsnn import TRevSnn
-from peer import LAYOUTS, train_step
-from torch import nn
+from nets import Published
+from nets.campaign import CAMPAIGN, Asked, peer_of
+from peer import LAYOUTS, Forward, loss_of
+from spikingjelly.activation_based import functional
+from torch import Tensor, nn
 
-SMALL_IMAGES = 32
-"""Pixels a side that the peers are built for; only some are the same network at any size."""
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+"""Our number types; of halves, parameters and what is summed up are single precision all the same."""
 
-ANY_SIZE = {
-    "trevsnn-tiny": partial(TRevSnn, (64, 128, 256, 384)),
-    "trevsnn-small": partial(TRevSnn, (96, 192, 384, 512)),
-}
-"""Networks whose first layers do not depend on the image."""
+WARM_UP, TIMED = 2, 5
+"""Steps, as many as our own rows take (`harness/suites/gpu.toml`)."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it runs, and in which numbers."""
+
+    device: str
+    dtype: torch.dtype
+
+    def autocast(self) -> torch.autocast:
+        """Halves where the row has them."""
+        return torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32)
+
+    def wait(self) -> None:
+        """Until all work is done: both ends of a clock."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
 
 
 def row_of(records: Path, network: str, device: str) -> dict[str, str]:
@@ -44,39 +62,75 @@ def row_of(records: Path, network: str, device: str) -> dict[str, str]:
             if row["model"] == network and row["device"].startswith(device) and row["status"] == "ok"
         ]
     if not rows:
-        sys.exit(f"no row of {network} on {device} to stand beside")
+        sys.exit(f"no measured row of {network} on {device} to stand beside")
     return rows[-1]
 
 
-def published(network: str, image: Sequence[int], classes: int) -> Published:
-    """The peer's network for images of this size."""
-    if network in ANY_SIZE:
-        base = replace(NETS["trevsnn-tiny"], image=tuple(image), classes=classes)
-        return replace(base, build=partial(ANY_SIZE[network], steps=base.steps, classes=classes))
-    if network not in NETS:
+def beside(row: dict[str, str]) -> Published:
+    """The peer's network of our row."""
+    network = row["model"]
+    if network not in CAMPAIGN:
         sys.exit(f"no peer of {network}")
-    if list(image) != list(NETS[network].image):
-        sys.exit(f"the peer of {network} has the first layers for {SMALL_IMAGES} pixels")
-    return NETS[network]
+    channels, height, width = (int(side) for side in row["image"].split("x"))
+    asked = Asked((channels, height, width), int(row["classes"]), int(row["steps_t"]), float(row["width"]))
+    return peer_of(network, asked)
 
 
-def step_seconds(net: nn.Module, of: Published, batch: int, device: str, layout: str, *, compiled: bool) -> float:
-    """The fastest of five steps behind two that warm up."""
-    net = net.to(device=device, memory_format=LAYOUTS[layout])
+@dataclass(frozen=True)
+class Learner:
+    """A network, as it runs, and what updates it."""
+
+    net: nn.Module
+    forward: Forward
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+    def step(self, machine: Machine, x: Tensor, labels: Tensor) -> None:
+        """Forward, backward, update; the membranes are forgotten."""
+        self.optimizer.zero_grad()
+        with machine.autocast():
+            loss = loss_of(self.forward(x), labels)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        functional.reset_net(self.net)
+
+
+def step_seconds(
+    of: Published, samples: int, machine: Machine, layout: str, *, compiled: bool
+) -> list[float]:
+    """Seconds of the timed steps, behind those that warm up; peaks of the allocator are of the timed ones."""
+    net = of.build().to(device=machine.device, memory_format=LAYOUTS[layout])
     forward = torch.compile(net) if compiled else net
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.0, weight_decay=0.0, fused=True)
-    x, labels = (tensor.to(device) for tensor in of.batch(batch, torch.float32))
-    x = x.contiguous(memory_format=LAYOUTS[layout]) if x.dim() == len(("B", "C", "H", "W")) else x
+    scaler = torch.amp.GradScaler(machine.device, enabled=machine.dtype == torch.float16)
+    learner = Learner(net, forward, optimizer, scaler)
+    x, labels = (tensor.to(machine.device) for tensor in of.batch(samples, torch.float32))
+    x = x.contiguous(memory_format=LAYOUTS[layout])
     seconds = []
-    for number in range(7):
-        if number == 2 and device == "cuda":
+    for number in range(WARM_UP + TIMED):
+        if number == WARM_UP and machine.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
+        machine.wait()
         began = time.perf_counter()
-        train_step(net, forward, optimizer, x, labels)
-        if device == "cuda":
-            torch.cuda.synchronize()
+        learner.step(machine, x, labels)
+        machine.wait()
         seconds.append(time.perf_counter() - began)
-    return min(seconds[2:])
+    return seconds[WARM_UP:]
+
+
+def measured(of: Published, samples: int, machine: Machine, layout: str, *, compiled: bool) -> list[object]:
+    """Median and fastest step, bytes in use and reserved at most, and why these are empty."""
+    torch.manual_seed(1)
+    try:
+        seconds = step_seconds(of, samples, machine, layout, compiled=compiled)
+    # Out of memory is one; what a compiler refuses is another.
+    except RuntimeError as error:
+        return ["", "", "", "", str(error).splitlines()[0]]
+    used = reserved = ""
+    if machine.device == "cuda":
+        used, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    return [f"{statistics.median(seconds):.6f}", f"{min(seconds):.6f}", used, reserved, ""]
 
 
 def main() -> None:
@@ -87,38 +141,28 @@ def main() -> None:
     parser.add_argument("net")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--records", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--seconds", type=float, default=60.0, help="no new configuration after so long")
+    parser.add_argument("--seconds", type=float, default=60.0, help="no further configuration after so long")
     flags = parser.parse_args()
     row = row_of(flags.records, flags.net, flags.device)
-    if float(row["width"]) != 1.0:
-        sys.exit(f"our row has {row['width']} of the published channels, the peer has all")
-    of = published(flags.net, [int(side) for side in row["image"].split("x")], int(row["classes"]))
-    if of.steps != int(row["steps_t"]):
-        sys.exit(f"the peer of {flags.net} has T = {of.steps}, ours {row['steps_t']}")
+    if row["dtype"] not in DTYPES:
+        sys.exit(f"PyTorch's autocast has no {row['dtype']}")
+    of, machine = beside(row), Machine(flags.device, DTYPES[row["dtype"]])
     # TF32 off: both sides multiply in full single precision.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     writer, began = csv.writer(sys.stdout, lineterminator="\n"), time.monotonic()
-    for compiled in (False, True):
-        for layout in LAYOUTS:
-            if time.monotonic() - began > flags.seconds:
-                break
-            name = f"{'compiled, ' if compiled else ''}{layout}"
-            line = [flags.net, row["device"], row["batch"], row["image"], name]
-            try:
-                torch.manual_seed(1)
-                seconds = step_seconds(
-                    of.build(), of, int(row["batch"]), flags.device, layout, compiled=compiled
-                )
-            except RuntimeError as error:
-                writer.writerow([*line, "", "", "", str(error).splitlines()[0]])
-                continue
-            used = reserved = ""
-            if flags.device == "cuda":
-                used, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-            writer.writerow([*line, f"{seconds:.6f}", used, reserved, ""])
-            sys.stdout.flush()
+    for number, (compiled, layout) in enumerate(product((False, True), LAYOUTS)):
+        if number > 0 and time.monotonic() - began > flags.seconds:
+            return
+        name = f"{'compiled, ' if compiled else ''}{layout}"
+        line = [flags.net, row["device"], row["batch"], row["dtype"], row["image"], name]
+        found = measured(of, int(row["batch"]), machine, layout, compiled=compiled)
+        writer.writerow([*line, *found])
+        sys.stdout.flush()
+        if machine.device == "cuda":
+            # The next configuration has the whole device again.
+            torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import torch
@@ -14,15 +15,21 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nets import NETS, Published
+from nets.campaign import Asked, peer_of
 
 WEIGHTS = ("encoder", "weights", "read-out")
 
 
-def ours(harness: Path, name: str, published: Published) -> dict[str, tuple[int, ...]]:
-    """Parameters (and MACs, if it has weights) of each layer, and those of the whole network."""
+def printed(harness: Path, name: str, published: Published) -> str:
+    """What the program says of a network at this size."""
     flags = f"--image {published.size} --classes {published.classes} --steps-t {published.steps}"
     command = [str(harness), "model", name, *flags.split()]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def ours(harness: Path, name: str, published: Published) -> dict[str, tuple[int, ...]]:
+    """Parameters (and MACs, if it has weights) of each layer, and those of the whole network."""
+    told = printed(harness, name, published)
     layers: dict[str, tuple[int, ...]] = {}
     for line in told.splitlines():
         layer, kind, _, *numbers = re.split(r" {2,}", line.strip()) + [""] * 3
@@ -31,7 +38,7 @@ def ours(harness: Path, name: str, published: Published) -> dict[str, tuple[int,
     for name, pattern in (("parameters", r"^parameters +([\d,]+)"), ("MACs", r"^dense MACs +([\d,]+)")):
         whole = re.search(pattern, told, re.MULTILINE)
         if whole is None:
-            raise ValueError(f"{' '.join(command)} printed no {name}")
+            raise ValueError(f"the program printed no {name} of {published}")
         layers[name] = (int(whole[1].replace(",", "")),)
     return layers
 
@@ -72,3 +79,19 @@ def differences(harness: Path, name: str) -> tuple[int, list[str]]:
         if left.get(layer) != right.get(layer)
     ]
     return len(left), different
+
+
+SUITE = Path(__file__).resolve().parents[2] / "harness" / "suites" / "gpu.toml"
+
+
+def campaign(harness: Path, name: str) -> tuple[int, int]:
+    """Parameters of a network of the campaign at its measured size, ours and the peer's."""
+    sweep = next(s for s in tomllib.loads(SUITE.read_text())["sweep"] if s["id"] == name)
+    asked = Asked(tuple(sweep["image"]), sweep["classes"], sweep["steps"][0], sweep["width"])
+    published = peer_of(name, asked)
+    told = re.search(r"^parameters +([\d,]+)", printed(harness, name, published), re.MULTILINE)
+    if told is None:
+        raise ValueError(f"the program printed no parameters of {name}")
+    with torch.device("meta"):
+        net = published.build()
+    return int(told[1].replace(",", "")), sum(parameter.numel() for parameter in net.parameters())

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::event::{Event, Measured};
 use crate::interrupt::Interrupt;
+use crate::meter;
 use crate::quantity::mib;
 use crate::sweep::{InferenceFound, PointFound, StepFound};
 
@@ -72,9 +73,12 @@ impl Finding for PointFound {
     }
 
     fn note(&self) -> String {
-        let (PointFound::Train(StepFound { accelerator, .. })
-        | PointFound::Infer(InferenceFound { accelerator, .. })) = self;
-        accelerator.map(|held| held.told()).unwrap_or_default()
+        let (accelerator, energy) = match self {
+            Self::Train(StepFound { accelerator, energy, .. }) => (accelerator, energy.as_ref()),
+            Self::Infer(InferenceFound { accelerator, .. }) => (accelerator, None),
+        };
+        let parts = [accelerator.map(|held| held.told()), energy.map(|row| meter::told(row))];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -101,7 +101,32 @@ fn accelerator(number: usize) -> std::result::Result<candle_core::Device, String
 
 #[cfg(not(feature = "cuda"))]
 fn accelerator(_: usize) -> std::result::Result<candle_core::Device, String> {
-    Err("this build has no CUDA kernels; one with `--features cuda` has".to_owned())
+    Err(NO_KERNELS.to_owned())
+}
+
+#[cfg(not(feature = "cuda"))]
+const NO_KERNELS: &str = "this build has no CUDA kernels; one with `--features cuda` has";
+
+/// An accelerator's place on the PCI bus, which its energy meter is found by.
+///
+/// # Errors
+/// With the reason, when its driver refuses or this build has none.
+#[cfg(feature = "cuda")]
+pub(crate) fn pci_address(device: &candle_core::Device) -> std::result::Result<String, String> {
+    use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute as Attribute;
+    let stream = device.as_cuda_device().map_err(|error| error.to_string())?.cuda_stream();
+    let read = |attribute| {
+        stream.context().attribute(attribute).map_err(|error| format!("the driver refuses: {error}"))
+    };
+    let domain = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?;
+    let bus = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?;
+    let device = read(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?;
+    Ok(format!("{domain:08X}:{bus:02X}:{device:02X}.0"))
+}
+
+#[cfg(all(feature = "nvml", not(feature = "cuda")))]
+pub(crate) fn pci_address(_: &candle_core::Device) -> std::result::Result<String, String> {
+    Err(NO_KERNELS.to_owned())
 }
 
 /// What an accelerator's pool holds now; `None` on the processor.

@@ -1,6 +1,7 @@
 //! What a campaign runs on. Whatever can't be found out stays empty.
 
 use std::fs::read_to_string;
+use std::path::Path;
 use std::process::Command;
 
 use results::Environment;
@@ -17,12 +18,12 @@ pub fn environment(threads: usize) -> Environment {
         cores_used: threads as u32,
         memory_bytes: memory("MemTotal").unwrap_or(0),
         os: os(),
-        gpu: String::new(),
-        gpu_driver: String::new(),
+        gpu: accelerators(Path::new(NVIDIA)),
+        gpu_driver: accelerator_driver(Path::new(NVIDIA)),
         rustc: env!("CARGO_PKG_RUST_VERSION").to_owned(),
         candle: locked_version("candle-core"),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        features: Vec::new(),
+        features: if cfg!(feature = "cuda") { vec!["cuda".to_owned()] } else { Vec::new() },
         build: build(),
         git_rev,
         dirty,
@@ -68,6 +69,45 @@ fn locked_version(package: &str) -> String {
     version.map(|version| version.trim_matches('"').to_owned()).unwrap_or_default()
 }
 
+/// Where NVIDIA's driver tells of itself and its devices.
+const NVIDIA: &str = "/proc/driver/nvidia";
+
+/// Models of all NVIDIA devices in the order of their places on the PCI bus, each once.
+fn accelerators(driver: &Path) -> String {
+    let devices = std::fs::read_dir(driver.join("gpus")).into_iter().flatten().flatten();
+    let mut devices: Vec<_> = devices.map(|device| device.path().join("information")).collect();
+    devices.sort();
+    let mut models: Vec<String> = Vec::new();
+    for model in devices.iter().map(|device| field(&device.to_string_lossy(), "Model")) {
+        if !model.is_empty() && !models.contains(&model) {
+            models.push(model);
+        }
+    }
+    models.join(", ")
+}
+
+/// Version of NVIDIA's driver, and of the toolkit that the program was built with; empty without a driver.
+fn accelerator_driver(driver: &Path) -> String {
+    let text = read_to_string(driver.join("version")).unwrap_or_default();
+    let version = text.split_whitespace().find(|word| {
+        word.contains('.') && word.chars().all(|letter| letter == '.' || letter.is_ascii_digit())
+    });
+    let Some(version) = version else { return String::new() };
+    let parts = [Some(format!("driver {version}")), toolkit()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(feature = "cuda")]
+fn toolkit() -> Option<String> {
+    let version = candle_core::cuda_backend::cudarc::driver::sys::CUDA_VERSION;
+    Some(format!("CUDA {}.{}", version / 1000, version % 1000 / 10))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn toolkit() -> Option<String> {
+    None
+}
+
 fn build() -> String {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     #[cfg(target_arch = "x86_64")]
@@ -99,6 +139,25 @@ fn revision() -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_those_that_the_driver_tells_of() {
+        let driver = tempfile::tempdir().unwrap();
+        assert_eq!((accelerators(driver.path()), accelerator_driver(driver.path())), Default::default());
+        for (place, model) in [("0000:3b:00.0", "NVIDIA H200"), ("0000:1a:00.0", "NVIDIA L4")] {
+            let device = driver.path().join("gpus").join(place);
+            std::fs::create_dir_all(&device).unwrap();
+            let text = format!("Model: \t\t {model}\nIRQ:   \t\t 221\n");
+            std::fs::write(device.join("information"), text).unwrap();
+        }
+        assert_eq!(accelerators(driver.path()), "NVIDIA L4, NVIDIA H200");
+        let text = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\n\
+                    GCC version:  gcc version 12.3.0\n";
+        std::fs::write(driver.path().join("version"), text).unwrap();
+        assert!(accelerator_driver(driver.path()).starts_with("driver 580.65.06"));
+    }
+
     #[test]
     fn the_lock_file_names_candle() {
         assert!(super::locked_version("candle-core").starts_with("0."));

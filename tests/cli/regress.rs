@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{harness, refused};
+use super::{harness, printed, refused};
 
 const CELLS: &str = include_str!("../regress/small.toml");
 
@@ -128,6 +128,18 @@ fn a_missing_or_foreign_baseline_is_refused() {
         assert!(said.contains("memory.csv line 1: expected the columns schema,network,method,"), "{said}");
     }
     assert_eq!(fs::read_to_string(gate.path("memory.csv")).unwrap(), "trial,attempt\n");
+}
+
+#[test]
+fn without_a_baseline_the_laws_alone_are_judged_and_the_pool_says_why_it_is_not() {
+    let gate = Gate::new();
+    let cells = gate.path("cells.toml");
+    let only = ["regress", "--cells", cells.to_str().unwrap()];
+    let said = printed(&only);
+    assert!(said.contains("the pool: not judged: no pool on the processor"), "{said}");
+    assert!(said.ends_with("every law holds\n") && !said.contains("bytes are those of"), "{said}");
+    let said = refused(&[&only[..], &["--update"]].concat());
+    assert!(said.contains("--baseline <FILE.csv>"), "{said}");
 }
 
 #[test]

@@ -4,11 +4,11 @@ use engine::ledger::Category;
 use results::MemoryRow;
 
 use super::measure::{At, Measured};
-use super::table::grouped;
+use super::table::{grouped, signed};
 use super::{Found, FoundCell, Group};
 
 /// How far the heap may be from its baseline: one part in so many.
-const HEAP_PARTS: u64 = 100;
+pub(super) const HEAP_PARTS: u64 = 100;
 
 /// What a comparison with a baseline found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,14 +37,35 @@ pub fn broken_laws(found: &Found<'_>) -> Vec<String> {
             Ok(runs) => broken.extend(differing_threads(group, cell.at, runs)),
         }
     }
-    let of_blocks = group.law.is_of_blocks();
-    // Neighbours differ in what the law is about and in nothing else.
-    let line = |at: At| if of_blocks { Err(at.0) } else { Ok(at.1) };
-    for (index, first) in found.cells.iter().enumerate() {
-        let next = found.cells[index + 1..].iter().find(|next| line(next.at) == line(first.at));
-        broken.extend(next.and_then(|next| broken_between(group, first, next)));
-    }
+    let pairs = neighbours(group, &found.cells, |cell| cell.at);
+    broken.extend(pairs.filter_map(|(first, next)| broken_between(group, first, next)));
     broken
+}
+
+/// Pairs that differ in what a group's law is about and in nothing else, each with the next one of its line.
+pub(super) fn neighbours<'c, C>(
+    group: &Group,
+    cells: &'c [C],
+    at: impl Fn(&C) -> At,
+) -> impl Iterator<Item = (&'c C, &'c C)> {
+    let of_blocks = group.law.is_of_blocks();
+    let line = move |at: At| if of_blocks { Err(at.0) } else { Ok(at.1) };
+    cells.iter().enumerate().filter_map(move |(index, first)| {
+        let next = cells[index + 1..].iter().find(|next| line(at(next)) == line(at(first)))?;
+        Some((first, next))
+    })
+}
+
+/// From which cell to which.
+pub(super) fn span(group: &Group, first: At, second: At) -> String {
+    match (first, second) {
+        ((from, blocks), (to, _)) if from != to => format!("{}, T {from} to {to}", network(group, blocks)),
+        ((steps, from), (_, to)) => {
+            let blocks =
+                [from, to].map(|blocks| blocks.map_or("own".to_owned(), |blocks| blocks.to_string()));
+            format!("{}, T {steps}, {} to {} blocks a stage", group.network, blocks[0], blocks[1])
+        }
+    }
 }
 
 fn broken_between(group: &Group, first: &FoundCell, second: &FoundCell) -> Option<String> {
@@ -57,18 +78,11 @@ fn broken_between(group: &Group, first: &FoundCell, second: &FoundCell) -> Optio
     if grown == expected {
         return None;
     }
-    let span = match (first.at, second.at) {
-        ((from, blocks), (to, _)) if from != to => format!("{}, T {from} to {to}", network(group, blocks)),
-        ((steps, from), (_, to)) => {
-            let blocks =
-                [from, to].map(|blocks| blocks.map_or("own".to_owned(), |blocks| blocks.to_string()));
-            format!("{}, T {steps}, {} to {} blocks a stage", group.network, blocks[0], blocks[1])
-        }
-    };
     Some(format!(
-        "{} {}: {span}: expected {}, found {}",
+        "{} {}: {}: expected {}, found {}",
         group.method.id,
         group.law.words(),
+        span(group, first.at, second.at),
         signed(expected),
         signed(grown)
     ))
@@ -193,18 +207,13 @@ fn place_of(row: &MemoryRow) -> String {
     format!("{}, T {}{blocks}, {threads}", row.network, row.steps_t)
 }
 
-fn place(group: &Group, (steps, blocks): At) -> String {
+pub(super) fn place(group: &Group, (steps, blocks): At) -> String {
     format!("{}, T {steps}", network(group, blocks))
 }
 
 fn network(group: &Group, blocks: Option<usize>) -> String {
     let blocks = blocks.map_or(String::new(), |blocks| format!(", {blocks} blocks a stage"));
     format!("{}{blocks}", group.network)
-}
-
-fn signed(bytes: i64) -> String {
-    let size = grouped(bytes.unsigned_abs());
-    if bytes < 0 { format!("-{size}") } else { size }
 }
 
 #[cfg(test)]
@@ -218,11 +227,13 @@ mod tests {
         let list = include_str!("../../../tests/regress/small.toml").replace("[2, 4]", "[2, 4, 8]");
         let cells = Cells::parse("small.toml", &list, &registry::find).unwrap();
         let group = &cells.groups[0];
-        let run = |in_laws| Measured { in_laws, most: Default::default(), heap: None };
+        let run = |in_laws| Measured { in_laws, most: Default::default(), heap: None, pool: None };
         let found = group.steps.iter().zip(held).map(|(&steps, [one, two])| FoundCell {
             at: (steps, None),
             runs: Ok(vec![(1, run(one)), (2, run(two))]),
             theory: None,
+            planned: None,
+            plan_slack: 0,
         });
         broken_laws(&Found { group, cells: found.collect() })
     }

@@ -32,8 +32,10 @@ pub struct Measured {
     pub in_laws: usize,
     /// The most of each category.
     pub most: Bytes,
-    /// Peak of the heap, or of an accelerator's pool, above what was live before the step; `None` where nothing counts.
+    /// Peak of the heap above what was live before the step; `None` where nothing counts, and on an accelerator.
     pub heap: Option<usize>,
+    /// Peak of an accelerator's pool above what was in use before the step; `None` on the processor.
+    pub pool: Option<usize>,
 }
 
 /// A place in a group: T and blocks.
@@ -64,9 +66,11 @@ pub fn measure(group: &Group, at: At, session: Session) -> Result<Measured> {
     ledger.restart();
     let gauge = Gauge::set(trainer.session())?;
     trainer.step(&batch, &mut *optimizer)?;
-    let heap = gauge.read()?.peak.map(|bytes| bytes as usize);
+    let reading = gauge.read()?;
+    let (peak, of_pool) = (reading.peak.map(|bytes| bytes as usize), reading.accelerator.is_some());
+    let (heap, pool) = if of_pool { (None, peak) } else { (peak, None) };
     let most = Category::ALL.map(|category| ledger.most(category));
-    Ok(Measured { in_laws: ledger.peak_in_laws(), most, heap })
+    Ok(Measured { in_laws: ledger.peak_in_laws(), most, heap, pool })
 }
 
 fn network(group: &Group, (steps, blocks): At, session: Session) -> Result<Network> {

@@ -1,4 +1,5 @@
-//! The memory gate: training steps measured, the laws they must keep, and on the CPU the baseline they must meet.
+//! The memory gate: training steps measured, the laws they must keep, on an accelerator by its pool too, and on the CPU the
+//! baseline they must meet.
 //!
 //! All cells are measured in one process, one after another, each after steps of warm-up: what a step holds above what
 //! lived before it is then the same as in a process of its own, to the byte. The one exception is the heap on several
@@ -8,6 +9,7 @@ mod cells;
 mod compare;
 mod law;
 mod measure;
+mod pool;
 mod table;
 
 use engine::ledger::Category;
@@ -24,6 +26,7 @@ pub use compare::{Comparison, against, broken_laws};
 pub use law::Law;
 use law::remainder_bytes;
 pub use measure::{At, Measured, measure};
+pub use pool::{NO_POOL, broken_on_pool};
 pub(crate) use table::{grouped, table};
 
 /// A group with what was measured of it.
@@ -42,6 +45,10 @@ pub struct FoundCell {
     pub runs: engine::Result<Vec<(usize, Measured)>>,
     /// Bytes of the laws that theory gives it beyond a constant; `None` where the law has no use for them.
     pub theory: Option<usize>,
+    /// Bytes of the laws that a plan gives it: what the pool of an accelerator is judged with, and empty elsewhere.
+    pub planned: Option<usize>,
+    /// By how much that plan may be off.
+    pub plan_slack: usize,
 }
 
 /// Measures every cell on every number of threads, on a device.
@@ -70,12 +77,12 @@ pub fn measure_all(cells: &Cells, device: DeviceKind) -> Result<Vec<Found<'_>>> 
                 Ok((*threads, run))
             });
             let runs = runs.collect::<engine::Result<Vec<_>>>();
-            let theory = pools.first().map(|(_, pool)| pool.install(|| theory(group, at, device)));
-            let (runs, theory) = match theory.transpose() {
-                Ok(theory) => (runs, theory.flatten()),
-                Err(error) => (Err(error), None),
+            let expected = pools.first().map(|(_, pool)| pool.install(|| expected(group, at, device)));
+            let (runs, Expected { theory, planned, plan_slack }) = match expected.transpose() {
+                Ok(expected) => (runs, expected.unwrap_or_default()),
+                Err(error) => (Err(error), Expected::default()),
             };
-            measured.push(FoundCell { at, runs, theory });
+            measured.push(FoundCell { at, runs, theory, planned, plan_slack });
         }
         found.push(Found { group, cells: measured });
     }
@@ -84,6 +91,28 @@ pub fn measure_all(cells: &Cells, device: DeviceKind) -> Result<Vec<Found<'_>>> 
 
 fn misuse(error: Error) -> engine::Error {
     engine::Error::Misuse(error.to_string())
+}
+
+/// What a cell is compared with, measured nowhere.
+#[derive(Default)]
+struct Expected {
+    theory: Option<usize>,
+    planned: Option<usize>,
+    plan_slack: usize,
+}
+
+fn expected(group: &Group, at: At, device: DeviceKind) -> engine::Result<Expected> {
+    let theory = theory(group, at, device)?;
+    if device == DeviceKind::Cpu {
+        return Ok(Expected { theory, ..Expected::default() });
+    }
+    let planning = || device::planning(Precision::default());
+    let states = match group.law {
+        Law::OneBitPerStateAndStep => measure::states(group, at, planning())?,
+        Law::NoBytePerStep | Law::PlannedBytesPerStep | Law::NoBytePerBlock => Vec::new(),
+    };
+    let planned = measure(group, at, planning())?.in_laws;
+    Ok(Expected { theory, planned: Some(planned), plan_slack: pool::plan_slack(group.law, at.0, &states) })
 }
 
 fn theory(group: &Group, at: At, device: DeviceKind) -> engine::Result<Option<usize>> {

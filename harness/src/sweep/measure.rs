@@ -2,16 +2,18 @@
 
 use std::io::Write;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::ledger::{Bytes, Category};
 use engine::method::Method;
 use rayon::ThreadPool;
+use results::MeterRow;
 
 use super::point::{CATEGORIES, Point, StepFound, Training};
 use crate::device;
 use crate::event::Event;
 use crate::gauge::{Gauge, Reading};
+use crate::meter::Meter;
 use crate::setup::Setup;
 use crate::spread::Spread;
 use crate::trial::{Failure, Reporter, STACK_BYTES};
@@ -47,6 +49,7 @@ pub(super) fn train<W: Write + Send>(
         workspace_bytes: timed.workspace as u64,
         heap_peak_bytes: held.reading.peak,
         accelerator: held.reading.accelerator,
+        energy: timed.energy.map(Box::new),
         planned_bytes: held.planned_bytes.map(|planned| planned.map(|bytes| bytes as u64)),
         seconds: timed.seconds,
     })
@@ -96,9 +99,11 @@ fn memory(point: &Point, setup: &Setup, method: &dyn Method) -> Result<Held, Fai
 struct Timed {
     seconds: Spread,
     workspace: usize,
+    energy: Option<MeterRow>,
 }
 
-/// The clock lane: steps that nothing else is read in.
+/// The clock lane: steps that nothing else is read in. An accelerator's energy is read at both ends of them, and further steps
+/// follow that are not timed where they were too short for its meter.
 fn clock<W: Write>(
     point: &Point,
     training: &Training,
@@ -108,18 +113,38 @@ fn clock<W: Write>(
     let method = training.method(&point.key())?;
     let session = device::session(&point.device, point.dtype)?;
     let mut learner = setup.learner(session, &*method, point.network.steps, point.batch)?;
+    let device = learner.trainer.session().device();
+    // Before the warm-up, which leaves a device at its full clock.
+    let meter = device.is_cuda().then(|| Meter::at_rest(device));
     for _ in 0..point.warm_up {
         learner.step()?;
     }
-    let mut seconds = Vec::with_capacity(point.timed);
-    for step in 0..point.timed {
-        reporter.tell_sometimes(|| Event::Clock { step: step + 1, of: point.timed })?;
-        device::wait(learner.trainer.session())?;
-        let began = Instant::now();
-        learner.step()?;
-        device::wait(learner.trainer.session())?;
-        seconds.push(began.elapsed().as_secs_f64());
-    }
+    let mut steps = |least: Duration| {
+        let (mut seconds, all) = (Vec::with_capacity(point.timed), Instant::now());
+        let mut taken = 0;
+        while taken < point.timed || all.elapsed() < least {
+            if taken < point.timed {
+                reporter.tell_sometimes(|| Event::Clock { step: taken + 1, of: point.timed })?;
+            }
+            device::wait(learner.trainer.session())?;
+            let began = Instant::now();
+            learner.step()?;
+            device::wait(learner.trainer.session())?;
+            if taken < point.timed {
+                seconds.push(began.elapsed().as_secs_f64());
+            }
+            taken += 1;
+        }
+        Ok::<_, Failure>((seconds, taken))
+    };
+    let (seconds, energy) = match meter {
+        None => (steps(Duration::ZERO)?.0, None),
+        Some(meter) => {
+            let (taken, span) = meter.watch(|| steps(meter.shortest()));
+            let (seconds, taken) = taken?;
+            (seconds, Some(meter.row("training", &[span], taken * point.batch)))
+        }
+    };
     let workspace = learner.trainer.session().ledger().most(Category::Workspace);
-    Ok(Timed { seconds: Spread::of(&seconds), workspace })
+    Ok(Timed { seconds: Spread::of(&seconds), workspace, energy })
 }

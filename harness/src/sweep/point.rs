@@ -9,6 +9,7 @@ use engine::optim::{AverageSpec, Clip, OptimSpec};
 use engine::param::Params;
 use engine::pass::{NormUpdates, Session, Tiles};
 use keys::Key;
+use results::MeterRow;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -129,6 +130,9 @@ pub struct StepFound {
     /// What an accelerator held in all.
     #[serde(default)]
     pub accelerator: Option<Accelerator>,
+    /// What an accelerator's energy meter counted in the timed steps, and in those that follow where they are short.
+    #[serde(default)]
+    pub energy: Option<Box<MeterRow>>,
     /// What a plan says of `law_bytes` and of `whole_bytes`; `None` where the method can't be planned.
     pub planned_bytes: Option<[u64; 2]>,
     /// Seconds of a timed step.

@@ -36,7 +36,7 @@ pub(super) fn train<W: Write>(
     let mut learner = Learner::new(configuration, session, configuration.network.steps, weights)?;
     let mut seconds = Seconds::default();
     let (mut judged, mut trained_samples) = (Sum::default(), 0);
-    let meter = Meter::at_rest();
+    let meter = Meter::at_rest(learner.session.device());
     let (mut trainings, mut evaluations) = (Vec::new(), Vec::new());
     let gauge = Gauge::set(&learner.session)?;
     if epochs == 0 {

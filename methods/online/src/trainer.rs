@@ -60,6 +60,7 @@ impl Trainer for OnlineTrainer {
         let session = self.run.session();
         let ledger = session.ledger();
         let steps = self.run.spec.steps;
+        let iteration = self.run.step();
         let loss = self.run.spec.loss;
         let selected = self.method.backward.selected(steps, key);
         let mut outcome = Outcome { samples: batch.labels.len(), ..Outcome::default() };
@@ -89,7 +90,7 @@ impl Trainer for OnlineTrainer {
             port.end_step();
             if self.method.updates == Updates::EveryStep {
                 ledger.enter(Phase::Update);
-                let finite = session.loss_scale().take_off(params)?;
+                let finite = session.loss_scale().take_off(params, iteration)?;
                 let gradients = if session.notes_updates() { snapshot(params, true)? } else { Vec::new() };
                 if finite {
                     optimizer.update(params)?;

@@ -63,12 +63,12 @@ pub enum Error {
         /// Why.
         source: kernels::Error,
     },
-    /// The loss is not a finite number.
-    #[error("the loss became {loss} at step {step}: training diverged")]
+    /// A number that training goes by is not finite.
+    #[error("{what} at step {step}: training diverged")]
     Diverged {
-        /// The loss.
-        loss: f64,
-        /// Which update of the run, from 0.
+        /// Which one.
+        what: Divergence,
+        /// Which iteration of the run, from 0.
         step: u64,
     },
     /// Something was computed that no counter knows.
@@ -85,6 +85,17 @@ pub enum Error {
     /// The engine was used against its own rules; a defect of the caller.
     #[error("{0}")]
     Misuse(String),
+}
+
+/// What is no finite number.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Divergence {
+    /// The loss, and what it is.
+    #[error("the loss became {0}")]
+    Loss(f64),
+    /// A gradient, whatever factor the loss is scaled with: this is the least one.
+    #[error("gradients are not finite with a loss scale of {0}, the least one,")]
+    Gradients(f64),
 }
 
 impl Error {

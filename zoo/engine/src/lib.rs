@@ -39,4 +39,4 @@ pub mod unroll;
 pub mod value;
 pub mod weights;
 
-pub use error::{Error, Result};
+pub use error::{Divergence, Error, Result};

@@ -6,7 +6,7 @@ use kernels::{elementwise, held};
 use keys::Key;
 
 use crate::drive;
-use crate::error::{Error, Result};
+use crate::error::{Divergence, Error, Result};
 use crate::journal::Noted;
 use crate::ledger::{Category, Phase};
 use crate::loss::{Decision, Loss, Targets};
@@ -53,12 +53,18 @@ impl Run {
         key
     }
 
+    /// Number of the iteration that began last, from 0.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.iteration.saturating_sub(1)
+    }
+
     /// Updates the parameters and leaves the step.
     ///
     /// # Errors
-    /// When the loss is not finite, or a kernel fails.
+    /// When the loss is not finite, a gradient is not and the loss scale can't be smaller, or a kernel fails.
     pub fn update(&self, loss: f64, optimizer: &mut dyn Optimizer) -> Result<()> {
-        update(&self.network.params, self.iteration, loss, optimizer)
+        update(&self.network.params, self.step(), loss, optimizer)
     }
 
     /// Leaves a step that has updated already.
@@ -67,7 +73,7 @@ impl Run {
     /// When the loss is not finite.
     pub fn finish(&self, loss: f64) -> Result<()> {
         self.session().ledger().enter(Phase::Idle);
-        check(loss, self.iteration)
+        check(loss, self.step())
     }
 
     /// One training step that takes all T steps forward, then all backward, then updates once.
@@ -82,8 +88,8 @@ impl Run {
         unroll: impl FnOnce(&'s mut Statistics) -> U,
     ) -> Result<Outcome> {
         let key = self.begin();
-        let session = self.session();
-        let Self { network, statistics, spec, iteration } = self;
+        let (session, step) = (self.session(), self.step());
+        let Self { network, statistics, spec, .. } = self;
         let tape = session.tape();
         let pass = Pass::new(&session, &network.params, &tape, Mode::Train, spec.steps, key)
             .with_rebuilt_norms(spec.rebuilt_norms)
@@ -96,7 +102,7 @@ impl Run {
         session.ledger().enter(Phase::Backward);
         let gradients = tape.backward(&pass, &mut unroll, [(scores, seed)])?;
         note_input_gradient(&session, gradients, &images)?;
-        update(&network.params, *iteration, outcome.loss, optimizer)?;
+        update(&network.params, step, outcome.loss, optimizer)?;
         Ok(outcome)
     }
 
@@ -141,19 +147,19 @@ pub fn note_input_gradient(session: &Session, mut gradients: Gradients, images: 
     }
 }
 
-fn update(params: &Params, iteration: u64, loss: f64, optimizer: &mut dyn Optimizer) -> Result<()> {
-    check(loss, iteration)?;
+fn update(params: &Params, step: u64, loss: f64, optimizer: &mut dyn Optimizer) -> Result<()> {
+    check(loss, step)?;
     let ledger = params.session().ledger();
     ledger.enter(Phase::Update);
-    if params.session().loss_scale().take_off(params)? {
+    if params.session().loss_scale().take_off(params, step)? {
         optimizer.update(params)?;
     }
     ledger.enter(Phase::Idle);
     Ok(())
 }
 
-fn check(loss: f64, iteration: u64) -> Result<()> {
-    if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { loss, step: iteration.saturating_sub(1) }) }
+fn check(loss: f64, step: u64) -> Result<()> {
+    if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { what: Divergence::Loss(loss), step }) }
 }
 
 /// Scores on which the decision falls, one step after another: their sum over steps or those of the last one,

@@ -1,11 +1,15 @@
 //! `gates FILE DIR`: a sample's memory and time of the points that a file names, and whether they keep its bounds.
 
+mod peers;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use results::{ScalingRow, Status};
 use serde::Deserialize;
+
+use peers::Peers;
 
 use super::step::table;
 use crate::error::{Error, Result};
@@ -36,6 +40,9 @@ struct Gate {
     /// Number types that the bound is for.
     #[serde(default)]
     dtypes: Vec<String>,
+    /// The fewest samples a second, as a part of those of the best peer that was measured beside it; shown only where absent.
+    #[serde(default)]
+    rate_of_peer: Option<f64>,
 }
 
 impl Gate {
@@ -53,27 +60,39 @@ enum Outcome {
     NotJudged(String),
 }
 
+const HEAD: [&str; 10] = [
+    "point",
+    "device",
+    "type",
+    "batch",
+    "MB a sample",
+    "bound",
+    "samples a second",
+    "min an epoch",
+    "of the best peer",
+    "verdict",
+];
+
 /// Prints a line a gate and row; exit code 1 where a bound is broken.
 pub(crate) fn gates(file: &Path, dir: &Path, output: &mut dyn Write) -> Result<ExitCode> {
     let text = shelf::read(file)?;
     let sheet: Sheet = text.parse()?;
     let records = results::read(dir).map_err(Error::Report)?;
-    let head =
-        ["point", "device", "type", "batch", "MB a sample", "bound", "samples a second", "min an epoch"];
-    let mut lines = vec![head.iter().chain(&["verdict"]).map(|&word| word.to_owned()).collect::<Vec<_>>()];
+    let peers = Peers::of(dir)?;
+    let mut lines = vec![HEAD.iter().map(|&word| word.to_owned()).collect::<Vec<_>>()];
     let mut broken = false;
     for gate in &sheet.gate {
         let rows = records.scaling.iter().filter(|row| gate.is_of(row));
         let mut found = false;
         for row in rows {
             found = true;
-            let outcome = outcome(gate, row);
-            broken |= outcome == Outcome::Broken;
-            lines.push(line(gate, row, &outcome));
+            let judged = [memory(gate, row), rate(gate, row, &peers)];
+            broken |= judged.contains(&Outcome::Broken);
+            lines.push(line(gate, row, &peers, &judged));
         }
         if !found {
             let mut line = vec![format!("{}/{}", gate.sweep, gate.method)];
-            line.extend(head[1..].iter().map(|_| String::new()));
+            line.extend(HEAD[1..HEAD.len() - 1].iter().map(|_| String::new()));
             line.push("no row".to_owned());
             lines.push(line);
         }
@@ -95,7 +114,7 @@ fn megabytes(row: &ScalingRow) -> Option<f64> {
     Some((row.heap_peak_bytes? + between?) as f64 / f64::from(row.batch.max(1)) / 1e6)
 }
 
-fn outcome(gate: &Gate, row: &ScalingRow) -> Outcome {
+fn memory(gate: &Gate, row: &ScalingRow) -> Outcome {
     let Some(bound) = gate.megabytes_a_sample else { return Outcome::NotJudged("shown only".to_owned()) };
     if row.status != Status::Ok {
         return Outcome::NotJudged(format!("{}: {}", row.status, row.note));
@@ -110,14 +129,28 @@ fn outcome(gate: &Gate, row: &ScalingRow) -> Outcome {
     }
 }
 
-fn line(gate: &Gate, row: &ScalingRow, outcome: &Outcome) -> Vec<String> {
+fn rate(gate: &Gate, row: &ScalingRow, peers: &Peers) -> Outcome {
+    let Some(bound) = gate.rate_of_peer else { return Outcome::NotJudged("shown only".to_owned()) };
+    match peers.best(row) {
+        Ok(best) if best.times >= bound => Outcome::Holds,
+        Ok(_) => Outcome::Broken,
+        Err(reason) => Outcome::NotJudged(reason),
+    }
+}
+
+fn line(gate: &Gate, row: &ScalingRow, peers: &Peers, judged: &[Outcome; 2]) -> Vec<String> {
     let number = |value: Option<f64>| value.map(|value| format!("{value:.1}")).unwrap_or_default();
-    let rate = row.step_seconds_median.map(|seconds| f64::from(row.batch) / seconds);
-    let verdict = match outcome {
-        Outcome::Holds => "holds".to_owned(),
-        Outcome::Broken => "BROKEN".to_owned(),
-        Outcome::NotJudged(reason) if row.status == Status::Ok => format!("not judged: {reason}"),
-        Outcome::NotJudged(_) => format!("{}: {}", row.status, row.note),
+    let samples = row.step_seconds_median.map(|seconds| f64::from(row.batch) / seconds);
+    let best = peers.best(row).ok();
+    let verdict = if row.status == Status::Ok {
+        let words = ["memory", "rate"].iter().zip(judged).map(|(what, outcome)| match outcome {
+            Outcome::Holds => format!("{what} holds"),
+            Outcome::Broken => format!("{what} BROKEN"),
+            Outcome::NotJudged(reason) => format!("{what} not judged: {reason}"),
+        });
+        words.collect::<Vec<_>>().join("; ")
+    } else {
+        format!("{}: {}", row.status, row.note)
     };
     vec![
         row.point.clone(),
@@ -126,8 +159,9 @@ fn line(gate: &Gate, row: &ScalingRow, outcome: &Outcome) -> Vec<String> {
         row.batch.to_string(),
         number(megabytes(row)),
         number(gate.megabytes_a_sample),
-        number(rate),
-        number(rate.map(|rate| gate.epoch_samples as f64 / rate / 60.0)),
+        number(samples),
+        number(samples.map(|rate| gate.epoch_samples as f64 / rate / 60.0)),
+        best.map(|best| format!("{:.2}x {}", best.times, best.configuration)).unwrap_or_default(),
         verdict,
     ]
 }
@@ -144,6 +178,7 @@ mod tests {
             epoch_samples: 6000,
             megabytes_a_sample: bound,
             dtypes: vec!["bf16".to_owned()],
+            rate_of_peer: Some(1.0),
         }
     }
 
@@ -182,10 +217,10 @@ mod tests {
 
     #[test]
     fn a_bound_judges_its_own_number_types_alone() {
-        assert_eq!(outcome(&gate(Some(10.0)), &row("bf16")), Outcome::Holds);
-        assert_eq!(outcome(&gate(Some(9.9)), &row("bf16")), Outcome::Broken);
-        assert!(matches!(outcome(&gate(Some(9.9)), &row("f32")), Outcome::NotJudged(_)));
-        assert!(matches!(outcome(&gate(None), &row("bf16")), Outcome::NotJudged(_)));
+        assert_eq!(memory(&gate(Some(10.0)), &row("bf16")), Outcome::Holds);
+        assert_eq!(memory(&gate(Some(9.9)), &row("bf16")), Outcome::Broken);
+        assert!(matches!(memory(&gate(Some(9.9)), &row("f32")), Outcome::NotJudged(_)));
+        assert!(matches!(memory(&gate(None), &row("bf16")), Outcome::NotJudged(_)));
     }
 
     #[test]
@@ -197,9 +232,30 @@ mod tests {
             ..ScalingRow::default()
         };
         let gate = gate(Some(1.0));
-        let cells = line(&gate, &missing, &outcome(&gate, &missing));
-        assert_eq!(cells[4..], ["", "1.0", "", "", "failed: no driver library"]);
-        let cells = line(&gate, &row("f32"), &outcome(&gate, &row("f32")));
-        assert_eq!(cells[4..8], ["10.0", "1.0", "100.0", "1.0"]);
+        let peers = Peers::default();
+        let cells =
+            |row: &ScalingRow| line(&gate, row, &peers, &[memory(&gate, row), rate(&gate, row, &peers)]);
+        assert_eq!(cells(&missing).len(), HEAD.len());
+        assert_eq!(cells(&missing)[4..], ["", "1.0", "", "", "", "failed: no driver library"]);
+        let verdict = "memory BROKEN; rate not judged: no peer was measured beside it";
+        assert_eq!(cells(&row("bf16"))[4..], ["10.0", "1.0", "100.0", "1.0", "", verdict]);
+    }
+
+    #[test]
+    fn a_step_slower_than_the_best_peers_breaks_its_bound() {
+        let peers = |seconds: f64| {
+            let folder = tempfile::tempdir().unwrap();
+            let head = "network,device,batch,dtype,image,configuration,step_seconds_median,step_seconds_min,\
+                        used_bytes,reserved_bytes,note\n";
+            let peer = format!(",,2,bf16,,nchw,{seconds},{seconds},,,\n");
+            std::fs::write(folder.path().join("peers.csv"), format!("{head}{peer}")).unwrap();
+            Peers::of(folder.path()).unwrap()
+        };
+        let (gate, row) = (gate(None), row("bf16"));
+        assert_eq!(rate(&gate, &row, &peers(0.02)), Outcome::Holds);
+        assert_eq!(rate(&gate, &row, &peers(0.019)), Outcome::Broken);
+        let judged = [memory(&gate, &row), rate(&gate, &row, &peers(0.03))];
+        let cells = line(&gate, &row, &peers(0.03), &judged);
+        assert_eq!(cells[8..], ["1.50x nchw", "memory not judged: shown only; rate holds"]);
     }
 }
