@@ -229,6 +229,12 @@ impl<'a, T: Real> Source<'a, T> {
     pub(crate) fn expand(&self, first: usize, out: &mut [T]) {
         match *self {
             Source::Dense(x) => out.copy_from_slice(&x[first..first + out.len()]),
+            // A row of one value is a byte: as many of them as an image has channels.
+            Source::Spikes(bytes, 1) => {
+                for (out, bits) in out.iter_mut().zip(&bytes[first..]) {
+                    *out = T::octet(*bits)[0];
+                }
+            }
             Source::Spikes(bytes, plane) => {
                 let width = plane.div_ceil(8);
                 let (mut row, mut at, mut rest) = (first / plane, first % plane, out);

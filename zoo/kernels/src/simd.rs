@@ -69,6 +69,20 @@ macro_rules! multiversion {
 }
 pub(crate) use multiversion;
 
+/// Asks the processor to fetch what will be read soon; where it can't be asked this does nothing.
+#[inline(always)]
+pub(crate) fn fetch<T>(soon: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint that every such processor has; it reads nothing and changes no value.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+            std::ptr::from_ref(soon).cast(),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = soon;
+}
+
 /// The instruction sets that hot loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {

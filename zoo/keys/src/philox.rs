@@ -3,6 +3,9 @@
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
+/// The lower half of a lane.
+pub(crate) const WORD: u64 = u32::MAX as u64;
+
 /// Ten rounds of the bijection: four random words for one counter.
 pub(crate) fn block(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let mut c = counter;
@@ -16,28 +19,31 @@ pub(crate) fn block(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
-/// The blocks of `N` counters from `first` on, word by word: lanes that a compiler can take together.
+/// The blocks of `N` counters from `first` on, word by word, each in the lower half of its lane; what a product left above
+/// it means nothing. Products are as wide as lanes, so that a compiler can take lanes together without widening any.
 #[inline(always)]
 #[allow(
     clippy::needless_range_loop,
     reason = "iterators over several arrays hide that lanes are independent"
 )]
-pub(crate) fn blocks<const N: usize>(first: u64, key: [u32; 2]) -> [[u32; N]; 4] {
+pub(crate) fn blocks<const N: usize>(first: u64, key: [u32; 2]) -> [[u64; N]; 4] {
+    const MULTIPLY: [u64; 2] = [MULTIPLIERS[0] as u64, MULTIPLIERS[1] as u64];
     // Loops and no closures, which would be functions without the caller's instructions.
     let mut c = [[0; N]; 4];
     for lane in 0..N {
         let counter = first.wrapping_add(lane as u64);
-        (c[0][lane], c[1][lane]) = (counter as u32, (counter >> 32) as u32);
+        (c[0][lane], c[1][lane]) = (counter, counter >> 32);
     }
     let mut k = key;
     for _ in 0..10 {
+        let [k0, k1] = [u64::from(k[0]), u64::from(k[1])];
         for lane in 0..N {
-            let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c[0][lane]);
-            let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c[2][lane]);
-            c[0][lane] = (p1 >> 32) as u32 ^ c[1][lane] ^ k[0];
-            c[1][lane] = p1 as u32;
-            c[2][lane] = (p0 >> 32) as u32 ^ c[3][lane] ^ k[1];
-            c[3][lane] = p0 as u32;
+            let p0 = MULTIPLY[0] * (c[0][lane] & WORD);
+            let p1 = MULTIPLY[1] * (c[2][lane] & WORD);
+            c[0][lane] = (p1 >> 32) ^ c[1][lane] ^ k0;
+            c[1][lane] = p1;
+            c[2][lane] = (p0 >> 32) ^ c[3][lane] ^ k1;
+            c[3][lane] = p0;
         }
         k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
     }
@@ -62,7 +68,7 @@ fn wide(a: u32, b: u32) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::{block, blocks};
+    use super::{WORD, block, blocks};
 
     /// The known answers that the authors ship with Random123 (`kat_vectors`, philox4x32 10).
     #[test]
@@ -82,7 +88,7 @@ mod tests {
         for lane in 0..16 {
             let counter = first + lane as u64;
             let one = block([counter as u32, (counter >> 32) as u32, 0, 0], key);
-            assert_eq!(many.map(|word| word[lane]), one);
+            assert_eq!(many.map(|word| (word[lane] & WORD) as u32), one);
         }
     }
 }

@@ -86,8 +86,8 @@ pub(crate) fn chances<const N: usize>(key: u64, first: u64, probability: f64) ->
     // Loops and no closures, which would be functions without the caller's instructions.
     let mut below = [[false; N]; 2];
     for lane in 0..N {
-        below[0][lane] = (u64::from(a[lane]) << 32 | u64::from(b[lane])) >> 11 < bound;
-        below[1][lane] = (u64::from(c[lane]) << 32 | u64::from(d[lane])) >> 11 < bound;
+        below[0][lane] = (a[lane] << 32 | b[lane] & philox::WORD) >> 11 < bound;
+        below[1][lane] = (c[lane] << 32 | d[lane] & philox::WORD) >> 11 < bound;
     }
     below
 }

@@ -14,6 +14,7 @@ use crate::bits::Source;
 use crate::product::{Target, View, multiply};
 use crate::scratch::{Slot, with};
 use crate::storage::{Disjoint, each_task, filled};
+use crate::turn::{Extent, turn};
 
 /// Unfolded values of a tile: they should stay in the second-level cache.
 const TILE: usize = 1 << 18;
@@ -26,6 +27,12 @@ const TASKS: usize = 16;
 
 /// Channels of a tile of the input gradient where a tile of all of them would be narrow.
 const FEW_CHANNELS: usize = 32;
+
+/// Outputs of a task of the forward pass, at least, where the tiles alone are few tasks: each task unfolds its tile anew.
+const FEW_OUTPUTS: usize = 96;
+
+/// Tiles that are tasks enough.
+const FEW_TILES: usize = 8;
 
 /// Weights of at most this many values are summed over parts of the images.
 const FEW_WEIGHTS: usize = 1 << 16;
@@ -108,6 +115,14 @@ fn block_of_channels(s: &ConvShape, others: usize) -> usize {
     ci.div_ceil(blocks)
 }
 
+/// Output channels of a group that a task of the forward pass has: fewer than all where there are few `tiles` and a patch is
+/// a pixel, which is unfolded anew for the price of a copy.
+fn block_of_outputs(s: &ConvShape, tiles: usize) -> usize {
+    let co = s.c_out / s.groups;
+    let most = if is_pointwise(s) { co / FEW_OUTPUTS } else { 1 };
+    co.div_ceil(FEW_TILES.div_ceil(tiles.max(1)).min(most).max(1))
+}
+
 /// The tiles of the input gradient, and the channels of each.
 fn cut_of_input_gradient(s: &ConvShape) -> (Cut, usize) {
     let whole = Cut::new(s, s.c_in / s.groups);
@@ -127,8 +142,8 @@ pub(super) fn workspace_bytes(s: &ConvShape) -> usize {
         columns + gathered
     };
     let (back, block) = cut_of_input_gradient(s);
-    // Spikes are expanded a plane at a time.
-    let values = s.h * s.w;
+    // Spikes are expanded a plane at a time, or all channels of a pixel.
+    let values = if s.h * s.w == 1 { ci } else { s.h * s.w };
     (scratch(&Cut::new(s, ci), ci).max(scratch(&back, block)) + values) * size_of::<f32>()
 }
 
@@ -137,26 +152,31 @@ pub(super) fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]
     let (ci, co, k) = (s.c_in / s.groups, s.c_out / s.groups, s.patch());
     let (cut, plane) = (Cut::new(s, ci), s.out_h() * s.out_w());
     let (packs, parts) = (s.n.div_ceil(cut.images), cut.tiles_of_image(s));
-    // SAFETY: the tiles of all images and groups cover the output; each writes its own pixels of its own
+    let tiles = packs * parts * s.groups;
+    let block = block_of_outputs(s, tiles);
+    let blocks = co.div_ceil(block);
+    // SAFETY: the tiles of all images, groups and blocks of outputs cover the output; each writes its own pixels of its own
     // channels, all of them.
     unsafe {
         filled(s.output_len(), |y| {
             let y = Disjoint::new(y);
-            each_task(packs * parts * s.groups, s.output_len() * k, |task| {
-                let (pack, part, group) = (task / s.groups / parts, task / s.groups % parts, task % s.groups);
+            each_task(tiles * blocks, s.output_len() * k, |task| {
+                let (tile, part_of_group) = (task / blocks, task % blocks);
+                let (pack, part, group) = (tile / s.groups / parts, tile / s.groups % parts, tile % s.groups);
                 let images = pack * cut.images..s.n.min((pack + 1) * cut.images);
                 let tile = Tile { images, rows: part * cut.rows..s.out_h().min((part + 1) * cut.rows) };
-                let (pixels, first) = (tile.pixels(s), tile.images.start * s.c_out + group * co);
-                let w = View::rows(&w[group * co * k..(group + 1) * co * k], k);
+                let outputs =
+                    group * co + part_of_group * block..group * co + co.min((part_of_group + 1) * block);
+                let (pixels, first) = (tile.pixels(s), tile.images.start * s.c_out + outputs.start);
+                let (w, co) = (View::rows(&w[outputs.start * k..outputs.end * k], k), outputs.len());
+                let b = b.map(|b| &b[outputs.clone()]);
                 unfold(s, x, &tile, &Channels { group, range: 0..ci }, |columns, row| {
                     let columns = View::rows(columns, row);
                     if tile.images.len() == 1 {
                         let at = first * plane + tile.rows.start * s.out_w();
                         let out = Target { first: y.pointer().cast::<f32>().add(at), row: plane, add: false };
                         multiply(co, pixels, k, out, w, columns);
-                        for (o, b) in
-                            b.iter().flat_map(|b| b[group * co..(group + 1) * co].iter().enumerate())
-                        {
+                        for (o, b) in b.iter().flat_map(|b| b.iter().enumerate()) {
                             let row = y.part(at + o * plane..at + o * plane + pixels);
                             // The product has just written this row.
                             row.iter_mut().for_each(|y| *y.assume_init_mut() += *b);
@@ -167,7 +187,7 @@ pub(super) fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]
                         let out = Target { first: product.as_mut_ptr(), row: pixels, add: false };
                         multiply(co, pixels, k, out, w, columns);
                         for (o, row) in product.chunks(pixels).enumerate() {
-                            let b = b.map_or(0.0, |b| b[group * co + o]);
+                            let b = b.map_or(0.0, |b| b[o]);
                             for (i, row) in row.chunks(plane).enumerate() {
                                 let at = (first + i * s.c_out + o) * plane;
                                 copy_plus(row, b, y.part(at..at + plane));
@@ -301,6 +321,13 @@ fn unfold(s: &ConvShape, x: Source<f32>, tile: &Tile, channels: &Channels, f: im
             let at = channel(tile.images.start, channels.range.start) * plane + tile.rows.start * s.w;
             f(&x[at..at + (channels.range.len() - 1) * plane + pixels], plane);
         }
+        Source::Dense(x) if is_pointwise(s) => {
+            with(Slot::Columns, channels.range.len() * pixels, |columns| {
+                let first = channel(tile.images.start, channels.range.start) * plane;
+                gather_planes(&x[first..], s.c_in * plane, plane, tile.images.len(), columns);
+                f(columns, pixels);
+            })
+        }
         Source::Dense(x) => with(Slot::Columns, channels.range.len() * area * pixels, |columns| {
             for (c, columns) in channels.range.clone().zip(columns.chunks_mut(area * pixels)) {
                 for (i, image) in tile.images.clone().enumerate() {
@@ -310,6 +337,20 @@ fn unfold(s: &ConvShape, x: Source<f32>, tile: &Tile, channels: &Channels, f: im
             }
             f(columns, pixels);
         }),
+        // Spikes of a map of one pixel lie channel by channel.
+        Source::Spikes(..) if is_pointwise(s) && plane == 1 => {
+            with(Slot::Columns, channels.range.len() * pixels, |columns| {
+                with(Slot::Values, channels.range.len(), |values| {
+                    for (i, image) in tile.images.clone().enumerate() {
+                        x.expand(channel(image, channels.range.start), values);
+                        for (column, value) in columns[i..].iter_mut().step_by(pixels).zip(&*values) {
+                            *column = *value;
+                        }
+                    }
+                });
+                f(columns, pixels);
+            })
+        }
         // A patch is a pixel: spikes are expanded to where the product reads them.
         Source::Spikes(..) if is_pointwise(s) => {
             with(Slot::Columns, channels.range.len() * pixels, |columns| {
@@ -332,6 +373,40 @@ fn unfold(s: &ConvShape, x: Source<f32>, tile: &Tile, channels: &Channels, f: im
             });
             f(columns, pixels);
         }),
+    }
+}
+
+/// Copies the planes of some images, `image` values apart, to rows of all images' pixels, one a channel.
+fn gather_planes(x: &[f32], image: usize, plane: usize, images: usize, columns: &mut [f32]) {
+    let pixels = images * plane;
+    match plane {
+        1 => turn(
+            x,
+            Extent { rows: images, columns: columns.len() / pixels, row: image },
+            columns,
+            pixels,
+            pixels,
+        ),
+        4 => gather_wide::<4>(x, image, pixels, columns),
+        16 => gather_wide::<16>(x, image, pixels, columns),
+        _ => {
+            for (c, columns) in columns.chunks_mut(pixels).enumerate() {
+                for (i, to) in columns.chunks_mut(plane).enumerate() {
+                    to.copy_from_slice(&x[i * image + c * plane..][..plane]);
+                }
+            }
+        }
+    }
+}
+
+/// The same for planes whose size the compiler knows: a call that copies a few values costs more than they do.
+fn gather_wide<const PLANE: usize>(x: &[f32], image: usize, pixels: usize, columns: &mut [f32]) {
+    for (c, columns) in columns.chunks_mut(pixels).enumerate() {
+        for (i, to) in columns.as_chunks_mut::<PLANE>().0.iter_mut().enumerate() {
+            if let Some(from) = x[i * image + c * PLANE..].first_chunk() {
+                *to = *from;
+            }
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Sums over the images and places of a channel, in `f64` and in an order fixed by the shape.
 //!
 //! A task takes neighbouring channels whose planes make one run of memory, and goes through the images run by run: a
-//! channel of small planes alone would touch a line of cache here and there. Each channel keeps its [`Lanes`] over all
-//! images and adds them up once, at the end.
+//! channel of small planes alone would touch a line of cache here and there. While a run is summed, the next one is fetched,
+//! which lies too far away for the processor to see it coming. Each channel keeps its [`Lanes`] over all images and adds
+//! them up once, at the end.
 
 use std::ops::Range;
 
 use crate::real::Real;
-use crate::simd::multiversion;
+use crate::simd::{fetch, multiversion};
 use crate::storage::map_tasks;
 
 /// Accumulators of a sum: a fixed number, so that every instruction set adds in the same order.
@@ -69,20 +70,24 @@ pub(crate) fn block<'a, T: Real>(
     plane: usize,
     at: impl Fn(Range<usize>) -> (&'a [T], Option<&'a [T]>),
 ) -> Vec<[f64; 2]> {
-    let runs = images.map(|i| (i * c + channels.start) * plane..(i * c + channels.end) * plane);
+    let run = |i: usize| (i * c + channels.start) * plane..(i * c + channels.end) * plane;
     if plane == 1 {
         let mut sums = vec![[0.0; 2]; channels.len()];
-        for run in runs {
-            let (a, b) = at(run);
+        for i in images {
+            let (a, b) = at(run(i));
             add_columns(a, b.unwrap_or(a), &mut sums);
         }
         return sums;
     }
     let mut lanes: Vec<Lanes> = vec![[[0.0; LANES]; 2]; channels.len()];
-    for run in runs {
-        match at(run) {
-            (a, Some(b)) => add_planes(a, b, plane, &mut lanes),
-            (a, None) => add_squares(a, plane, &mut lanes),
+    for i in images.clone() {
+        // Behind the last run is none: it is its own next.
+        let next = if i + 1 < images.end { run(i + 1) } else { run(i) };
+        match (at(run(i)), at(next)) {
+            ((a, Some(b)), (next_a, next_b)) => {
+                add_planes(a, b, next_a, next_b.unwrap_or(next_a), plane, &mut lanes);
+            }
+            ((a, None), (next_a, _)) => add_squares(a, next_a, plane, &mut lanes),
         }
     }
     lanes.iter().map(finish).collect()
@@ -104,13 +109,16 @@ fn add_block<T: Real>(a: [f64; LANES], b: &[T; LANES], [single, double]: &mut La
     }
 }
 
-/// Adds all elements of two runs to the lanes.
+/// Adds all elements of two runs to the lanes, and fetches two others of the same length.
 #[inline(always)]
-fn add_all<T: Real>(a: &[T], b: &[T], lanes: &mut Lanes) {
+fn add_all<T: Real>(a: &[T], b: &[T], next: [&[T]; 2], lanes: &mut Lanes) {
     // Copied out and back, so that they stay in registers.
     let mut kept = *lanes;
     let ((a_blocks, a_tail), (b_blocks, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
+    let next = next[0].as_chunks::<LANES>().0.iter().zip(next[1].as_chunks::<LANES>().0);
+    for ((a, b), (next_a, next_b)) in a_blocks.iter().zip(b_blocks).zip(next) {
+        fetch(next_a);
+        fetch(next_b);
         add_block(std::array::from_fn(|lane| a[lane].wide()), b, &mut kept);
     }
     *lanes = kept;
@@ -121,17 +129,18 @@ fn add_all<T: Real>(a: &[T], b: &[T], lanes: &mut Lanes) {
 }
 
 multiversion! {
-    fn add_planes<T: Real>(a: &[T], b: &[T], plane: usize, lanes: &mut [Lanes]) {
-        for ((a, b), lanes) in a.chunks_exact(plane).zip(b.chunks_exact(plane)).zip(lanes) {
-            add_all(a, b, lanes);
+    fn add_planes<T: Real>(a: &[T], b: &[T], next_a: &[T], next_b: &[T], plane: usize, lanes: &mut [Lanes]) {
+        let next = next_a.chunks_exact(plane).zip(next_b.chunks_exact(plane));
+        for (((a, b), (next_a, next_b)), lanes) in a.chunks_exact(plane).zip(b.chunks_exact(plane)).zip(next).zip(lanes) {
+            add_all(a, b, [next_a, next_b], lanes);
         }
     }
 }
 
 multiversion! {
-    fn add_squares<T: Real>(a: &[T], plane: usize, lanes: &mut [Lanes]) {
-        for (a, lanes) in a.chunks_exact(plane).zip(lanes) {
-            add_all(a, a, lanes);
+    fn add_squares<T: Real>(a: &[T], next: &[T], plane: usize, lanes: &mut [Lanes]) {
+        for ((a, next), lanes) in a.chunks_exact(plane).zip(next.chunks_exact(plane)).zip(lanes) {
+            add_all(a, a, [next, next], lanes);
         }
     }
 }
@@ -148,7 +157,8 @@ multiversion! {
     /// Sums `[a, a * b]` of one run of elements.
     pub(crate) fn span<T: Real>(a: &[T], b: &[T]) -> [f64; 2] {
         let mut lanes = [[0.0; LANES]; 2];
-        add_all(a, b, &mut lanes);
+        // What follows in one run the processor sees coming.
+        add_all(a, b, [a, b], &mut lanes);
         finish(&lanes)
     }
 }

@@ -56,12 +56,66 @@ impl Grid {
     /// Puts a plane with lines of `width` at `(top, left)`, its values `step` apart, zeros everywhere else.
     fn place(&self, x: &[f32], width: usize, (top, left): (usize, usize), step: usize, padded: &mut [f32]) {
         padded.fill(0.0);
+        match (step, width) {
+            (1, 8) => return self.place_lines::<8>(x, (top, left), padded),
+            (1, 16) => return self.place_lines::<16>(x, (top, left), padded),
+            (1, 32) => return self.place_lines::<32>(x, (top, left), padded),
+            _ => {}
+        }
         for (i, x) in x.chunks(width).enumerate() {
             let start = (top + i * step) * self.line + left;
             if step == 1 {
                 padded[start..start + width].copy_from_slice(x);
             } else {
                 padded[start..].iter_mut().step_by(step).zip(x).for_each(|(to, x)| *to = *x);
+            }
+        }
+    }
+
+    /// Puts lines whose length the compiler knows: a call that copies a few values costs more than they do.
+    fn place_lines<const W: usize>(&self, x: &[f32], (top, left): (usize, usize), padded: &mut [f32]) {
+        let lines = padded[top * self.line..].chunks_exact_mut(self.line);
+        for (x, line) in x.as_chunks::<W>().0.iter().zip(lines) {
+            if let Some(to) = line[left..].first_chunk_mut::<W>() {
+                *to = *x;
+            }
+        }
+    }
+}
+
+/// Writes output lines `f(value)` of `width` from lines of scratch that are `line` apart.
+fn leave<T>(
+    full: &[f32],
+    line: usize,
+    (width, stride): (usize, usize),
+    out: &mut [T],
+    f: impl Fn(&mut T, f32) + Copy,
+) {
+    match (stride, width) {
+        (1, 8) => leave_lines::<T, 8>(full, line, out, f),
+        (1, 16) => leave_lines::<T, 16>(full, line, out, f),
+        (1, 32) => leave_lines::<T, 32>(full, line, out, f),
+        (1, _) => {
+            for (out, from) in out.chunks_mut(width).zip(full.chunks(line)) {
+                out.iter_mut().zip(from).for_each(|(out, x)| f(out, *x));
+            }
+        }
+        _ => {
+            for (out, from) in out.chunks_mut(width).zip(full.chunks(line).step_by(stride)) {
+                for (out, x) in out.iter_mut().zip(from.iter().step_by(stride)) {
+                    f(out, *x);
+                }
+            }
+        }
+    }
+}
+
+/// The same, for lines whose length the compiler knows.
+fn leave_lines<T, const W: usize>(full: &[f32], line: usize, out: &mut [T], f: impl Fn(&mut T, f32)) {
+    for (out, from) in out.as_chunks_mut::<W>().0.iter_mut().zip(full.chunks_exact(line)) {
+        if let Some(from) = from.first_chunk::<W>() {
+            for (out, x) in out.iter_mut().zip(from) {
+                f(out, *x);
             }
         }
     }
@@ -100,11 +154,9 @@ pub(super) fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]
                         grid.place(x.row(row, plane, &mut kept), s.w, (s.pad, s.pad), 1, padded);
                         correlate(&grid, padded, &w[c * area..(c + 1) * area], full);
                         let bias = b.map_or(0.0, |b| b[c]);
-                        for (y, line) in y.chunks_mut(wo).zip(full.chunks(grid.out_line).step_by(s.stride)) {
-                            for (y, x) in y.iter_mut().zip(line.iter().step_by(s.stride)) {
-                                y.write(*x + bias);
-                            }
-                        }
+                        leave(full, grid.out_line, (wo, s.stride), y, |y, x| {
+                            y.write(x + bias);
+                        });
                     }
                 });
             });
@@ -130,9 +182,7 @@ pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
                     let turned: Vec<f32> = w[c * area..(c + 1) * area].iter().rev().copied().collect();
                     grid.place(&dy[row * out..(row + 1) * out], s.out_w(), corner, s.stride, padded);
                     correlate(&grid, padded, &turned, full);
-                    for (dx, line) in dx.chunks_mut(s.w).zip(full.chunks(grid.out_line)) {
-                        dx.copy_from_slice(&line[..s.w]);
-                    }
+                    leave(full, grid.out_line, (s.w, 1), dx, |dx, x| *dx = x);
                 }
             });
         });
@@ -207,11 +257,12 @@ fn correlate_lines(grid: &Grid, kw: usize, padded: &[f32], w: &[f32], out: &mut 
         for left in (0..grid.out_line).step_by(LANES) {
             let mut sums = [[0.0f32; LANES]; LINES];
             for p in 0..grid.kernel.0 {
-                let at: [usize; LINES] = std::array::from_fn(|line| (top + line + p) * grid.line + left);
                 let w = &w[p * kw..(p + 1) * kw];
-                for (q, w) in w.iter().enumerate() {
-                    for (sums, at) in sums.iter_mut().zip(at) {
-                        for (sum, x) in sums.iter_mut().zip(lanes(padded, at + q)) {
+                for (line, sums) in sums.iter_mut().enumerate() {
+                    // Cut once, so that no tap asks again whether it lies inside.
+                    let x = &padded[(top + line + p) * grid.line + left..][..LANES + kw - 1];
+                    for (q, w) in w.iter().enumerate() {
+                        for (sum, x) in sums.iter_mut().zip(lanes(x, q)) {
                             *sum += *w * *x;
                         }
                     }
@@ -250,9 +301,9 @@ fn add_line_products(
     for i in (0..grid.out.0).step_by(stride) {
         for left in (0..grid.out_line).step_by(LANES) {
             let g = lanes(dy, i * grid.out_line + left);
+            let line = &padded[(i + p) * grid.line + left..][..LANES + sums.len() - 1];
             for (q, sum) in sums.iter_mut().enumerate() {
-                let x = lanes(padded, (i + p) * grid.line + left + q);
-                for ((sum, g), x) in sum.iter_mut().zip(g).zip(x) {
+                for ((sum, g), x) in sum.iter_mut().zip(g).zip(lanes(line, q)) {
                     *sum += *g * *x;
                 }
             }

@@ -15,6 +15,9 @@ use super::tables::{BITS, ENTRY, TABLES};
 /// Places that are computed at a time.
 const MANY: usize = 16;
 
+/// Pixels of maps whose places are computed for several images at a time.
+const FEW: usize = 4;
+
 /// How the places of a part lie.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
@@ -108,6 +111,9 @@ fn spread<const RUN: usize>(
 
 crate::simd::multiversion! {
     fn fill_points(s: &ConvShape, spikes: &[u8], layout: &Layout, images: &Range<usize>, rows: &Range<usize>, pass: usize, to: &mut [u16]) {
+        if s.stride == 1 && s.h * s.w == FEW {
+            return fill_few(s, spikes, layout, images, pass, to);
+        }
         let pixels = rows.start * s.out_w()..rows.end * s.out_w();
         let width = (s.h * s.w).div_ceil(8);
         for (image, to) in images.clone().zip(to.chunks_exact_mut(layout.image)) {
@@ -140,6 +146,43 @@ crate::simd::multiversion! {
                         *to = found[pixel - start];
                     }
                 }
+            }
+        }
+    }
+}
+
+/// As `fill_points`, for maps of `FEW` pixels: those of several images make one word.
+#[inline(always)]
+fn fill_few(
+    s: &ConvShape,
+    spikes: &[u8],
+    layout: &Layout,
+    images: &Range<usize>,
+    pass: usize,
+    to: &mut [u16],
+) {
+    const IMAGES: usize = MANY / FEW;
+    let first = (pass * TABLES * BITS).min(s.c_in);
+    for (several, to) in images.clone().step_by(IMAGES).zip(to.chunks_mut(IMAGES * layout.image)) {
+        let mut rows: [&[u8]; IMAGES] = [&[]; IMAGES];
+        for (image, rows) in (several..images.end).zip(&mut rows) {
+            *rows = &spikes[image * s.c_in + first..(image + 1) * s.c_in];
+        }
+        for table in 0..TABLES.min((s.c_in - first).div_ceil(BITS)) {
+            let mut numbers = [0_u16; MANY];
+            for channel in (table * BITS..((table + 1) * BITS).min(s.c_in - first)).rev() {
+                let mut word = 0;
+                for (i, rows) in rows.iter().enumerate() {
+                    let bits = rows.get(channel).copied().unwrap_or(0);
+                    word |= u16::from(bits % (1 << FEW)) << (i * FEW);
+                }
+                for (place, number) in numbers.iter_mut().enumerate() {
+                    *number = 2 * *number + (word >> place & 1);
+                }
+            }
+            let found = numbers.map(|number| number * ENTRY);
+            for (to, found) in to.chunks_mut(layout.image).zip(found.as_chunks::<FEW>().0) {
+                to[table * layout.line..][..FEW].copy_from_slice(found);
             }
         }
     }

@@ -142,6 +142,14 @@ crate::simd::multiversion! {
             for (image, run) in runs(pixels, s.out_h() * s.out_w()) {
                 let shift = image * s.out_h() * s.out_w() + run.start - pixels.start;
                 let row = (image * s.c_in + first) * width;
+                // Rows of one byte lie together.
+                if let (1, 1, Some(rows)) = (s.stride, width, spikes[row..].first_chunk::<MANY>()) {
+                    let mask = !(!0 << run.len());
+                    for (word, bits) in words.iter_mut().zip(rows) {
+                        *word |= (u64::from(*bits) >> run.start & mask) << shift;
+                    }
+                    continue;
+                }
                 for (i, word) in words.iter_mut().enumerate().take(many) {
                     *word |= bits_of(s, spikes, row + i * width, &run) << shift;
                 }

@@ -22,6 +22,9 @@ const WEIGHTS: usize = 1 << 18;
 /// Tasks that the work is cut into, at least, where the shape has them.
 const TASKS: usize = 16;
 
+/// Tasks below which more groups of channels make more, though each of them turns its batches anew.
+const FEW_TASKS: usize = 4;
+
 /// Values of scratch that each thread keeps.
 pub(super) fn scratch_len(s: &ConvShape) -> usize {
     Cut::of(s).lens(s).iter().map(|len| len + ALIGNED).sum()
@@ -43,9 +46,12 @@ impl Cut {
     fn of(s: &ConvShape) -> Self {
         let row = odd_lines(s.c_out);
         let most = (INPUTS / row / ROWS * ROWS).clamp(ROWS, PIXELS);
-        let batches = Batches::of(s, most);
+        let batches = Batches::of(s, most).even(s);
         let channels = s.c_in.next_multiple_of(BLOCK);
-        let group = (WEIGHTS / s.c_out / BLOCK * BLOCK).clamp(BLOCK, channels);
+        let most = (WEIGHTS / s.c_out / BLOCK * BLOCK).clamp(BLOCK, channels);
+        // Equal groups: a small last one leaves threads idle.
+        let groups = s.c_in.div_ceil(most).max(FEW_TASKS.div_ceil(batches.many.max(1)));
+        let group = s.c_in.div_ceil(groups).next_multiple_of(BLOCK);
         let groups = s.c_in.div_ceil(group);
         let batches_per_part = batches.many.div_ceil(TASKS.div_ceil(groups)).max(1);
         let parts = batches.many.div_ceil(batches_per_part).max(1);
@@ -96,9 +102,15 @@ pub(in crate::conv) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> V
 fn pack(s: &ConvShape, w: &[f32], inputs: &Range<usize>, weights: &mut [f32]) {
     for (first, weights) in inputs.clone().step_by(BLOCK).zip(weights.chunks_exact_mut(s.c_out * BLOCK)) {
         let many = BLOCK.min(inputs.end - first);
-        for (weights, w) in weights.chunks_exact_mut(BLOCK).zip(w.chunks_exact(s.c_in)) {
-            weights[..many].copy_from_slice(&w[first..first + many]);
-            weights[many..].fill(0.0);
+        for (weights, w) in weights.as_chunks_mut::<BLOCK>().0.iter_mut().zip(w.chunks_exact(s.c_in)) {
+            // A whole block at once: a call that copies so few values costs more than they do.
+            match w[first..].first_chunk() {
+                Some(whole) => *weights = *whole,
+                None => {
+                    weights[..many].copy_from_slice(&w[first..]);
+                    weights[many..].fill(0.0);
+                }
+            }
         }
     }
 }

@@ -63,6 +63,12 @@ impl Batches {
         Self { images, pixels, many: s.n.div_ceil(images) * plane(s).div_ceil(pixels) }
     }
 
+    /// The same number of batches, whose images are as many each.
+    fn even(self, s: &ConvShape) -> Self {
+        let of_images = s.n.div_ceil(self.images).max(1);
+        Self { images: s.n.div_ceil(of_images).max(1), ..self }
+    }
+
     /// Pixels of a batch.
     fn rows(&self) -> usize {
         self.images * self.pixels

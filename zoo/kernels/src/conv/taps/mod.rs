@@ -38,6 +38,9 @@ const FEW_PIXELS: usize = 25;
 /// Tasks that the work is cut into, at least, where the shape has them.
 const TASKS: usize = 16;
 
+/// Tasks below which more groups of outputs make more, though each of them turns its batches anew.
+const FEW_TASKS: usize = 4;
+
 pub(super) use gradient::backward_weight;
 
 /// What is convolved: `channels` planes of `from` to `outputs` planes of `to`.
@@ -150,9 +153,12 @@ impl Cut {
         };
         let images = images.min(job.images.max(1));
         let outputs = job.outputs.next_multiple_of(BLOCK);
-        let group = (WEIGHTS / (job.taps * job.channels) / BLOCK * BLOCK).clamp(BLOCK, outputs);
-        let groups = job.outputs.div_ceil(group);
+        let most = (WEIGHTS / (job.taps * job.channels) / BLOCK * BLOCK).clamp(BLOCK, outputs);
         let batches = job.images.div_ceil(images) * job.to[0].div_ceil(rows);
+        // Equal groups: a small last one leaves threads idle.
+        let groups = job.outputs.div_ceil(most).max(FEW_TASKS.div_ceil(batches.max(1)));
+        let group = job.outputs.div_ceil(groups).next_multiple_of(BLOCK);
+        let groups = job.outputs.div_ceil(group);
         let batches_per_part = batches.div_ceil(TASKS.div_ceil(groups)).max(1);
         let parts = batches.div_ceil(batches_per_part).max(1);
         Self { group, groups, images, rows, batches_per_part, parts, image }

@@ -84,7 +84,11 @@ unsafe fn product<L: Lanes, const ONTO: bool>(
         if L::WIDE && vectors == 2 {
             row = strips::<L, 12, 2, ONTO>(row, rows, a, b, terms, out, s);
             row = strips::<L, 8, 2, ONTO>(row, rows, a, b, terms, out, s);
+            // Rows that are left one by one would each wait for the sum before: two images of 3x3 tiles leave six.
+            row = strips::<L, 6, 2, ONTO>(row, rows, a, b, terms, out, s);
             row = strips::<L, 4, 2, ONTO>(row, rows, a, b, terms, out, s);
+            row = strips::<L, 3, 2, ONTO>(row, rows, a, b, terms, out, s);
+            row = strips::<L, 2, 2, ONTO>(row, rows, a, b, terms, out, s);
             strips::<L, 1, 2, ONTO>(row, rows, a, b, terms, out, s);
             return;
         }
