@@ -137,12 +137,12 @@ step golden-cases 90 "$harness" probe --device "$device" "${cases[@]%/case.json}
 # By the ledger and, on a device, by its pool: on the processor the log says why that is not judged.
 step memory-laws 120 "$harness" regress --device "$device"
 grep '^the pool:' "$out/steps/memory-laws.log" || true
-# On the processor the heap is kept small; on a device the batch is beyond it.
-if [ "$dry" ]; then too_much=(--memory-limit 8MiB); else too_much=(--batch-up-to 4096 --fits 1TiB); fi
+# On the processor the heap is kept small; on a device the batch is beyond it: 240 GB of halves by plan.
+if [ "$dry" ]; then too_much=(--memory-limit 8MiB); else too_much=(--batch-up-to 2048 --fits 1TiB); fi
 export -f out_of_memory
 export out
-step out-of-memory 90 bash -c 'out_of_memory "$@"' - "$harness" --suite "$suite" --model ms-resnet34 --device "$device" \
-    --dtype "$dtype" "${too_much[@]}" --timeout 60 --again --out "$out/out-of-memory"
+step out-of-memory 90 bash -c 'out_of_memory "$@"' - "$harness" --suite "$suite" --device "$device" \
+    --model spike-driven-transformer-8-512 --dtype "$dtype" "${too_much[@]}" --timeout 60 --again --out "$out/out-of-memory"
 
 printf '\nrows\n'
 for network in "${networks[@]}"; do

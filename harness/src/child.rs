@@ -351,7 +351,33 @@ fn killed_from_outside(ended: ExitStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{last_words, refused_allocation};
+    use super::{Finding, last_words, refused_allocation};
+    use crate::gauge::Accelerator;
+    use crate::spread::Spread;
+    use crate::sweep::{PointFound, StepFound};
+
+    #[test]
+    fn a_point_of_an_accelerator_tells_its_memory_and_energy_and_one_of_the_processor_nothing() {
+        let found = StepFound {
+            law_bytes: 1,
+            whole_bytes: 2,
+            most_bytes: Default::default(),
+            at_peak_bytes: Default::default(),
+            workspace_bytes: 0,
+            heap_peak_bytes: None,
+            accelerator: None,
+            energy: None,
+            planned_bytes: None,
+            seconds: Spread::of(&[1.0]),
+        };
+        assert_eq!(PointFound::Train(found.clone()).note(), "");
+        let energy = results::MeterRow { note: "no NVML library".to_owned(), ..Default::default() };
+        let accelerator = Some(Accelerator { used: 1 << 20, reserved: 2 << 20, outside: 0 });
+        let note =
+            PointFound::Train(StepFound { accelerator, energy: Some(Box::new(energy)), ..found }).note();
+        assert!(note.starts_with("device memory: 1.0 MiB in use at most"), "{note}");
+        assert!(note.ends_with("; energy not measured: no NVML library"), "{note}");
+    }
 
     #[test]
     fn the_last_words_are_not_a_hint() {

@@ -168,6 +168,22 @@ fn a_point_that_goes_wrong_is_a_row_and_the_same_command_mends_it() {
     assert!(limited.note.contains("; a plan of the step holds "), "{}", limited.note);
 }
 
+/// As an accelerator tells it: an error of the step, not the end of the process.
+#[test]
+fn memory_that_a_device_refuses_is_a_row_with_its_bytes_and_those_of_the_plan() {
+    let bench = Bench::new();
+    let program = bench.folder.path().join("full");
+    let told = r#"{"event":"failed","status":"out-of-memory","note":"conv::forward: 123456 bytes refused"}"#;
+    write_program(&program, &format!("#!/bin/sh\ncat >/dev/null\necho '{told}'\nexit 1\n"));
+    let only = ["--method", "stbp", "--filter", "*/stbp/t2/b1"];
+    let output = bench.run(&[&only[..], &["--trial-program", program.to_str().unwrap()]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let row = bench.point("stbp/t2/b1");
+    assert_eq!((row.status, row.heap_peak_bytes), (Status::OutOfMemory, None));
+    let start = "conv::forward: 123456 bytes refused; a plan of the step holds ";
+    assert!(row.note.starts_with(start) && row.note.ends_with(" bytes)"), "{}", row.note);
+}
+
 #[test]
 fn a_batch_that_fits_is_the_largest_power_of_two_whose_plan_does() {
     let bench = Bench::new();
