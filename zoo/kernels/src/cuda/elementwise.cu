@@ -1,9 +1,9 @@
 // Sums, products and scalings, element by element. One thread an element.
 
 // out = a + b
-extern "C" __global__ void add(const held* a, const held* b, held* out, u64 len) {
+extern "C" __global__ void add(const void* a, int a_wide, const void* b, int b_wide, void* out, int out_wide, u64 len) {
     u64 i = element();
-    if (i < len) out[i] = a[i] + b[i];
+    if (i < len) put(out, out_wide, i, number_at(a, a_wide, i) + number_at(b, b_wide, i));
 }
 
 // out = a * b
@@ -13,9 +13,9 @@ extern "C" __global__ void mul(const held* a, const held* b, held* out, u64 len)
 }
 
 // dst += factor * src
-extern "C" __global__ void add_assign(held* dst, const held* src, real factor, u64 len) {
+extern "C" __global__ void add_assign(void* dst, int dst_wide, const void* src, int src_wide, real factor, u64 len) {
     u64 i = element();
-    if (i < len) dst[i] += factor * src[i];
+    if (i < len) put(dst, dst_wide, i, number_at(dst, dst_wide, i) + factor * number_at(src, src_wide, i));
 }
 
 // out = factor * x; x may be spikes, and may be out
@@ -61,14 +61,14 @@ extern "C" __global__ void max_abs(const held* x, real* most, u64 len) {
     if (threadIdx.x == 0) most[blockIdx.x] = parts[0];
 }
 
-// A half as the number that it stands for.
-extern "C" __global__ void widen(const held* x, real* out, u64 len) {
+// out = x, from one type to the other or in the same: a half is widened, a number rounded to the nearest half, ties to even.
+extern "C" __global__ void convert(const void* x, int x_wide, void* out, int out_wide, u64 len) {
     u64 i = element();
-    if (i < len) out[i] = x[i];
+    if (i < len) put(out, out_wide, i, number_at(x, x_wide, i));
 }
 
-// The half nearest to a number, ties to even.
-extern "C" __global__ void narrow(const real* x, held* out, u64 len) {
+// `len` values from value `from` on, widened; x may be spikes.
+extern "C" __global__ void widen_part(const void* x, int kind, u64 plane, u64 from, real* out, u64 len) {
     u64 i = element();
-    if (i < len) out[i] = x[i];
+    if (i < len) out[i] = value_at(x, kind, plane, from + i);
 }

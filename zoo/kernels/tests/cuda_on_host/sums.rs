@@ -163,22 +163,23 @@ fn cross_entropy_is_the_cpus() {
 /// `struct Matrix` of `attention.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Matrix {
+pub(super) struct Matrix {
     at: u64,
     plane: u64,
     each: u64,
     row: u64,
     column: u64,
-    spikes: i32,
+    kind: i32,
 }
 
 impl Matrix {
-    fn rows<T>(x: &[T], (spikes, plane): (i32, usize), each: usize, row: usize) -> Self {
+    /// `kind`: 0 numbers as they are held, 1 spikes in rows of `plane`, 2 numbers as they are computed in.
+    pub(super) fn rows<T>(x: &[T], (kind, plane): (i32, usize), each: usize, row: usize) -> Self {
         let at = x.as_ptr().addr() as u64;
-        Matrix { at, plane: plane as u64, each: each as u64, row: row as u64, column: 1, spikes }
+        Matrix { at, plane: plane as u64, each: each as u64, row: row as u64, column: 1, kind }
     }
 
-    fn turn(self) -> Self {
+    pub(super) fn turn(self) -> Self {
         Matrix { row: self.column, column: self.row, ..self }
     }
 }
@@ -196,7 +197,7 @@ fn attention_on_host(
         let (tiles, mut out) = (launch::tiles(m, n), vec![f32::NAN; heads * m * n]);
         let sizes = [m, n, k, tiles].map(|size| value(size as u64)).to_vec();
         let arguments: Vec<Argument> =
-            [vec![value(a), value(b), value(factor), to(&mut out)], sizes].concat();
+            [vec![value(a), value(b), value(factor), to(&mut out), value(0i32)], sizes].concat();
         host.run_together("product", launch::blocks("attention", heads * tiles).unwrap(), arguments);
         out
     };

@@ -51,11 +51,11 @@ pub(crate) fn softmax_cross_entropy(
 ) -> Result<(f64, Tensor)> {
     let gpu = filled(op, logits, b)?;
     let (classes, losses) = (Classes::new(&gpu, labels)?, gpu.buffer::<f64>(b)?);
-    by_number!(op, logits.dtype(), T => {
-        let (z, grad) = (gpu.at::<T>("logits", logits, b * k)?, gpu.fresh::<T>((b, k))?);
-        let (to, [first, second, shares]) = (gpu.at::<T>("grad", &grad, b * k)?, classes.at(&gpu));
+    by_number!(op, logits.dtype(), H, R => {
+        let (z, grad) = (gpu.at::<H>("logits", logits, b * k)?, gpu.fresh::<R>((b, k))?);
+        let (to, [first, second, shares]) = (gpu.at::<R>("grad", &grad, b * k)?, classes.at(&gpu));
         launch!(
-            gpu, LOSS, T, 0, "cross_entropy", grid::blocks(op, b)?,
+            gpu, LOSS, H, 0, "cross_entropy", grid::blocks(op, b)?,
             [z, first, second, shares, smoothing, b as u64, k as u64, gpu.of_buffer(&losses), to]
         );
         Ok((gpu.download(&losses)?.iter().sum(), grad))
@@ -73,12 +73,12 @@ pub(crate) fn mse(
     let gpu = filled(op, logits, b)?;
     let classes = labels.map(|labels| Classes::new(&gpu, labels)).transpose()?;
     let losses = gpu.buffer::<f64>(b)?;
-    by_number!(op, logits.dtype(), T => {
-        let (z, grad) = (gpu.at::<T>("logits", logits, b * k)?, gpu.fresh::<T>((b, k))?);
+    by_number!(op, logits.dtype(), H, R => {
+        let (z, grad) = (gpu.at::<H>("logits", logits, b * k)?, gpu.fresh::<R>((b, k))?);
         let [first, second, shares] = classes.as_ref().map_or([0; 3], |classes| classes.at(&gpu));
-        let to = gpu.at::<T>("grad", &grad, b * k)?;
+        let to = gpu.at::<R>("grad", &grad, b * k)?;
         launch!(
-            gpu, LOSS, T, 0, "mse", grid::blocks(op, b)?,
+            gpu, LOSS, H, 0, "mse", grid::blocks(op, b)?,
             [z, first, second, shares, goal, b as u64, k as u64, gpu.of_buffer(&losses), to]
         );
         Ok((gpu.download(&losses)?.iter().sum(), grad))
@@ -87,10 +87,10 @@ pub(crate) fn mse(
 
 pub(crate) fn argmax(op: &'static str, logits: &Tensor, (b, k): (usize, usize)) -> Result<Vec<u32>> {
     let gpu = filled(op, logits, b)?;
-    by_number!(op, logits.dtype(), T => {
-        let (z, best) = (gpu.at::<T>("logits", logits, b * k)?, gpu.buffer::<u32>(b)?);
+    by_number!(op, logits.dtype(), H => {
+        let (z, best) = (gpu.at::<H>("logits", logits, b * k)?, gpu.buffer::<u32>(b)?);
         launch!(
-            gpu, LOSS, T, 0, "argmax", grid::elements(op, b)?,
+            gpu, LOSS, H, 0, "argmax", grid::elements(op, b)?,
             [z, b as u64, k as u64, gpu.of_buffer(&best)]
         );
         gpu.download(&best)

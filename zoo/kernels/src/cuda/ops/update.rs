@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use cudarc::driver::{CudaSlice, DeviceRepr};
 
-use super::{Gpu, Number, by_number, launch};
+use super::{Gpu, Number, by_real, launch};
 use crate::Result;
 use crate::cuda::launch as grid;
 use crate::update::{Moving, Trust};
@@ -34,7 +34,7 @@ pub(crate) fn sgd(
     nesterov: bool,
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, p)?, p.elem_count());
-    by_number!(op, p.dtype(), T => {
+    by_real!(op, p.dtype(), T => {
         let (at, g) = (gpu.at::<T>("p", p, len)?, gpu.at::<T>("g", g, len)?);
         match velocity {
             Some(v) => {
@@ -73,7 +73,7 @@ pub(crate) fn adam(
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, tensors[0])?, tensors[0].elem_count());
     let (pull, keep) = if decoupled { (0.0, 1.0 - lr * wd) } else { (wd, 1.0) };
-    by_number!(op, tensors[0].dtype(), T => {
+    by_real!(op, tensors[0].dtype(), T => {
         let [p, g, m, v] = four::<T>(&gpu, tensors, len)?;
         launch!(
             gpu, UPDATE, T, 0, "adam", grid::elements(op, len)?,
@@ -92,7 +92,7 @@ pub(crate) fn lamb(
     trust: Trust,
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, tensors[0])?, tensors[0].elem_count());
-    by_number!(op, tensors[0].dtype(), T => {
+    by_real!(op, tensors[0].dtype(), T => {
         let [p, g, m, v] = four::<T>(&gpu, tensors, len)?;
         let direction = gpu.buffer::<T>(len)?;
         let u = gpu.of_buffer(&direction);
@@ -131,7 +131,7 @@ pub(crate) fn clip_units(
     eps: f64,
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, g)?, g.elem_count());
-    by_number!(op, g.dtype(), T => {
+    by_real!(op, g.dtype(), T => {
         let (p, g) = (gpu.at::<T>("p", p, len)?, gpu.at::<T>("g", g, len)?);
         launch!(
             gpu, UPDATE, T, 0, "clip_units", grid::blocks(op, units)?,
@@ -143,7 +143,7 @@ pub(crate) fn clip_units(
 
 pub(crate) fn average(op: &'static str, average: &Tensor, x: &Tensor, decay: f64) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, average)?, average.elem_count());
-    by_number!(op, average.dtype(), T => {
+    by_real!(op, average.dtype(), T => {
         let (at, x) = (gpu.at::<T>("average", average, len)?, gpu.at::<T>("x", x, len)?);
         launch!(
             gpu, UPDATE, T, 0, "average", grid::elements(op, len)?,
@@ -155,7 +155,7 @@ pub(crate) fn average(op: &'static str, average: &Tensor, x: &Tensor, decay: f64
 
 pub(crate) fn swap(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, a)?, a.elem_count());
-    by_number!(op, a.dtype(), T => {
+    by_real!(op, a.dtype(), T => {
         let (a, b) = (gpu.at::<T>("a", a, len)?, gpu.at::<T>("b", b, len)?);
         launch!(gpu, UPDATE, T, 0, "swap", grid::elements(op, len)?, [a, b, len as u64]);
         Ok(())
@@ -165,7 +165,7 @@ pub(crate) fn swap(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
 /// Waits for the device: the answer is a number of the host.
 pub(crate) fn l2_norm(op: &'static str, x: &Tensor) -> Result<f64> {
     let (gpu, len) = (Gpu::of(op, x)?, x.elem_count());
-    by_number!(op, x.dtype(), T => {
+    by_real!(op, x.dtype(), T => {
         let at = gpu.at::<T>("x", x, len)?;
         let parts = squares::<T>(&gpu, at, len)?;
         Ok(gpu.download(&parts)?.iter().sum::<f64>().sqrt())
