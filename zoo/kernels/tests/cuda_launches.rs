@@ -225,9 +225,10 @@ const NEVER_HALVES: &[(&str, &str)] = &[
     ("update", "adam"),
     ("update", "average"),
     ("update", "clip_units"),
-    ("update", "l2_norm"),
     ("update", "lamb"),
+    ("update", "norm_of"),
     ("update", "sgd"),
+    ("update", "shorten"),
     ("update", "swap"),
 ];
 

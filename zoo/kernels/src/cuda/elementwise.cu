@@ -41,24 +41,35 @@ extern "C" __global__ void sum_steps(const held* x, u64 steps, held* out, u64 n)
     out[i] = sum;
 }
 
-// The largest magnitude of each block's elements, by one block; a NaN wins and stays.
-extern "C" __global__ void max_abs(const held* x, real* most, u64 len) {
+// The larger of two magnitudes; a NaN wins and stays.
+__device__ __forceinline__ real larger(real a, real b) { return a >= b || is_nan(a) ? a : b; }
+
+// The largest of one magnitude of each thread; every thread gets it.
+__device__ __forceinline__ real largest_of_block(real mine) {
     __shared__ real parts[THREADS];
-    real best = 0;
-    for (u64 i = element(); i < len; i += (u64)gridDim.x * blockDim.x) {
-        real now = magnitude(x[i]);
-        best = best >= now || is_nan(best) ? best : now;
-    }
-    parts[threadIdx.x] = best;
+    parts[threadIdx.x] = mine;
     __syncthreads();
     for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) {
-            real a = parts[threadIdx.x], b = parts[threadIdx.x + half];
-            parts[threadIdx.x] = a >= b || is_nan(a) ? a : b;
-        }
+        if (threadIdx.x < half) parts[threadIdx.x] = larger(parts[threadIdx.x], parts[threadIdx.x + half]);
         __syncthreads();
     }
-    if (threadIdx.x == 0) most[blockIdx.x] = parts[0];
+    return parts[0];
+}
+
+// The largest magnitude of each block's elements, by one block.
+extern "C" __global__ void max_abs(const held* x, real* most, u64 len) {
+    real best = 0;
+    for (u64 i = element(); i < len; i += (u64)gridDim.x * blockDim.x) best = larger(best, magnitude(x[i]));
+    best = largest_of_block(best);
+    if (threadIdx.x == 0) most[blockIdx.x] = best;
+}
+
+// The largest of what the blocks found. One block.
+extern "C" __global__ void largest(const real* parts, u64 len, double* out) {
+    real best = 0;
+    for (u64 i = threadIdx.x; i < len; i += THREADS) best = larger(best, parts[i]);
+    best = largest_of_block(best);
+    if (threadIdx.x == 0) *out = (double)best;
 }
 
 // out = x, from one type to the other or in the same: a half is widened, a number rounded to the nearest half, ties to even.

@@ -5,8 +5,7 @@ use candle_core::{DType, Tensor};
 use super::tensor::{dtype_of, narrower};
 use super::{Gpu, by_number, launch};
 use crate::cuda::launch as grid;
-use crate::real::Real;
-use crate::{Operand, Result, held};
+use crate::{Operand, Result, Scalar, held};
 
 pub(crate) fn add(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, a)?, a.elem_count());
@@ -74,24 +73,25 @@ pub(crate) fn scale_assign(op: &'static str, x: &Tensor, factor: f64) -> Result<
     })
 }
 
-/// Waits for the device: the answer is a number of the host.
-pub(crate) fn max_abs(op: &'static str, x: &Tensor) -> Result<f64> {
+pub(crate) fn max_abs(op: &'static str, x: &Tensor) -> Result<Scalar> {
     let (gpu, len) = (Gpu::of(op, x)?, x.elem_count());
     by_number!(op, x.dtype(), H, R => {
         let blocks = grid::parts(len);
         let (at, parts) = (gpu.at::<H>("x", x, len)?, gpu.buffer::<R>(blocks.blocks.0 as usize)?);
         launch!(gpu, ELEMENTWISE, H, 0, "max_abs", blocks, [at, gpu.of_buffer(&parts), len as u64]);
-        let most = gpu.download(&parts)?;
-        if most.iter().any(|most| most.is_nan()) {
-            return Ok(f64::NAN);
-        }
-        Ok(most.iter().fold(0.0, |most: f64, now| most.max(now.wide())))
+        let most = gpu.buffer::<f64>(1)?;
+        launch!(
+            gpu, ELEMENTWISE, H, 0, "largest", grid::blocks(op, 1)?,
+            [gpu.of_buffer(&parts), parts.len() as u64, gpu.of_buffer(&most)]
+        );
+        Ok(Scalar::device(gpu.wrapped(most, 1)))
     })
 }
 
+/// Waits for the device: the answer is one of the host.
 pub(crate) fn all_finite(op: &'static str, x: &Tensor) -> Result<bool> {
     // The largest magnitude is infinite or NaN where an element is.
-    Ok(max_abs(op, x)?.is_finite())
+    Ok(max_abs(op, x)?.read()?.is_finite())
 }
 
 pub(crate) fn floor_magnitude(op: &'static str, x: &Tensor, floor: f64) -> Result<()> {

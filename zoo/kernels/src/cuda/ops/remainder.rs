@@ -6,7 +6,7 @@ use super::{Gpu, by_number, by_real, launch};
 use crate::Result;
 use crate::cuda::launch as grid;
 use crate::error::ensure;
-use crate::remainder::{self, Layout};
+use crate::remainder::Layout;
 
 /// What the floors lost, on a device: one stream after the other, [`grid::RUN`] elements each.
 #[derive(Clone, Debug)]
@@ -71,14 +71,14 @@ pub(crate) fn carry(
     })
 }
 
-/// Writes down what [`carry`] loses. Waits for the device twice: for the factors, and for the lengths of the streams.
+/// Writes down what [`carry`] loses. Waits for the device: for the lengths of the streams. A factor that can't be one is not
+/// looked for: [`carry`] gives states that are no numbers for it, and [`recover`] refuses it.
 pub(crate) fn encode(op: &'static str, s: &Layout, prev: &Tensor, alpha: &Tensor) -> Result<Streams> {
     let (gpu, len) = (Gpu::of(op, prev)?, s.len());
     by_real!(op, prev.dtype(), R => {
         let (at, factors) = (gpu.at::<R>("prev", prev, len)?, gpu.at::<R>("alpha", alpha, s.ch)?);
-        let units = remainder::units_of::<R>(op, &gpu.values_of::<R>("alpha", alpha, s.ch)?)?;
         let streams = len.div_ceil(grid::RUN);
-        if streams == 0 || units.iter().all(|n| n.abs() >= remainder::UNITS) {
+        if streams == 0 {
             return Ok(Streams { kept: None, payload: 0 });
         }
         let (up, each) = (2f64.powi(s.bits) as R, grid::elements(op, streams)?);
@@ -92,6 +92,9 @@ pub(crate) fn encode(op: &'static str, s: &Layout, prev: &Tensor, alpha: &Tensor
         for length in gpu.download(&lengths)? {
             end += length as usize;
             starts.push(end as u32);
+        }
+        if end == 0 {
+            return Ok(Streams { kept: None, payload: 0 });
         }
         ensure(u32::try_from(end).is_ok(), op, "the streams of a level must fit 4 GiB", || end.to_string())?;
         let (bytes, starts) = (gpu.fresh_bytes(end)?, gpu.wrapped(gpu.upload(&starts)?, starts.len()));

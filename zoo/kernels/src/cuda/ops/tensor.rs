@@ -276,12 +276,6 @@ impl Gpu {
         self.device.cuda_stream().clone_dtoh(values).map_err(|e| driver(self.op, &e))
     }
 
-    /// The `len` elements of a tensor on the host; waits for the device.
-    pub(super) fn values_of<T: Number>(&self, what: &'static str, t: &Tensor, len: usize) -> Result<Vec<T>> {
-        storage::extent::<T>(self.op, what, t, len)?;
-        Ok(t.flatten_all()?.to_vec1::<T>()?)
-    }
-
     /// The address of a whole buffer.
     pub(super) fn of_buffer<T>(&self, buffer: &cudarc::driver::CudaSlice<T>) -> Address {
         buffer.device_ptr(buffer.stream()).0
