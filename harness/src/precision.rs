@@ -41,11 +41,6 @@ impl Precision {
         }
     }
 
-    /// Whether it has 16 bits.
-    pub(crate) fn is_half(self) -> bool {
-        kernels::held::is_half(self.dtype())
-    }
-
     /// Whether it is what every name means that tells none.
     pub(crate) fn is_usual(&self) -> bool {
         *self == Self::F32

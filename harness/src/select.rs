@@ -69,12 +69,7 @@ impl Selection {
         if self.rows_without_device {
             return Ok(());
         }
-        self.device.check()?;
-        if self.dtype.is_half() && self.device != DeviceKind::Cpu {
-            let rule = "f32 or f64 on an accelerator, where no kernel is launched in halves yet";
-            return Err(Error::value("--dtype", rule, self.dtype.id()));
-        }
-        Ok(())
+        self.device.check()
     }
 
     /// What it asks of the trials of a suite that has sweeps too; `None` where they can't run, as their device is missing.

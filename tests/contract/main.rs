@@ -15,6 +15,7 @@ use keys::Key;
 use tests::{batch, gradients, per_step, small, spec, trainer};
 
 mod pairs;
+mod readings;
 
 fn network(model: &engine::model::ModelEntry, spec: &ModelSpec, session: Session) -> Network {
     model.network(spec, Params::new(Rc::new(session), Key::new(3).fork("init"))).unwrap()

@@ -13,6 +13,8 @@ use kernels::update::{self, Averages, Trust};
 use kernels::{Bits, Operand, elementwise, linear, loss};
 use keys::Key;
 
+use super::halves;
+
 /// How near a device must come to the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Agreement {
@@ -20,6 +22,8 @@ pub(super) enum Agreement {
     Same,
     /// The same up to the order of sums.
     Close,
+    /// The same up to that and one rounding to a half.
+    Rounded,
 }
 
 impl Agreement {
@@ -27,6 +31,8 @@ impl Agreement {
         match self {
             Self::Same => 0.0,
             Self::Close => 1e-5,
+            // The spacing of `bf16`, whose fractions have 7 bits.
+            Self::Rounded => 1.0 / 128.0,
         }
     }
 
@@ -34,6 +40,7 @@ impl Agreement {
         match self {
             Self::Same => "same",
             Self::Close => "close",
+            Self::Rounded => "rounded",
         }
     }
 }
@@ -65,10 +72,14 @@ pub(super) const ALL: &[Kind] = &[
     Kind { name: "affine maps", agreement: Agreement::Close, run: affine_maps },
     Kind { name: "attention", agreement: Agreement::Close, run: attention },
     Kind { name: "attention of spikes", agreement: Agreement::Same, run: attention_of_spikes },
+    Kind { name: "sums of halves", agreement: Agreement::Same, run: halves::sums },
+    Kind { name: "neurons of halves", agreement: Agreement::Same, run: halves::neurons },
+    Kind { name: "pools of halves", agreement: Agreement::Same, run: halves::pools },
+    Kind { name: "products of halves", agreement: Agreement::Rounded, run: halves::products },
 ];
 
 /// Numbers in [-2, 2), drawn on the host.
-fn numbers(device: &Device, seed: u64, shape: impl Into<Shape>) -> Result<Tensor> {
+pub(super) fn numbers(device: &Device, seed: u64, shape: impl Into<Shape>) -> Result<Tensor> {
     let shape = shape.into();
     let mut stream = Key::new(seed).fork("self-test").stream();
     let values: Vec<f32> = (0..shape.elem_count()).map(|_| (4.0 * stream.uniform() - 2.0) as f32).collect();
@@ -81,7 +92,7 @@ fn whole(device: &Device, seed: u64, shape: impl Into<Shape>) -> Result<Tensor> 
 }
 
 /// Spikes where a number is above a half.
-fn spikes(device: &Device, seed: u64, rows: usize, plane: usize) -> Result<Bits> {
+pub(super) fn spikes(device: &Device, seed: u64, rows: usize, plane: usize) -> Result<Bits> {
     let above = numbers(&Device::Cpu, seed, (rows, plane))?.gt(0.5)?.to_dtype(DType::F32)?;
     Ok(Bits::pack(&above.to_device(device)?, rows, plane)?)
 }
@@ -102,7 +113,7 @@ fn sums_and_products(device: &Device) -> Result<Vec<Tensor>> {
         elementwise::scale(&a, -0.7)?,
         into,
         elementwise::sum_steps(&steps, 5)?,
-        scalar(elementwise::max_abs(&a)?)?,
+        scalar(elementwise::max_abs(&a)?.read()?)?,
     ])
 }
 
@@ -246,8 +257,9 @@ fn normed_update(device: &Device) -> Result<Vec<Tensor>> {
     update::clip_units(&p, &g, 9, 0.02, 1e-3)?;
     let at = Averages { step: 2, betas: [0.9, 0.999], eps: 1e-6 };
     update::lamb(&p, &g, &m, &v, at, 1e-2, 0.01, Trust::Clipped)?;
-    let norm = scalar(update::l2_norm(&g)?)?;
-    Ok(vec![p, g, m, v, norm])
+    let norm = update::norm_of(&[&g, &p])?;
+    update::shorten(&g, &norm, 0.5, 1e-6)?;
+    Ok(vec![p, g, m, v, scalar(norm.read()?)?])
 }
 
 fn norms(device: &Device) -> Result<Vec<Tensor>> {
@@ -274,7 +286,8 @@ fn standardised(device: &Device) -> Result<Vec<Tensor>> {
 fn losses(device: &Device) -> Result<Vec<Tensor>> {
     let (z, classes) = (numbers(device, 1, (5, 100))?, [3u32, 99, 0, 42, 7]);
     let (value, gradient) = loss::softmax_cross_entropy(&z, classes.as_slice(), 0.1)?;
-    Ok(vec![scalar(value)?, gradient])
+    let right = loss::hits(&z, &classes)?;
+    Ok(vec![scalar(value.read()?)?, gradient, scalar(right.read()?)?])
 }
 
 fn convolutions(device: &Device) -> Result<Vec<Tensor>> {

@@ -1,9 +1,10 @@
 //! The self-test: every kind of kernel on a device beside the processor, with the same numbers.
 //!
 //! A kernel that sums in the processor's order must give its bits; one that sums over threads or in a library its numbers
-//! up to rounding. On the device each runs twice, and the second time must give the bits of the first. On the processor
+//! up to rounding, of halves to that of its results. On the device each runs twice, and the second time must give the bits of the first. On the processor
 //! itself the test compares it with itself, which shows that the test can run.
 
+mod halves;
 mod kinds;
 
 use std::io::Write;

@@ -8,7 +8,7 @@ use engine::method::{Batch, Outcome, RunSpec, Trainer};
 use engine::model::Network;
 use engine::optim::Optimizer;
 use engine::pass::{Mode, Pass};
-use engine::run::{self, Run, Total};
+use engine::run::{self, Found, Run, Total};
 use engine::tape::Tape;
 use engine::unroll::{Statistics, Through, TimeGradient, Unroll};
 
@@ -63,7 +63,7 @@ impl Trainer for OnlineTrainer {
         let iteration = self.run.step();
         let loss = self.run.spec.loss;
         let selected = self.method.backward.selected(steps, key);
-        let mut outcome = Outcome { samples: batch.labels.len(), ..Outcome::default() };
+        let mut found = Found::of(batch.labels.len());
         let mut total = Total::of(&loss);
         let mut port = Port::new(self.method.credit, &mut self.run.statistics);
         let params = &self.run.network.params;
@@ -81,7 +81,7 @@ impl Trainer for OnlineTrainer {
             let scores = drive::one_step(&pass, port.unroll(), &self.run.network.wiring, &images)?;
             total.add(&pass, &scores)?;
             let (part, seed) = total.score_step(&pass, &loss, &scores, &batch.labels)?;
-            outcome.loss += part;
+            found.add(part);
             if backward {
                 ledger.enter(Phase::Backward);
                 let gradients = tape.backward(&pass, port.unroll(), [(scores, seed)])?;
@@ -99,12 +99,11 @@ impl Trainer for OnlineTrainer {
             }
         }
         drop(port);
-        outcome.correct = total.hits(&batch.labels)?;
+        found.decide(total.hits(&batch.labels)?);
         match self.method.updates {
-            Updates::OncePerBatch => self.run.update(outcome.loss, optimizer)?,
-            Updates::EveryStep => self.run.finish(outcome.loss)?,
+            Updates::OncePerBatch => self.run.update(&found, optimizer),
+            Updates::EveryStep => self.run.finish(&found),
         }
-        Ok(outcome)
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {

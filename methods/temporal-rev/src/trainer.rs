@@ -5,12 +5,13 @@ use std::rc::Rc;
 use engine::drive;
 use engine::error::Error;
 use engine::ledger::Phase;
+use engine::loss::Part;
 use engine::method::{Batch, Outcome, RunSpec, Trainer, Unsupported};
 use engine::model::{Levels, Network, Wiring};
 use engine::optim::Optimizer;
 use engine::pass::{Mode, Pass};
 use engine::region::{Carried, KeptStates, Past, Regions, Stem};
-use engine::run::{Run, Total};
+use engine::run::{Found, Run, Total};
 use engine::tape::Tape;
 use engine::unroll::{Through, TimeGradient};
 use engine::value::Value;
@@ -68,7 +69,7 @@ impl Trainer for TemporalRev {
         session.ledger().enter(Phase::Backward);
         let states = last_states(&pass, &mut port, &*levels)?;
         let mut carried = Carried::last(&pass, &*levels, stem, past, states)?;
-        let mut parts = vec![0.0; steps];
+        let mut parts = vec![Part::default(); steps];
         for step in (0..steps).rev() {
             let at = pass.at(step);
             // The head of this step, rebuilt from the state that the walk has reached.
@@ -80,15 +81,11 @@ impl Trainer for TemporalRev {
             carried.step_back(&at, &mut port)?;
         }
         carried.into_stem().finish(&pass, &mut port)?;
-        let outcome = Outcome {
-            loss: parts.iter().sum(),
-            samples: labels.len(),
-            correct: total.hits(labels)?,
-            ..Outcome::default()
-        };
+        let mut found = Found::of(labels.len());
+        parts.into_iter().for_each(|part| found.add(part));
+        found.decide(total.hits(labels)?);
         drop(port);
-        self.run.update(outcome.loss, optimizer)?;
-        Ok(outcome)
+        self.run.update(&found, optimizer)
     }
 
     fn evaluate(&mut self, batch: &Batch) -> Result<Outcome> {

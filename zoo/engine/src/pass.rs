@@ -16,7 +16,7 @@ use crate::ledger::{Category, Ledger};
 use crate::loss::LossScale;
 use crate::operations::Tally;
 use crate::param::Params;
-use crate::region::Regions;
+use crate::region::{Regions, StreamRange};
 use crate::saved::{CHEAP, Origin};
 use crate::tape::Tape;
 use crate::value::{Folded, Value};
@@ -72,6 +72,8 @@ pub struct Session {
     watching: Cell<Watch>,
     spared: RefCell<BTreeMap<String, Spared>>,
     loss_scale: LossScale,
+    /// Checks of streams whose numbers were not at hand.
+    ranges: RefCell<Vec<StreamRange>>,
     pub(crate) tally: RefCell<Option<Tally>>,
 }
 
@@ -98,6 +100,7 @@ impl Session {
             watching: Cell::new(Watch::Nothing),
             spared: RefCell::default(),
             loss_scale: LossScale::of(dtype),
+            ranges: RefCell::default(),
             tally: RefCell::default(),
         }
     }
@@ -155,6 +158,19 @@ impl Session {
     #[must_use]
     pub fn loss_scale(&self) -> &LossScale {
         &self.loss_scale
+    }
+
+    /// Puts a check off until the step's numbers are read.
+    pub(crate) fn put_off(&self, range: StreamRange) {
+        self.ranges.borrow_mut().push(range);
+    }
+
+    /// Makes up for every check that was put off, in their order.
+    ///
+    /// # Errors
+    /// When a stream has left its range.
+    pub(crate) fn make_up(&self) -> Result<()> {
+        self.ranges.take().into_iter().try_for_each(StreamRange::check)
     }
 
     /// What a plan has spared since the last call, by the place that made it.

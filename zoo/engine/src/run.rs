@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use kernels::{elementwise, held};
+use kernels::{Scalar, elementwise, held};
 use keys::Key;
 
 use crate::drive;
 use crate::error::{Divergence, Error, Result};
 use crate::journal::Noted;
 use crate::ledger::{Category, Phase};
-use crate::loss::{Decision, Loss, Targets};
+use crate::loss::{Decision, Loss, Part, Targets};
 use crate::method::{Batch, Outcome, RunSpec};
 use crate::model::Network;
 use crate::optim::Optimizer;
@@ -59,21 +59,22 @@ impl Run {
         self.iteration.saturating_sub(1)
     }
 
-    /// Updates the parameters and leaves the step.
+    /// Reads what the step found, updates the parameters and leaves the step.
     ///
     /// # Errors
-    /// When the loss is not finite, a gradient is not and the loss scale can't be smaller, or a kernel fails.
-    pub fn update(&self, loss: f64, optimizer: &mut dyn Optimizer) -> Result<()> {
-        update(&self.network.params, self.step(), loss, optimizer)
+    /// When the loss is not finite, a gradient is not and the loss scale can't be smaller, a stream has left its range, or a
+    /// kernel fails.
+    pub fn update(&self, found: &Found, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
+        update(&self.network.params, self.step(), found, optimizer)
     }
 
-    /// Leaves a step that has updated already.
+    /// Reads what a step found that has updated already, and leaves it.
     ///
     /// # Errors
-    /// When the loss is not finite.
-    pub fn finish(&self, loss: f64) -> Result<()> {
+    /// When the loss is not finite, or a stream has left its range.
+    pub fn finish(&self, found: &Found) -> Result<Outcome> {
         self.session().ledger().enter(Phase::Idle);
-        check(loss, self.step())
+        checked(&self.session(), self.step(), found)
     }
 
     /// One training step that takes all T steps forward, then all backward, then updates once.
@@ -98,12 +99,11 @@ impl Run {
         let mut unroll = unroll(statistics);
         let images = input(&tape, &session, &batch.images);
         let scores = drive::all_steps(&pass, &mut unroll, &network.wiring, &images)?;
-        let (outcome, seed) = score(&pass, &spec.loss, &scores, &batch.labels)?;
+        let (found, seed) = score(&pass, &spec.loss, &scores, &batch.labels)?;
         session.ledger().enter(Phase::Backward);
         let gradients = tape.backward(&pass, &mut unroll, [(scores, seed)])?;
         note_input_gradient(&session, gradients, &images)?;
-        update(&network.params, step, outcome.loss, optimizer)?;
-        Ok(outcome)
+        update(&network.params, step, &found, optimizer)
     }
 
     /// One batch in evaluation mode through the given unroll, tape off, spikes counted.
@@ -124,8 +124,10 @@ impl Run {
         let mut rates = Rates::of(&mut unroll);
         let scores = drive::all_steps(&pass, &mut rates, &self.network.wiring, &batch.images)?;
         let (spikes, neuron_steps) = (rates.spikes(), rates.neuron_steps());
-        let (outcome, _) = score(&pass, &spec.loss, &scores, &batch.labels)?;
+        let (found, _) = score(&pass, &spec.loss, &scores, &batch.labels)?;
         session.ledger().enter(Phase::Idle);
+        let outcome = found.read()?;
+        session.make_up()?;
         Ok(Outcome { spikes, neuron_steps, ..outcome })
     }
 }
@@ -147,19 +149,78 @@ pub fn note_input_gradient(session: &Session, mut gradients: Gradients, images: 
     }
 }
 
-fn update(params: &Params, step: u64, loss: f64, optimizer: &mut dyn Optimizer) -> Result<()> {
-    check(loss, step)?;
+fn update(params: &Params, step: u64, found: &Found, optimizer: &mut dyn Optimizer) -> Result<Outcome> {
     let ledger = params.session().ledger();
     ledger.enter(Phase::Update);
-    if params.session().loss_scale().take_off(params, step)? {
+    // Where the scale has to know whether gradients are finite, what the step found is read with that.
+    let fits = params.session().loss_scale().take_off(params, step)?;
+    let outcome = checked(params.session(), step, found)?;
+    if fits {
         optimizer.update(params)?;
     }
     ledger.enter(Phase::Idle);
-    Ok(())
+    Ok(outcome)
 }
 
-fn check(loss: f64, step: u64) -> Result<()> {
-    if loss.is_finite() { Ok(()) } else { Err(Error::Diverged { what: Divergence::Loss(loss), step }) }
+/// What a step found, once it was read: streams kept their range and the loss is finite.
+fn checked(session: &Session, step: u64, found: &Found) -> Result<Outcome> {
+    let outcome = found.read()?;
+    session.make_up()?;
+    let what = Divergence::Loss(outcome.loss);
+    if outcome.loss.is_finite() { Ok(outcome) } else { Err(Error::Diverged { what, step }) }
+}
+
+/// What a step found: the parts of its loss in their order, and how many samples are right. On a device none of it is read
+/// before the step ends.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Sum of the parts that were at hand.
+    loss: f64,
+    /// Parts that are not, behind those that were.
+    open: Vec<Part>,
+    /// The last part.
+    last: Option<Part>,
+    correct: Option<Scalar>,
+    samples: usize,
+}
+
+impl Found {
+    /// Nothing yet, of so many samples.
+    #[must_use]
+    pub fn of(samples: usize) -> Self {
+        Self { samples, ..Self::default() }
+    }
+
+    /// The next part of the loss.
+    pub fn add(&mut self, part: Part) {
+        match part.at_hand() {
+            Some(value) if self.open.is_empty() => self.loss += value,
+            _ => self.open.push(part.clone()),
+        }
+        self.last = Some(part);
+    }
+
+    /// How many samples are right.
+    pub fn decide(&mut self, correct: Option<Scalar>) {
+        self.correct = correct;
+    }
+
+    /// Reads all of it, with whatever else stands open.
+    ///
+    /// # Errors
+    /// When the device has failed.
+    pub fn read(&self) -> Result<Outcome> {
+        let mut loss = self.loss;
+        // What was at hand on a processor would have to be read on a device.
+        if let Some(last) = &self.last {
+            last.read()?;
+        }
+        for part in &self.open {
+            loss += part.read()?;
+        }
+        let correct = self.correct.as_ref().map(Scalar::read).transpose()?.unwrap_or(0.0);
+        Ok(Outcome { loss, correct: correct as usize, samples: self.samples, ..Outcome::default() })
+    }
 }
 
 /// Scores on which the decision falls, one step after another: their sum over steps or those of the last one,
@@ -200,14 +261,14 @@ impl Total {
         Ok(())
     }
 
-    /// How many rows are largest at their class.
+    /// How many rows are largest at their class; nothing in a plan.
     ///
     /// # Errors
     /// When a kernel fails.
-    pub fn hits(&self, labels: &Targets) -> Result<usize> {
+    pub fn hits(&self, labels: &Targets) -> Result<Option<Scalar>> {
         match self.sum.as_ref().map(Value::tensor) {
-            Some(Ok(sum)) => hits(&sum.get(0)?, labels),
-            _ => Ok(0),
+            Some(Ok(sum)) => Ok(Some(hits(&sum.get(0)?, labels)?)),
+            _ => Ok(None),
         }
     }
 
@@ -221,9 +282,9 @@ impl Total {
         loss: &Loss,
         scores: &Value,
         labels: &Targets,
-    ) -> Result<(f64, Value)> {
+    ) -> Result<(Part, Value)> {
         let step = pass.step().unwrap_or(0);
-        let mut part = 0.0;
+        let mut part = Part::default();
         let seed = pass.session().dense(Category::ActivationGradients, scores.shape(), || {
             let total = match self.sum.as_ref() {
                 Some(sum) => Some(sum.tensor()?.get(0)?),
@@ -234,17 +295,17 @@ impl Total {
             part = value;
             seeded(pass, gradient, scores)
         })?;
-        note_scores(pass, scores, part)?;
+        note_scores(pass, scores, || part.read())?;
         Ok((part, seed))
     }
 }
 
-/// Loss, hits and the seed gradient of scores `[T, B, classes]` of all steps.
+/// What is found of scores, and their seed gradient: scores `[T, B, classes]` of all steps.
 ///
 /// # Errors
 /// When the labels do not fit.
-pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &Targets) -> Result<(Outcome, Value)> {
-    let mut outcome = Outcome { samples: scores.batch(), ..Outcome::default() };
+pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &Targets) -> Result<(Found, Value)> {
+    let mut found = Found::of(scores.batch());
     let seed = pass.session().dense(Category::ActivationGradients, scores.shape(), || {
         let tensor = if scores.dtype() == pass.session().real() {
             scores.tensor()?.clone()
@@ -253,21 +314,21 @@ pub fn score(pass: &Pass<'_>, loss: &Loss, scores: &Value, labels: &Targets) -> 
         };
         let (steps, batch, classes) = tensor.dims3()?;
         let total = elementwise::sum_steps(&tensor, steps)?.reshape((batch, classes))?;
-        outcome.correct = match loss.decision() {
+        found.decide(Some(match loss.decision() {
             Decision::Sum => hits(&total, labels)?,
             Decision::LastStep => hits(&tensor.get(steps - 1)?, labels)?,
-        };
+        }));
         let mut gradients = Vec::with_capacity(steps);
         for step in 0..steps {
             let at = tensor.get(step)?;
             let (part, gradient) = loss.step((step, steps), &at, Some(&total), labels)?;
-            outcome.loss += part;
+            found.add(part);
             gradients.push(gradient);
         }
         seeded(pass, candle_core::Tensor::stack(&gradients, 0)?, scores)
     })?;
-    note_scores(pass, scores, outcome.loss)?;
-    Ok((outcome, seed))
+    note_scores(pass, scores, || Ok(found.read()?.loss))?;
+    Ok((found, seed))
 }
 
 /// The gradient of scores, scaled, in their own type: a loss is computed in the one that is summed in.
@@ -276,10 +337,11 @@ fn seeded(pass: &Pass<'_>, gradient: candle_core::Tensor, scores: &Value) -> Res
     if gradient.dtype() == scores.dtype() { Ok(gradient) } else { Ok(held::cast(&gradient, scores.dtype())?) }
 }
 
-fn note_scores(pass: &Pass<'_>, scores: &Value, loss: f64) -> Result<()> {
+/// A journal reads the loss at once; no one else does here.
+fn note_scores(pass: &Pass<'_>, scores: &Value, loss: impl FnOnce() -> Result<f64>) -> Result<()> {
     pass.session().note(|journal| {
         journal.scores.push(Noted { step: pass.step(), values: scores.tensor()?.copy()? });
-        journal.losses.push(loss);
+        journal.losses.push(loss()?);
         Ok(())
     })
 }
@@ -288,7 +350,6 @@ fn note_scores(pass: &Pass<'_>, scores: &Value, loss: f64) -> Result<()> {
 ///
 /// # Errors
 /// When a kernel fails.
-pub fn hits(scores: &candle_core::Tensor, labels: &Targets) -> Result<usize> {
-    let best = kernels::loss::argmax(scores)?;
-    Ok(best.into_iter().zip(labels.best()).filter(|(best, label)| best == label).count())
+pub fn hits(scores: &candle_core::Tensor, labels: &Targets) -> Result<Scalar> {
+    Ok(kernels::loss::hits(scores, &labels.best().collect::<Vec<_>>())?)
 }

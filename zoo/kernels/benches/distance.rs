@@ -280,7 +280,7 @@ fn parameters(print: &dyn Fn(&[Row<'_>])) {
         row(("update, AdamW", size), Work::Change(numbers(7 * count)), || {
             update::adam(&p, &g, &m, &v, at, 1e-6, 0.05, true)
         }),
-        row(("update, l2_norm", size), Work::Load(numbers(count)), || update::l2_norm(&g)),
+        row(("update, norm_of", size), Work::Load(numbers(count)), || update::norm_of(&[&g])),
     ]);
     let [w, g, into] = [(); 3].map(|()| inputs::tensor(&[512, 512, 3, 3]));
     let how = Standardisation { variance: Variance::Unbiased, eps: Epsilon::ToProduct(1e-4) };

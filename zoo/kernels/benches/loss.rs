@@ -17,7 +17,7 @@ fn benches(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("mse-one-hot", &size), |b| {
             b.iter(|| loss::mse(&logits, Target::Hot((&labels).into())));
         });
-        group.bench_function(BenchmarkId::new("argmax", &size), |b| b.iter(|| loss::argmax(&logits)));
+        group.bench_function(BenchmarkId::new("hits", &size), |b| b.iter(|| loss::hits(&logits, &labels)));
     }
     group.finish();
 }

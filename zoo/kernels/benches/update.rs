@@ -18,7 +18,7 @@ fn benches(c: &mut Criterion) {
     group.bench_function("lamb", |b| {
         b.iter(|| update::lamb(&p, &g, &m, &v, at, 1e-6, 0.05, Trust::Free));
     });
-    group.bench_function("l2_norm", |b| b.iter(|| update::l2_norm(&g)));
+    group.bench_function("norm_of", |b| b.iter(|| update::norm_of(&[&g])));
     group.bench_function("clip_units-2048", |b| b.iter(|| update::clip_units(&p, &g, 2048, 1.0, 1e-3)));
     group.bench_function("average", |b| b.iter(|| update::average(&m, &p, 0.9992)));
     group.finish();

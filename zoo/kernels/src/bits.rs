@@ -151,9 +151,10 @@ impl Bits {
         Bits::of_bytes(packed, rows, plane)
     }
 
-    /// How many values are 1.
+    /// How many values are 1. Waits for a device.
     pub fn count_ones(&self) -> Result<u64> {
         const TASK: usize = 1 << 14;
+        crate::scalar::waited(1);
         on_cuda!(self.packed => crate::cuda::ops::bits::count_ones("bits::count_ones", self));
         let bytes = self.read("bits::count_ones")?;
         let bytes = &*bytes;

@@ -19,6 +19,7 @@ pub mod loss;
 pub mod norm;
 pub mod pool;
 pub mod remainder;
+pub mod scalar;
 pub mod scratch;
 pub mod standardise;
 pub mod storage;
@@ -36,4 +37,5 @@ mod vector;
 
 pub use bits::{Bits, Operand};
 pub use error::{Error, Result};
+pub use scalar::Scalar;
 pub use simd::instruction_set;

@@ -6,15 +6,16 @@
 //! ```
 //!
 //! `hot` is 1 at the label, or holds the shares of two labels where samples were mixed. Both give the loss and its gradient in one pass; sums are `f64`, in order.
+//! A loss stays where it was computed until it is read.
 
 use candle_core::Tensor;
 
-use crate::Result;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::storage::{self, read};
+use crate::{Result, Scalar};
 
 /// What each row should be called.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,15 +94,12 @@ pub fn softmax_cross_entropy<'a>(
     logits: &Tensor,
     labels: impl Into<Labels<'a>>,
     smoothing: f64,
-) -> Result<(f64, Tensor)> {
+) -> Result<(Scalar, Tensor)> {
     const OP: &str = "loss::softmax_cross_entropy";
     let (b, k) = logits.dims2()?;
     let labels = labels.into();
     labels.check(OP, (b, k))?;
-    on_cuda!(logits => {
-        let (sum, grad) = crate::cuda::ops::loss::softmax_cross_entropy(OP, logits, (b, k), labels, smoothing)?;
-        Ok((sum / b as f64, grad))
-    });
+    on_cuda!(logits => crate::cuda::ops::loss::softmax_cross_entropy(OP, logits, (b, k), labels, smoothing));
     dispatch!(OP, logits, T => {
         let z = read::<T>(OP, "logits", logits, b * k)?;
         let (mut loss, mut grad) = (0.0, Vec::with_capacity(b * k));
@@ -118,7 +116,7 @@ pub fn softmax_cross_entropy<'a>(
                 grad.push(<T as Real>::of((log.exp() - q) / b as f64));
             }
         }
-        Ok((loss / b as f64, storage::tensor(grad, (b, k))?))
+        Ok((Scalar::host(loss / b as f64), storage::tensor(grad, (b, k))?))
     })
 }
 
@@ -127,7 +125,7 @@ fn share_of(shares: [(usize, f64); 2], class: usize) -> f64 {
 }
 
 /// Computes the mean squared error of `logits` `[b, k]` and its gradient `[b, k]`.
-pub fn mse(logits: &Tensor, target: Target) -> Result<(f64, Tensor)> {
+pub fn mse(logits: &Tensor, target: Target) -> Result<(Scalar, Tensor)> {
     const OP: &str = "loss::mse";
     let (b, k) = logits.dims2()?;
     if let Target::Hot(labels) = target {
@@ -138,8 +136,7 @@ pub fn mse(logits: &Tensor, target: Target) -> Result<(f64, Tensor)> {
             Target::Hot(labels) => (Some(labels), 0.0),
             Target::Constant(goal) => (None, goal),
         };
-        let (sum, grad) = crate::cuda::ops::loss::mse(OP, logits, (b, k), labels, goal)?;
-        Ok((sum / (b * k) as f64, grad))
+        crate::cuda::ops::loss::mse(OP, logits, (b, k), labels, goal)
     });
     dispatch!(OP, logits, T => {
         let z = read::<T>(OP, "logits", logits, b * k)?;
@@ -153,18 +150,20 @@ pub fn mse(logits: &Tensor, target: Target) -> Result<(f64, Tensor)> {
             loss += far * far;
             grad.push(<T as Real>::of(2.0 * far / (b * k) as f64));
         }
-        Ok((loss / (b * k) as f64, storage::tensor(grad, (b, k))?))
+        Ok((Scalar::host(loss / (b * k) as f64), storage::tensor(grad, (b, k))?))
     })
 }
 
-/// Finds the class of the largest logit of each row; the first wins a tie.
-pub fn argmax(logits: &Tensor) -> Result<Vec<u32>> {
-    const OP: &str = "loss::argmax";
+/// Counts the rows of `logits` `[b, k]` that are largest at their class; of equal logits the first counts.
+pub fn hits(logits: &Tensor, classes: &[u32]) -> Result<Scalar> {
+    const OP: &str = "loss::hits";
     let (b, k) = logits.dims2()?;
-    on_cuda!(logits => crate::cuda::ops::loss::argmax(OP, logits, (b, k)));
+    Labels::Classes(classes).check(OP, (b, k))?;
+    on_cuda!(logits => crate::cuda::ops::loss::hits(OP, logits, (b, k), classes));
     dispatch!(OP, logits, T => {
         let z = read::<T>(OP, "logits", logits, b * k)?;
-        let best = |z: &[T]| (0..z.len()).fold(0, |best, i| if z[i] > z[best] { i } else { best }) as u32;
-        Ok(z.chunks(k.max(1)).map(best).collect())
+        let best = |z: &[T]| (0..z.len()).fold(0, |best, i| if z[i] > z[best] { i } else { best });
+        let right = |(z, class): &(&[T], &u32)| best(z) == **class as usize;
+        Ok(Scalar::host(z.chunks(k.max(1)).zip(classes).filter(right).count() as f64))
     })
 }

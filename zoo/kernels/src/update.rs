@@ -13,7 +13,6 @@
 
 use candle_core::Tensor;
 
-use crate::Result;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
@@ -22,6 +21,7 @@ use crate::norm::sums::span;
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{Disjoint, distinct, each_chunk, each_task, map_tasks, read, write};
+use crate::{Result, Scalar};
 
 /// Updates `p` by stochastic gradient descent; without `velocity` there is no momentum.
 ///
@@ -231,10 +231,30 @@ pub fn swap(a: &Tensor, b: &Tensor) -> Result<()> {
     })
 }
 
-/// The Euclidean norm, summed in `f64` in an order fixed by the length.
-pub fn l2_norm(x: &Tensor) -> Result<f64> {
-    on_cuda!(x => crate::cuda::ops::update::l2_norm("update::l2_norm", x));
-    dispatch!("update::l2_norm", x, T => Ok(norm::<T>(&read("update::l2_norm", "x", x, x.elem_count())?)))
+/// The Euclidean norm of all tensors together, summed in `f64` in an order fixed by their lengths. It is a finite number where
+/// all elements are.
+pub fn norm_of(all: &[&Tensor]) -> Result<Scalar> {
+    const OP: &str = "update::norm_of";
+    let Some(first) = all.first() else { return Ok(Scalar::host(0.0)) };
+    on_cuda!(first => crate::cuda::ops::update::norm_of(OP, all));
+    let mut squares = 0.0;
+    for x in all {
+        let own: f64 =
+            dispatch!(OP, first, T => Ok(norm::<T>(&read(OP, "x", x, x.elem_count())?)) as Result<f64>)?;
+        squares += own.powi(2);
+    }
+    Ok(Scalar::host(squares.sqrt()))
+}
+
+/// Shortens a gradient by the norm of all of them: `x *= min(1, most / (norm + eps))`. The norm need not have been read.
+pub fn shorten(x: &Tensor, norm: &Scalar, most: f64, eps: f64) -> Result<()> {
+    on_cuda!(x => crate::cuda::ops::update::shorten("update::shorten", x, norm, most, eps));
+    let norm = match norm.at_hand() {
+        Some(norm) => norm,
+        None => norm.read()?,
+    };
+    let factor = most / (norm + eps);
+    if factor < 1.0 { crate::elementwise::scale_assign(x, factor) } else { Ok(()) }
 }
 
 fn norm<T: Real>(x: &[T]) -> f64 {

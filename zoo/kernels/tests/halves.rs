@@ -246,7 +246,7 @@ fn arithmetic(of: &Numbers) -> Given {
     elementwise::channel_dot(&a, &b, 4, 3, 10, &into, true).unwrap();
     let real = vec![
         into,
-        scalar(elementwise::max_abs(&a).unwrap()),
+        scalar(elementwise::max_abs(&a).unwrap().read().unwrap()),
         scalar(f64::from(u8::from(elementwise::all_finite(&a).unwrap()))),
         as_numbers(&Bits::pack(&a, 12, 10).unwrap()),
     ];
@@ -277,7 +277,7 @@ fn losses(of: &Numbers) -> Given {
     let labels = [0, 1, 2, 3, 4, 0];
     let (entropy, gradient) = loss::softmax_cross_entropy(&scores, &labels, 0.1).unwrap();
     let (error, pull) = loss::mse(&scores, loss::Target::Constant(0.5)).unwrap();
-    only_real([scalar(entropy), gradient, scalar(error), pull])
+    only_real([scalar(entropy.read().unwrap()), gradient, scalar(error.read().unwrap()), pull])
 }
 
 const OPS: &[(&str, Op)] = &[

@@ -4,12 +4,12 @@
 mod values;
 
 use candle_core::{DType, Device, Tensor};
-use kernels::loss::{Labels, Target, argmax, mse, softmax_cross_entropy};
+use kernels::loss::{Labels, Target, hits, mse, softmax_cross_entropy};
 use kernels::norm::NormShape;
 use kernels::pool::*;
 use kernels::standardise::{Epsilon, Standardisation, Variance};
 use kernels::update::{Averages, Trust};
-use kernels::{Bits, Error, Operand, elementwise, standardise, update};
+use kernels::{Bits, Error, Operand, Scalar, elementwise, standardise, update};
 use values::*;
 
 fn of(values: &[f32]) -> Tensor {
@@ -206,13 +206,13 @@ fn elementwise_ops_are_their_equations() {
         elementwise::scale_assign(&dst, 0.5).unwrap();
         assert_eq!(bits(&dst), bits(&((&a - (&b * 2.0).unwrap()).unwrap() * 0.5).unwrap()));
         let most = list(&a).iter().fold(0.0f64, |m, x| m.max(x.abs()));
-        assert_eq!(elementwise::max_abs(&a).unwrap(), most);
+        assert_eq!(elementwise::max_abs(&a).unwrap().read().unwrap(), most);
         assert!(elementwise::all_finite(&a).unwrap());
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = a.to_vec1::<f32>().unwrap();
             values[len - 1] = bad;
             assert!(!elementwise::all_finite(&of(&values)).unwrap());
-            let most = elementwise::max_abs(&of(&values)).unwrap();
+            let most = elementwise::max_abs(&of(&values)).unwrap().read().unwrap();
             assert!(if bad.is_nan() { most.is_nan() } else { most == f64::INFINITY });
         }
     }
@@ -349,7 +349,7 @@ fn upsampling_and_its_gradient_are_adjoint() {
 fn losses_gradients_are_those_of_finite_differences() {
     let (b, k) = (3, 5);
     let (z, labels) = (tensor(1, &[b, k], DType::F64), [4u32, 0, 2]);
-    type Loss<'a> = &'a dyn Fn(&Tensor) -> (f64, Tensor);
+    type Loss<'a> = &'a dyn Fn(&Tensor) -> (Scalar, Tensor);
     let mixed = Labels::Mixed { first: &[4, 0, 2], second: &[1, 0, 3], shares: &[0.3, 0.6, 1.0] };
     let losses: [Loss; 6] = [
         &|z| softmax_cross_entropy(z, &labels, 0.0).unwrap(),
@@ -365,19 +365,23 @@ fn losses_gradients_are_those_of_finite_differences() {
             let moved = |by: f64| {
                 let mut values = list(&z);
                 values[i] += by;
-                loss(&Tensor::from_vec(values, (b, k), &Device::Cpu).unwrap()).0
+                loss(&Tensor::from_vec(values, (b, k), &Device::Cpu).unwrap()).0.read().unwrap()
             };
             assert!(((moved(1e-6) - moved(-1e-6)) / 2e-6 - grad[i]).abs() < 1e-8);
         }
     }
     let even = Tensor::zeros((2, 10), DType::F32, &Device::Cpu).unwrap();
-    assert!((softmax_cross_entropy(&even, &[1, 2], 0.0).unwrap().0 - 10f64.ln()).abs() < 1e-12);
+    let guess = softmax_cross_entropy(&even, &[1, 2], 0.0).unwrap().0;
+    assert!((guess.read().unwrap() - 10f64.ln()).abs() < 1e-12);
     assert!(softmax_cross_entropy(&even, &[1, 10], 0.0).is_err());
     assert!(softmax_cross_entropy(&even, &[1], 0.0).is_err());
     let over = Labels::Mixed { first: &[1, 2], second: &[3, 4], shares: &[0.5, 1.5] };
     assert!(softmax_cross_entropy(&even, over, 0.0).unwrap_err().to_string().contains("1.5 in row 1"));
-    assert_eq!(argmax(&of(&[1.0, 3.0, 3.0, -1.0]).reshape((2, 2)).unwrap()).unwrap(), [1, 0]);
-    assert_eq!(argmax(&of(&[2.0, 2.0]).reshape((1, 2)).unwrap()).unwrap(), [0], "the first wins a tie");
+    let right = |z: &Tensor, classes: &[u32]| hits(z, classes).unwrap().read().unwrap();
+    let z = of(&[1.0, 3.0, 3.0, -1.0, 2.0, 2.0]).reshape((3, 2)).unwrap();
+    assert_eq!(right(&z, &[1, 0, 0]), 3.0, "of equal logits the first counts");
+    assert_eq!(right(&z, &[0, 0, 1]), 1.0);
+    assert!(hits(&z, &[0, 1]).is_err());
 }
 
 const STANDARDISATIONS: [Standardisation; 4] = [
@@ -490,7 +494,23 @@ fn updates_are_their_equations() {
         }
     }
     let [p, g, ..] = fresh(DType::F32);
-    assert!((update::l2_norm(&p).unwrap() - dot(&p, &p).sqrt()).abs() < 1e-9);
+    let both = update::norm_of(&[&p, &g]).unwrap();
+    let length = (dot(&p, &p) + dot(&g, &g)).sqrt();
+    assert!((both.read().unwrap() - length).abs() < 1e-9);
+    for (most, factor) in [(2.0 * length, 1.0), (0.25 * length, 0.25)] {
+        let shorter = g.copy().unwrap();
+        update::shorten(&shorter, &both, most, 0.0).unwrap();
+        assert!((dot(&shorter, &g) / dot(&g, &g) - factor).abs() < 1e-6);
+    }
+    assert_eq!(update::norm_of(&[]).unwrap().read().unwrap(), 0.0);
+    for bad in [f32::NAN, f32::INFINITY] {
+        let norm = update::norm_of(&[&p, &of(&[1.0, bad])]).unwrap();
+        assert!(!norm.read().unwrap().is_finite());
+        let kept = g.copy().unwrap();
+        update::shorten(&kept, &norm, 1.0, 0.0).unwrap();
+        assert!(!bad.is_nan() || bits(&kept) == bits(&g), "a NaN leaves the gradient as it is");
+    }
+    assert!(update::norm_of(&[&of(&[f32::MAX; 3])]).unwrap().read().unwrap().is_finite());
     same_for_any_threads("update", || {
         let [p, _, m, v] = fresh(DType::F32);
         let v = v.sqr().unwrap();

@@ -7,6 +7,7 @@
 //! `q = (1 - s) hot(y) + s / K`, where `hot(y)` is 1 at the class, or the shares of two classes where samples were
 //! mixed ([`Targets`]). `MSE(o, y)` is the mean over batch and classes.
 
+mod part;
 mod scale;
 mod targets;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use part::Part;
 pub use scale::LossScale;
 pub use targets::{Mixed, Targets};
 
@@ -129,7 +131,7 @@ impl Loss {
         }
     }
 
-    /// The share of one step (from 0): its part of the loss and `dL/do_t`. `total` is `sum_t o_t`; only losses that
+    /// The share of one step (from 0): its part of the loss, not read yet, and `dL/do_t`. `total` is `sum_t o_t`; only losses that
     /// are not per step read it, and give their value at the last step alone.
     ///
     /// # Errors
@@ -140,14 +142,14 @@ impl Loss {
         scores: &Tensor,
         total: Option<&Tensor>,
         targets: &Targets,
-    ) -> Result<(f64, Tensor)> {
+    ) -> Result<(Part, Tensor)> {
         let (share, labels) = (1.0 / steps as f64, targets.labels());
         match *self {
             Self::PerStep { mse: a, target, smoothing } => {
                 let (entropy, gradient) = softmax_cross_entropy(scores, labels, smoothing)?;
                 if a == 0.0 {
                     elementwise::scale_assign(&gradient, share)?;
-                    return Ok((share * entropy, gradient));
+                    return Ok((Part::of(share, entropy), gradient));
                 }
                 let target = match target {
                     MseTarget::OneHot => Target::Hot(labels),
@@ -156,14 +158,14 @@ impl Loss {
                 let (error, pull) = mse(scores, target)?;
                 elementwise::scale_assign(&gradient, share * (1.0 - a))?;
                 elementwise::add_assign(&gradient, &pull, share * a)?;
-                Ok((share * ((1.0 - a) * entropy + a * error), gradient))
+                Ok((Part::mixed(share, (1.0 - a, entropy), (a, error)), gradient))
             }
             Self::DeepSupervision { smoothing, last } => {
                 let extra = if step + 1 == steps { last } else { 0.0 };
                 let weight = (step + 1) as f64 * share + extra;
                 let (entropy, gradient) = softmax_cross_entropy(scores, labels, smoothing)?;
                 elementwise::scale_assign(&gradient, weight)?;
-                Ok((weight * entropy, gradient))
+                Ok((Part::of(weight, entropy), gradient))
             }
             Self::MeanScores { .. } | Self::RateMse => {
                 let total = total.ok_or_else(|| {
@@ -175,7 +177,8 @@ impl Loss {
                     _ => mse(&mean, Target::Hot(labels))?,
                 };
                 elementwise::scale_assign(&gradient, share)?;
-                Ok((if step + 1 == steps { loss } else { 0.0 }, gradient))
+                let part = if step + 1 == steps { Part::of(1.0, loss) } else { Part::default() };
+                Ok((part, gradient))
             }
         }
     }

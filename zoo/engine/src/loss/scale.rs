@@ -13,7 +13,7 @@
 use std::cell::Cell;
 
 use candle_core::{DType, Tensor};
-use kernels::elementwise;
+use kernels::{elementwise, update};
 
 use crate::error::{Divergence, Error, Result};
 use crate::param::Params;
@@ -82,11 +82,10 @@ impl LossScale {
         }
         let gradients = params.iter().filter_map(|param| param.gradient());
         let gradients = gradients.map(|gradient| gradient.tensor()).collect::<Result<Vec<_>>>()?;
-        for gradient in &gradients {
-            if !elementwise::all_finite(gradient)? {
-                self.shrink(step)?;
-                return Ok(false);
-            }
+        // Their norm is finite where all of them are; whatever else stands open is read with it.
+        if !update::norm_of(&gradients)?.read()?.is_finite() {
+            self.shrink(step)?;
+            return Ok(false);
         }
         for gradient in gradients {
             elementwise::scale_assign(gradient, 1.0 / self.factor())?;

@@ -66,7 +66,7 @@ impl<'a> Shortcut<'a> {
             .passing_in(pass.session().real(), f.shape(), || Ok(remainder::start(f.tensor()?, grid.bits)?))?;
         // On its grid: rounded, nothing else.
         pass.moved(&f, &y);
-        grid.check(self.place, &y)?;
+        grid.check(pass, self.place, &y)?;
         let tape = pass.tape();
         if !tape.tracks(&f) {
             return Ok(y);
@@ -103,7 +103,7 @@ impl<'a> Shortcut<'a> {
                 .adds(y.len()),
         )?;
         if let Some(grid) = self.grid {
-            grid.check(self.place, &y)?;
+            grid.check(pass, self.place, &y)?;
         }
         let tape = pass.tape();
         let f_slot = f.slot.filter(|_| tape.tracks(&f));

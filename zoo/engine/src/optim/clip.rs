@@ -1,6 +1,6 @@
 //! Gradient clipping.
 
-use kernels::{elementwise, update};
+use kernels::update;
 use serde::{Deserialize, Serialize};
 
 use super::{Optimizer, rule};
@@ -55,12 +55,7 @@ impl Clip {
             return Ok(());
         }
         match *self {
-            Self::Norm { at } => {
-                let factor = at / (gradient_norm(params)? + NORM_EPS);
-                if factor < 1.0 {
-                    scale_gradients(params, factor)?;
-                }
-            }
+            Self::Norm { at } => shorten(params, at, NORM_EPS)?,
             Self::Adaptive { factor } => {
                 for param in params.iter() {
                     let Some(gradient) = param.gradient() else { continue };
@@ -99,18 +94,14 @@ impl Optimizer for Clipped {
     }
 }
 
-/// The norm of all gradients together, summed in declaration order.
-pub(super) fn gradient_norm(params: &Params) -> Result<f64> {
-    let mut squares = 0.0;
-    for gradient in params.iter().filter_map(|param| param.gradient()) {
-        squares += update::l2_norm(gradient.tensor()?)?.powi(2);
-    }
-    Ok(squares.sqrt())
-}
-
-pub(super) fn scale_gradients(params: &Params, factor: f64) -> Result<()> {
-    for gradient in params.iter().filter_map(|param| param.gradient()) {
-        elementwise::scale_assign(gradient.tensor()?, factor)?;
+/// All gradients by the norm of all together, in declaration order: `g *= min(1, most / (norm + eps))`. The norm stays where
+/// it was computed.
+pub(super) fn shorten(params: &Params, most: f64, eps: f64) -> Result<()> {
+    let gradients = params.iter().filter_map(|param| param.gradient());
+    let gradients = gradients.map(|gradient| gradient.tensor()).collect::<Result<Vec<_>>>()?;
+    let norm = update::norm_of(&gradients)?;
+    for gradient in gradients {
+        update::shorten(gradient, &norm, most, eps)?;
     }
     Ok(())
 }

@@ -263,10 +263,7 @@ impl Optimizer for Stateful {
             return Ok(());
         }
         if let OptimSpec::Lamb { max_grad_norm: Some(most), .. } = self.spec {
-            let norm = clip::gradient_norm(params)?;
-            if norm > most {
-                clip::scale_gradients(params, most / norm)?;
-            }
+            clip::shorten(params, most, 0.0)?;
         }
         for (param, state) in params.iter().zip(&mut self.state) {
             if let Some(gradient) = param.gradient() {

@@ -161,7 +161,7 @@ fn combine(
     match grid {
         Some(grid) => {
             let sum = add_rounded(pass, place, [stream, f], grid.bits, negate)?;
-            grid.check(place, &sum)?;
+            grid.check(pass, place, &sum)?;
             Ok(sum)
         }
         None => {
@@ -185,8 +185,8 @@ fn entry(pass: &Pass<'_>, stage: &Stage, x: &Value) -> Result<(Value, Value)> {
     let (first, second) = split_channels(pass, &stage.name, x)?;
     let Some(grid) = stage.grid else { return Ok((real(pass, &first)?, real(pass, &second)?)) };
     let (first, second) = (grid.round(pass, &first)?, grid.round(pass, &second)?);
-    grid.check(&stage.name, &first)?;
-    grid.check(&stage.name, &second)?;
+    grid.check(pass, &stage.name, &first)?;
+    grid.check(pass, &stage.name, &second)?;
     Ok((first, second))
 }
 

@@ -1,5 +1,6 @@
 //! The grid that makes the inversion of a reversible stream bit-exact.
 
+use kernels::Scalar;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -56,16 +57,37 @@ impl Grid {
         Ok(y)
     }
 
-    /// Refuses a stream that left the range.
-    pub(crate) fn check(self, place: &str, x: &Value) -> Result<()> {
+    /// Refuses a stream that left the range: at once where its largest value is at hand, else when the step's numbers are
+    /// read, which is before its update.
+    pub(crate) fn check(self, pass: &Pass<'_>, place: &str, x: &Value) -> Result<()> {
         let Ok(tensor) = x.tensor() else { return Ok(()) };
-        let limit = f64::from(self.range).exp2();
-        let found = kernels::elementwise::max_abs(tensor)?;
-        // Written so that a NaN fails too.
-        if found < limit {
-            Ok(())
-        } else {
-            Err(Error::StreamRange { place: place.to_string(), found, limit })
+        let (found, limit) = (kernels::elementwise::max_abs(tensor)?, f64::from(self.range).exp2());
+        match found.at_hand() {
+            Some(found) => in_range(place, found, limit),
+            None => {
+                pass.session().put_off(StreamRange { place: place.to_string(), found, limit });
+                Ok(())
+            }
         }
     }
+}
+
+/// What a stream's largest value, which was not read yet, must stay below.
+#[derive(Debug)]
+pub(crate) struct StreamRange {
+    place: String,
+    found: Scalar,
+    limit: f64,
+}
+
+impl StreamRange {
+    /// Refuses a stream that has left it; waits for a device that has not been waited for since.
+    pub(crate) fn check(self) -> Result<()> {
+        in_range(&self.place, self.found.read()?, self.limit)
+    }
+}
+
+fn in_range(place: &str, found: f64, limit: f64) -> Result<()> {
+    // Written so that a NaN fails too.
+    if found < limit { Ok(()) } else { Err(Error::StreamRange { place: place.to_string(), found, limit }) }
 }

@@ -22,6 +22,7 @@ pub(crate) use checkpoint::checkpoint;
 pub use checkpoint::segments;
 pub use coupled::stage;
 pub use grid::Grid;
+pub(crate) use grid::StreamRange;
 pub(crate) use past::Remainders;
 pub use past::{KeptStates, Past};
 pub use stem::Stem;

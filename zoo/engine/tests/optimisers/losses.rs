@@ -62,7 +62,7 @@ fn found(loss: Loss, scores: &[Vec<f64>], targets: &Targets) -> (f64, Vec<Vec<f6
         let total = (!loss.is_per_step()).then_some(&total);
         let (part, gradient) = loss.step((step, STEPS), &tensor(z), total, targets).unwrap();
         assert_eq!(gradient.dtype(), DType::F64);
-        sum += part;
+        sum += part.read().unwrap();
         gradients.push(numbers(&gradient));
     }
     (sum, gradients)

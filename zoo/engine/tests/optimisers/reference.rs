@@ -213,7 +213,7 @@ fn losses() {
             for step in 0..steps {
                 let scores = all.get(step).unwrap().contiguous().unwrap();
                 let (part, gradient) = loss.step((step, steps), &scores, Some(&total), &targets).unwrap();
-                sum += part;
+                sum += part.read().unwrap();
                 gradients.extend(numbers(&gradient));
             }
             let place = format!("{dtype:?} {name}");

@@ -4,11 +4,13 @@
 struct Matrix {
     const void* at;
     u64 plane, each, row, column;
-    int spikes;
+    int kind;  // see value_at
 };
 
+static_assert(sizeof(Matrix) == 6 * 8, "the host fills this");
+
 __device__ __forceinline__ real entry(Matrix x, u64 h, u64 i, u64 j) {
-    return value_at(x.at, x.spikes, x.plane, h * x.each + i * x.row + j * x.column);
+    return value_at(x.at, x.kind, x.plane, h * x.each + i * x.row + j * x.column);
 }
 
 // A block computes TILE x TILE values, DEPTH products at a time; a thread 4 x 4 of them.
@@ -17,7 +19,7 @@ __device__ __forceinline__ real entry(Matrix x, u64 h, u64 i, u64 j) {
 #define SIDE 16
 
 // out[h] = factor * (a[h] * b[h]), a [m, k], b [k, n], out [m, n]; sums in the order of k. `tiles` is that of one h.
-extern "C" __global__ void product(Matrix a, Matrix b, real factor, real* out, u64 m, u64 n, u64 k, u64 tiles) {
+extern "C" __global__ void product(Matrix a, Matrix b, real factor, void* out, int out_wide, u64 m, u64 n, u64 k, u64 tiles) {
     __shared__ real left[DEPTH][TILE + 1], right[DEPTH][TILE + 1];
     u64 across = (n + TILE - 1) / TILE, h = blockIdx.x / tiles, tile = blockIdx.x % tiles;
     u64 top = tile / across * TILE, side = tile % across * TILE;
@@ -43,6 +45,6 @@ extern "C" __global__ void product(Matrix a, Matrix b, real factor, real* out, u
     for (int r = 0; r < 4; ++r)
         for (int c = 0; c < 4; ++c) {
             u64 i = top + y + SIDE * r, j = side + x + SIDE * c;
-            if (i < m && j < n) out[h * m * n + i * n + j] = sum[r][c] * factor;
+            if (i < m && j < n) put(out, out_wide, h * m * n + i * n + j, sum[r][c] * factor);
         }
 }

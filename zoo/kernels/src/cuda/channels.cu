@@ -2,13 +2,14 @@
 
 // out = x * scale + shift, and other on top where there is one (numbers, or spikes in rows of `spike_plane`);
 // scale and shift [groups, c], or [1, c] where `one_group` says so
-extern "C" __global__ void affine(const held* x, const real* scale, const real* shift, int one_group, const void* other,
-                                  int spikes, u64 spike_plane, u64 n, u64 c, u64 plane, held* out, u64 len) {
+extern "C" __global__ void affine(const void* x, int x_wide, const real* scale, const real* shift, int one_group,
+                                  const void* other, int kind, u64 spike_plane, u64 n, u64 c, u64 plane, void* out,
+                                  int out_wide, u64 len) {
     u64 i = element();
     if (i >= len) return;
     u64 row = i / plane, k = (one_group ? 0 : row / (n * c) * c) + row % c;
-    real y = x[i] * scale[k] + shift[k];
-    out[i] = other ? y + value_at(other, spikes, spike_plane, i) : y;
+    real y = number_at(x, x_wide, i) * scale[k] + shift[k];
+    put(out, out_wide, i, other ? y + value_at(other, kind, spike_plane, i) : y);
 }
 
 // out = x * alpha[c], or * alpha[0] where c is 1
@@ -72,4 +73,10 @@ extern "C" __global__ void upsample_backward(const held* dy, u64 h, u64 w, u64 f
 extern "C" __global__ void add_bias(held* y, const real* b, u64 c, u64 plane, u64 len) {
     u64 i = element();
     if (i < len) y[i] += b[i / plane % c];
+}
+
+// The same from a result that is not rounded yet: out = y + b[c]
+extern "C" __global__ void biased(const real* y, const real* b, u64 c, u64 plane, held* out, u64 len) {
+    u64 i = element();
+    if (i < len) out[i] = y[i] + b[i / plane % c];
 }

@@ -1,9 +1,9 @@
 // Sums, products and scalings, element by element. One thread an element.
 
 // out = a + b
-extern "C" __global__ void add(const held* a, const held* b, held* out, u64 len) {
+extern "C" __global__ void add(const void* a, int a_wide, const void* b, int b_wide, void* out, int out_wide, u64 len) {
     u64 i = element();
-    if (i < len) out[i] = a[i] + b[i];
+    if (i < len) put(out, out_wide, i, number_at(a, a_wide, i) + number_at(b, b_wide, i));
 }
 
 // out = a * b
@@ -13,9 +13,9 @@ extern "C" __global__ void mul(const held* a, const held* b, held* out, u64 len)
 }
 
 // dst += factor * src
-extern "C" __global__ void add_assign(held* dst, const held* src, real factor, u64 len) {
+extern "C" __global__ void add_assign(void* dst, int dst_wide, const void* src, int src_wide, real factor, u64 len) {
     u64 i = element();
-    if (i < len) dst[i] += factor * src[i];
+    if (i < len) put(dst, dst_wide, i, number_at(dst, dst_wide, i) + factor * number_at(src, src_wide, i));
 }
 
 // out = factor * x; x may be spikes, and may be out
@@ -41,34 +41,45 @@ extern "C" __global__ void sum_steps(const held* x, u64 steps, held* out, u64 n)
     out[i] = sum;
 }
 
-// The largest magnitude of each block's elements, by one block; a NaN wins and stays.
-extern "C" __global__ void max_abs(const held* x, real* most, u64 len) {
+// The larger of two magnitudes; a NaN wins and stays.
+__device__ __forceinline__ real larger(real a, real b) { return a >= b || is_nan(a) ? a : b; }
+
+// The largest of one magnitude of each thread; every thread gets it.
+__device__ __forceinline__ real largest_of_block(real mine) {
     __shared__ real parts[THREADS];
-    real best = 0;
-    for (u64 i = element(); i < len; i += (u64)gridDim.x * blockDim.x) {
-        real now = magnitude(x[i]);
-        best = best >= now || is_nan(best) ? best : now;
-    }
-    parts[threadIdx.x] = best;
+    parts[threadIdx.x] = mine;
     __syncthreads();
     for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) {
-            real a = parts[threadIdx.x], b = parts[threadIdx.x + half];
-            parts[threadIdx.x] = a >= b || is_nan(a) ? a : b;
-        }
+        if (threadIdx.x < half) parts[threadIdx.x] = larger(parts[threadIdx.x], parts[threadIdx.x + half]);
         __syncthreads();
     }
-    if (threadIdx.x == 0) most[blockIdx.x] = parts[0];
+    return parts[0];
 }
 
-// A half as the number that it stands for.
-extern "C" __global__ void widen(const held* x, real* out, u64 len) {
-    u64 i = element();
-    if (i < len) out[i] = x[i];
+// The largest magnitude of each block's elements, by one block.
+extern "C" __global__ void max_abs(const held* x, real* most, u64 len) {
+    real best = 0;
+    for (u64 i = element(); i < len; i += (u64)gridDim.x * blockDim.x) best = larger(best, magnitude(x[i]));
+    best = largest_of_block(best);
+    if (threadIdx.x == 0) most[blockIdx.x] = best;
 }
 
-// The half nearest to a number, ties to even.
-extern "C" __global__ void narrow(const real* x, held* out, u64 len) {
+// The largest of what the blocks found. One block.
+extern "C" __global__ void largest(const real* parts, u64 len, double* out) {
+    real best = 0;
+    for (u64 i = threadIdx.x; i < len; i += THREADS) best = larger(best, parts[i]);
+    best = largest_of_block(best);
+    if (threadIdx.x == 0) *out = (double)best;
+}
+
+// out = x, from one type to the other or in the same: a half is widened, a number rounded to the nearest half, ties to even.
+extern "C" __global__ void convert(const void* x, int x_wide, void* out, int out_wide, u64 len) {
     u64 i = element();
-    if (i < len) out[i] = x[i];
+    if (i < len) put(out, out_wide, i, number_at(x, x_wide, i));
+}
+
+// `len` values from value `from` on, widened; x may be spikes.
+extern "C" __global__ void widen_part(const void* x, int kind, u64 plane, u64 from, real* out, u64 len) {
+    u64 i = element();
+    if (i < len) out[i] = value_at(x, kind, plane, from + i);
 }

@@ -30,18 +30,19 @@ static_assert(sizeof(Cell) == 6 * sizeof(real) + 6 * 4, "the host fills this");
 
 // What a neuron reads; scale and v0 may be missing.
 struct Input {
-    const held* x;
+    const void* x;
     const real *scale, *shift, *v0;
     u64 rows, plane, channels;
     int constant;        // x has one step for all
     int affine_a_step;   // scale and shift have a row for each step
+    int wide;            // x is a stream, which is no half, and so is its gradient
 };
 
-static_assert(sizeof(Input) == 7 * 8 + 2 * 4, "the host fills this");
+static_assert(sizeof(Input) == 9 * 8, "the host fills this");
 
 __device__ __forceinline__ real current(const Input& in, int t, u64 i) {
     u64 row = i / in.plane, frame = in.rows * in.plane;
-    real x = in.x[(in.constant ? 0 : (u64)t * frame) + i];
+    real x = number_at(in.x, in.wide, (in.constant ? 0 : (u64)t * frame) + i);
     if (!in.scale) return x;
     u64 k = (in.affine_a_step ? (u64)t * in.channels : 0) + row % in.channels;
     return x * in.scale[k] + in.shift[k];
@@ -155,7 +156,8 @@ extern "C" __global__ void forward_smooth(Cell c, Input in, held* out, real* las
 }
 
 // The gradient of the current, one frame a step where `per_step`, else their sum; ds and di may be one buffer.
-extern "C" __global__ void backward(Cell c, Input in, const held* ds, const real* dlast, int per_step, held* di, real* dv0) {
+extern "C" __global__ void backward(Cell c, Input in, const held* ds, const real* dlast, int per_step, void* di,
+                                    real* dv0) {
     u64 i = element(), frame = in.rows * in.plane;
     if (i >= frame) return;
     real u[STEPS];
@@ -169,10 +171,10 @@ extern "C" __global__ void backward(Cell c, Input in, const held* ds, const real
         real h = slope(c, u[t], u[t] - c.threshold);
         real gu = ds[(u64)t * frame + i] * h + gv * through_reset(c, u[t], spike(c, u[t]), h);
         gv = c.time_gradient ? c.decay * gu : (real)0;
-        if (per_step) di[(u64)t * frame + i] = c.gain * gu;
+        if (per_step) put(di, in.wide, (u64)t * frame + i, c.gain * gu);
         else sum += c.gain * gu;
     }
-    if (!per_step) di[i] = sum;
+    if (!per_step) put(di, in.wide, i, sum);
     if (dv0) dv0[i] = gv;
 }
 

@@ -1,4 +1,4 @@
-// Losses with their gradients; logits [b, k]. Each row's loss is a number of its own, which the host adds in order.
+// Losses with their gradients; logits [b, k]. Each row's loss is a number of its own, and one block adds them.
 
 // q[j] of a row: the shares of its classes, smoothed.
 __device__ __forceinline__ double share(const u32* first, const u32* second, const double* shares, u64 row, u64 j) {
@@ -50,12 +50,20 @@ extern "C" __global__ void mse(const held* z, const u32* first, const u32* secon
     if (threadIdx.x == 0) losses[row] = loss;
 }
 
-// The class of the largest logit of each row; the first wins a tie. One thread a row.
-extern "C" __global__ void argmax(const held* z, u64 b, u64 k, u32* best) {
+// 1 for a row that is largest at its class, else 0; of equal logits the first counts. One thread a row.
+extern "C" __global__ void hits(const held* z, const u32* classes, u64 b, u64 k, double* right) {
     u64 row = element();
     if (row >= b) return;
     u64 most = 0;
     for (u64 j = 1; j < k; ++j)
         if (z[row * k + j] > z[row * k + most]) most = j;
-    best[row] = (u32)most;
+    right[row] = most == classes[row] ? 1 : 0;
+}
+
+// The sum of a number of each row, divided. One block.
+extern "C" __global__ void total(const double* rows, u64 b, double divisor, double* out) {
+    double sum = 0;
+    for (u64 row = threadIdx.x; row < b; row += THREADS) sum += rows[row];
+    sum = sum_of_block(sum);
+    if (threadIdx.x == 0) *out = sum / divisor;
 }

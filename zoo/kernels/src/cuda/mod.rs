@@ -9,10 +9,11 @@
 //! - no contraction of products and sums: a kernel that does not sum over threads has the CPU's bits;
 //! - one stream a device, so that what is launched first is done first; buffers come from the stream's pool.
 //!
-//! **No kernel of this module has run on a GPU yet.** What is checked without one: every source compiles, and the sizes
-//! of launches cover their elements ([`launch`]).
+//! **No kernel of this module has run on a GPU yet.** What is checked without one: every source compiles, the sizes
+//! of launches cover their elements ([`launch`]), and what the libraries are asked for ([`plan`]).
 
 pub mod launch;
+pub mod plan;
 mod pool;
 pub mod source;
 

@@ -66,9 +66,18 @@ __device__ __forceinline__ int bit_at(const u8* bits, u64 i, u64 plane) {
     return bits[row * ((plane + 7) / 8) + at / 8] >> (at % 8) & 1;
 }
 
-// Value i of an operand that is numbers, or spikes where `spikes` says so.
-__device__ __forceinline__ real value_at(const void* x, int spikes, u64 plane, u64 i) {
-    return spikes ? (real)bit_at((const u8*)x, i, plane) : (real)((const held*)x)[i];
+// Numbers as they are held, or as `real` where `wide` says so: what is summed up may stand beside halves.
+__device__ __forceinline__ real number_at(const void* x, int wide, u64 i) {
+    return wide ? ((const real*)x)[i] : (real)((const held*)x)[i];
+}
+__device__ __forceinline__ void put(void* out, int wide, u64 i, real value) {
+    if (wide) ((real*)out)[i] = value;
+    else ((held*)out)[i] = value;
+}
+
+// Value i of an operand: 0 numbers as they are held, 1 spikes, 2 numbers as `real`.
+__device__ __forceinline__ real value_at(const void* x, int kind, u64 plane, u64 i) {
+    return kind == 1 ? (real)bit_at((const u8*)x, i, plane) : number_at(x, kind == 2, i);
 }
 
 __device__ __forceinline__ bool is_nan(real x) { return x != x; }

@@ -100,3 +100,18 @@ extern "C" __global__ void squares(const real* x, double* parts, u64 len) {
     sum = sum_of_block(sum);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
+
+// The norm whose squares are summed up in parts. One block.
+extern "C" __global__ void root_of_parts(const double* parts, u64 len, double* out) {
+    double sum = 0;
+    for (u64 i = threadIdx.x; i < len; i += THREADS) sum += parts[i];
+    sum = sum_of_block(sum);
+    if (threadIdx.x == 0) *out = sqrt(sum);
+}
+
+// x *= min(1, most / (norm + eps)), by a norm that lies here; a NaN leaves x as it is
+extern "C" __global__ void shorten(real* x, const double* norm, double most, double eps, u64 len) {
+    u64 i = element();
+    double factor = most / (*norm + eps);
+    if (i < len && factor < 1) x[i] *= (real)factor;
+}

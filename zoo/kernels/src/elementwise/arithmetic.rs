@@ -11,7 +11,7 @@ use crate::dispatch::{dispatch, refusal};
 use crate::real::Real;
 use crate::simd::multiversion;
 use crate::storage::{distinct, each_chunk, filled_chunks, map_tasks, read, write};
-use crate::{Result, held};
+use crate::{Result, Scalar, held};
 
 /// Computes `a + b`.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
@@ -112,7 +112,7 @@ pub fn scale_assign(x: &Tensor, factor: f64) -> Result<()> {
 }
 
 /// The largest absolute value; NaN when there is one.
-pub fn max_abs(x: &Tensor) -> Result<f64> {
+pub fn max_abs(x: &Tensor) -> Result<Scalar> {
     const OP: &str = "elementwise::max_abs";
     on_cuda!(x => crate::cuda::ops::elementwise::max_abs(OP, x));
     dispatch!(OP, x, T => {
@@ -122,15 +122,16 @@ pub fn max_abs(x: &Tensor) -> Result<f64> {
             max_abs_span(&x[i * BLOCK..x.len().min((i + 1) * BLOCK)])
         });
         if most.iter().any(|m| m.is_nan()) {
-            return Ok(f64::NAN);
+            return Ok(Scalar::host(f64::NAN));
         }
-        Ok(most.iter().fold(0.0, |most: f64, m| most.max(m.wide())))
+        Ok(Scalar::host(most.iter().fold(0.0, |most: f64, m| most.max(m.wide()))))
     })
 }
 
-/// Whether no element is infinite or NaN.
+/// Whether no element is infinite or NaN. Waits for a device.
 pub fn all_finite(x: &Tensor) -> Result<bool> {
     const OP: &str = "elementwise::all_finite";
+    crate::scalar::waited(1);
     on_cuda!(x => crate::cuda::ops::elementwise::all_finite(OP, x));
     dispatch!(OP, x, T => {
         let x = read::<T>(OP, "x", x, x.elem_count())?;

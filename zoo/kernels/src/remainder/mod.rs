@@ -144,7 +144,7 @@ fn all_units<T: Whole>(op: &'static str, alpha: &Tensor, ch: usize) -> Result<Ve
 }
 
 /// The numbers n of factors on the host.
-pub(crate) fn units_of<T: Real>(op: &'static str, alpha: &[T]) -> Result<Vec<i32>> {
+fn units_of<T: Real>(op: &'static str, alpha: &[T]) -> Result<Vec<i32>> {
     let mut wide = alpha.iter().map(|alpha| alpha.wide());
     let out_of_range = wide.find(|alpha| alpha.is_nan() || alpha.abs() >= LARGEST);
     ensure(out_of_range.is_none(), op, "a factor must be below 512 in magnitude", || {
@@ -211,6 +211,8 @@ pub fn carry(layout: &Layout, f: &Tensor, prev: &Tensor, alpha: &Tensor) -> Resu
 /// Writes down what [`carry`] loses of `prev`.
 pub fn encode(layout: &Layout, prev: &Tensor, alpha: &Tensor) -> Result<Remainders> {
     const OP: &str = "remainder::encode";
+    // For the lengths of the streams.
+    crate::scalar::waited(1);
     on_cuda!(prev => Ok(Remainders(Streams::Cuda(crate::cuda::ops::remainder::encode(OP, layout, prev, alpha)?))));
     dispatch!(OP, prev, T => {
         let prev = read::<T>(OP, "prev", prev, layout.len())?;
@@ -241,6 +243,8 @@ pub fn recover(
     remainders: &Remainders,
 ) -> Result<Tensor> {
     const OP: &str = "remainder::recover";
+    // Whether the streams fit.
+    crate::scalar::waited(1);
     #[cfg(feature = "cuda")]
     let streams = match &remainders.0 {
         Streams::Host(streams) if c.device().is_cpu() => streams,

@@ -9,23 +9,23 @@ use kernels::norm::{self, NormShape};
 use kernels::pool::{self, PoolShape};
 use kernels::{Operand, elementwise, held};
 
-use crate::host::{Host, from, missing, numbers, same, tensor, to, value, values};
+use crate::host::{Argument, Host, from, missing, numbers, same, tensor, to, value, values};
 use crate::neurons::{Constants, Input};
 
-const HALVES: [(DType, Number); 2] = [(DType::BF16, Number::Bf16), (DType::F16, Number::F16)];
+pub(super) const HALVES: [(DType, Number); 2] = [(DType::BF16, Number::Bf16), (DType::F16, Number::F16)];
 
-fn grid(len: usize) -> Grid {
+pub(super) fn grid(len: usize) -> Grid {
     launch::elements("halves", len).unwrap()
 }
 
 /// A tensor of halves, rounded from numbers that repeat from run to run.
-fn halves(dtype: DType, seed: u64, shape: &[usize]) -> Tensor {
+pub(super) fn halves(dtype: DType, seed: u64, shape: &[usize]) -> Tensor {
     let len = shape.iter().product();
     held::cast(&tensor(&numbers(len, seed), shape), dtype).unwrap()
 }
 
 /// The 16 bits of each half.
-fn bits(x: &Tensor) -> Vec<u16> {
+pub(super) fn bits(x: &Tensor) -> Vec<u16> {
     let x = x.flatten_all().unwrap();
     match x.dtype() {
         DType::BF16 => x.to_vec1::<bf16>().unwrap().into_iter().map(bf16::to_bits).collect(),
@@ -36,14 +36,17 @@ fn bits(x: &Tensor) -> Vec<u16> {
 #[test]
 fn every_half_is_widened_as_on_the_cpu() {
     for (dtype, number) in HALVES {
-        let Some(host) = Host::of(source::ELEMENTWISE, number, 0, &["widen", "narrow"]) else { return };
+        let Some(host) = Host::of(source::ELEMENTWISE, number, 0, &["convert"]) else { return };
         let all: Vec<u16> = (0..=u16::MAX).collect();
         let expected: Vec<f32> = match dtype {
             DType::BF16 => all.iter().map(|&bits| bf16::from_bits(bits).to_f32()).collect(),
             _ => all.iter().map(|&bits| f16::from_bits(bits).to_f32()).collect(),
         };
         let mut found = vec![0.0f32; all.len()];
-        host.run("widen", grid(all.len()), vec![from(&all), to(&mut found), value(all.len() as u64)]);
+        let convert = |x: Argument, (x_wide, out_wide): (i32, i32), out: Argument, len: usize| {
+            host.run("convert", grid(len), vec![x, value(x_wide), out, value(out_wide), value(len as u64)]);
+        };
+        convert(from(&all), (0, 1), to(&mut found), all.len());
         for ((bits, found), expected) in all.iter().zip(&found).zip(&expected) {
             // A NaN is one, whatever its other bits.
             assert!(
@@ -61,7 +64,7 @@ fn every_half_is_widened_as_on_the_cpu() {
         let small = numbers(50_000, 2).into_iter().map(|x| x * 1e-6);
         let x: Vec<f32> = x.into_iter().chain(small).collect();
         let mut found = vec![0u16; x.len()];
-        host.run("narrow", grid(x.len()), vec![from(&x), to(&mut found), value(x.len() as u64)]);
+        convert(from(&x), (1, 0), to(&mut found), x.len());
         let expected = bits(&held::cast(&tensor(&x, x.len()), dtype).unwrap());
         for ((x, found), expected) in x.iter().zip(&found).zip(&expected) {
             assert!(found == expected || x.is_nan(), "{x:e}: {found:x} and on the CPU {expected:x}");
@@ -77,12 +80,15 @@ fn sums_and_scalings_of_halves_are_the_cpus() {
         let (a, b, len) = (halves(dtype, 1, &[4, 150]), halves(dtype, 2, &[4, 150]), 600);
         let (x, y) = (bits(&a), bits(&b));
         let mut out = vec![0u16; len];
-        for (name, expected) in [("add", elementwise::add(&a, &b)), ("mul", elementwise::mul(&a, &b))] {
-            host.run(name, grid(len), vec![from(&x), from(&y), to(&mut out), value(len as u64)]);
-            assert_eq!(out, bits(&expected.unwrap()), "{name} of {dtype:?}");
-        }
+        let half = || value(0i32);
+        let both = vec![from(&x), half(), from(&y), half(), to(&mut out), half(), value(len as u64)];
+        host.run("add", grid(len), both);
+        assert_eq!(out, bits(&elementwise::add(&a, &b).unwrap()), "add of {dtype:?}");
+        host.run("mul", grid(len), vec![from(&x), from(&y), to(&mut out), value(len as u64)]);
+        assert_eq!(out, bits(&elementwise::mul(&a, &b).unwrap()), "mul of {dtype:?}");
         let mut sum = x.clone();
-        host.run("add_assign", grid(len), vec![to(&mut sum), from(&y), value(0.3f32), value(len as u64)]);
+        let both = vec![to(&mut sum), half(), from(&y), half(), value(0.3f32), value(len as u64)];
+        host.run("add_assign", grid(len), both);
         let expected = a.copy().unwrap();
         elementwise::add_assign(&expected, &b, 0.3).unwrap();
         assert_eq!(sum, bits(&expected), "add_assign of {dtype:?}");
@@ -103,12 +109,12 @@ fn norms_of_halves_are_the_cpus() {
         let (x, other, len) = (halves(dtype, 1, &[6, 4, 10]), halves(dtype, 2, &[6, 4, 10]), 240);
         let (scale, shift) = (numbers(8, 3), numbers(8, 4));
         let (held, beside, mut out) = (bits(&x), bits(&other), vec![0u16; len]);
-        let head = vec![from(&held), from(&scale), from(&shift), value(0i32)];
+        let head = vec![from(&held), value(0i32), from(&scale), from(&shift), value(0i32)];
         let sizes = [3u64, 4, 10].map(value).to_vec();
         let (scale_, shift_) = (tensor(&scale, (2, 4)), tensor(&shift, (2, 4)));
         for other_at in [missing(), from(&beside)] {
             let second = other_at != missing();
-            let rest = vec![to(&mut out), value(len as u64)];
+            let rest = vec![to(&mut out), value(0i32), value(len as u64)];
             let beside = vec![other_at, value(0i32), value(1u64)];
             channels.run("affine", grid(len), [head.clone(), beside, sizes.clone(), rest].concat());
             let expected = match second {
@@ -179,7 +185,7 @@ fn neurons_and_streams_of_halves_are_the_cpus() {
         let (held, pulls) = (bits(&x), bits(&ds));
         let at = [held.as_ptr().addr(), scale.as_ptr().addr(), shift.as_ptr().addr(), v0.as_ptr().addr()];
         let [x_at, scale_at, shift_at, v0_at] = at.map(|at| at as u64);
-        let input = Input([x_at, scale_at, shift_at, v0_at, 4, 13, 2], [0, 0]);
+        let input = Input([x_at, scale_at, shift_at, v0_at, 4, 13, 2], [0, 0, 0]);
 
         let (fired, last) = lif::forward(&s, &cell, &current, Some(&v0_), true).unwrap();
         let lif::Fired::Spikes(spikes) = fired else { panic!("spikes are bits") };

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where something is wrong")]
 
 mod arithmetic;
+mod beside;
 mod halves;
 mod host;
 mod neurons;

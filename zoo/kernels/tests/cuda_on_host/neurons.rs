@@ -15,7 +15,7 @@ pub(super) struct Constants(pub(super) [f32; 6], pub(super) [i32; 6]);
 /// `struct Input` of `lif.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) struct Input(pub(super) [u64; 7], pub(super) [i32; 2]);
+pub(super) struct Input(pub(super) [u64; 7], pub(super) [i32; 3]);
 
 fn constants(cell: &Cell) -> Constants {
     let (reset, to) = match cell.reset {
@@ -94,7 +94,7 @@ fn spikes_membranes_and_gradients_are_the_cpus() {
         let address = |values: &[f32]| if values.is_empty() { 0 } else { values.as_ptr().addr() as u64 };
         let places = [address(&x), address(&scale), address(&shift), address(&v0)];
         let sizes = [s.rows, plane, channels].map(|size| size as u64);
-        let flags = [i32::from(constant), i32::from(groups == STEPS)];
+        let flags = [i32::from(constant), i32::from(groups == STEPS), 0];
         let input = Input([places[0], places[1], places[2], places[3], sizes[0], sizes[1], sizes[2]], flags);
         let head = || -> Vec<Argument> { vec![value(constants(cell)), value(input)] };
 

@@ -6,7 +6,7 @@ use kernels::loss;
 use kernels::norm::{self, NormShape};
 use kernels::standardise::{self, Epsilon, Standardisation, Variance};
 
-use kernels::{Bits, Operand};
+use kernels::{Bits, Operand, elementwise, update};
 
 use crate::host::{Argument, Host, close, from, missing, numbers, same, tensor, to, value, values};
 
@@ -137,13 +137,13 @@ fn standardised_weights_are_the_cpus() {
 
 #[test]
 fn cross_entropy_is_the_cpus() {
-    let Some(host) = Host::new(source::LOSS, 0, &["cross_entropy", "argmax"]) else { return };
+    let Some(host) = Host::new(source::LOSS, 0, &["cross_entropy", "hits", "total"]) else { return };
     for k in [2usize, 10, 300] {
         let (b, z) = (3usize, numbers(3 * k, k as u64));
         let classes: Vec<u32> = (0..b).map(|row| (row * 7 % k) as u32).collect();
         let logits = tensor(&z, (b, k));
         let (expected, gradient) = loss::softmax_cross_entropy(&logits, &classes, 0.1).unwrap();
-        let (mut losses, mut grad, mut best) = (vec![0.0f64; b], vec![0.0f32; b * k], vec![0u32; b]);
+        let (mut losses, mut grad, mut right) = (vec![0.0f64; b], vec![0.0f32; b * k], vec![f64::NAN; b]);
         let sizes = || vec![value(b as u64), value(k as u64)];
         let head = vec![from(&z), from(&classes), missing(), missing(), value(0.1f64)];
         let tail = vec![to(&mut losses), to(&mut grad)];
@@ -152,33 +152,96 @@ fn cross_entropy_is_the_cpus() {
             launch::blocks("loss", b).unwrap(),
             [head, sizes(), tail].concat(),
         );
-        close("loss", &[(losses.iter().sum::<f64>() / b as f64) as f32], &[expected as f32]);
         close("gradient", &grad, &values(&gradient));
-        let grid = launch::elements("argmax", b).unwrap();
-        host.run("argmax", grid, [vec![from(&z)], sizes(), vec![to(&mut best)]].concat());
-        assert_eq!(best, loss::argmax(&logits).unwrap());
+        let one = launch::blocks("total", 1).unwrap();
+        let total = |rows: &[f64], divisor: f64| {
+            let mut sum = [f64::NAN];
+            let arguments = vec![from(rows), value(rows.len() as u64), value(divisor), to(&mut sum)];
+            host.run_together("total", one, arguments);
+            sum[0]
+        };
+        close("loss", &[total(&losses, b as f64) as f32], &[expected.read().unwrap() as f32]);
+        let grid = launch::elements("hits", b).unwrap();
+        let best =
+            |row: usize| (0..k).fold(0, |best, j| if z[row * k + j] > z[row * k + best] { j } else { best });
+        // The first row is right.
+        let classes: Vec<u32> = (0..b).map(|row| ((best(row) + row) % k) as u32).collect();
+        host.run("hits", grid, [vec![from(&z), from(&classes)], sizes(), vec![to(&mut right)]].concat());
+        assert_eq!(total(&right, 1.0), loss::hits(&logits, &classes).unwrap().read().unwrap());
+        assert_eq!(right[..2], [1.0, 0.0]);
+    }
+}
+
+#[test]
+fn norms_of_gradients_and_what_is_shortened_by_them_are_the_cpus() {
+    let kernels = ["squares", "root_of_parts", "shorten"];
+    let Some(host) = Host::new(source::UPDATE, 0, &kernels) else { return };
+    let (a, b) = (numbers(1000, 1), numbers(3, 2));
+    let expected = update::norm_of(&[&tensor(&a, 1000), &tensor(&b, 3)]).unwrap();
+    let grids = [&a, &b].map(|x| launch::parts(x.len()));
+    let (mut parts, mut norm) = (vec![f64::NAN; grids[0].blocks.0 as usize + 1], [f64::NAN]);
+    let (first, rest) = parts.split_at_mut(grids[0].blocks.0 as usize);
+    for (x, grid, to_) in [(&a, grids[0], first), (&b, grids[1], rest)] {
+        host.run_together("squares", grid, vec![from(x), to(to_), value(x.len() as u64)]);
+    }
+    let one = launch::blocks("root", 1).unwrap();
+    let arguments = vec![from(&parts), value(parts.len() as u64), to(&mut norm)];
+    host.run_together("root_of_parts", one, arguments);
+    close("norm", &[norm[0] as f32], &[expected.read().unwrap() as f32]);
+    for most in [0.3 * norm[0], 2.0 * norm[0]] {
+        let mut x = a.clone();
+        let arguments = vec![to(&mut x), from(&norm), value(most), value(1e-6f64), value(1000u64)];
+        host.run("shorten", launch::elements("shorten", 1000).unwrap(), arguments);
+        let expected = tensor(&a, 1000);
+        update::shorten(
+            &expected,
+            &update::norm_of(&[&tensor(&a, 1000), &tensor(&b, 3)]).unwrap(),
+            most,
+            1e-6,
+        )
+        .unwrap();
+        close("shortened", &x, &values(&expected));
+    }
+}
+
+#[test]
+fn the_largest_magnitude_is_the_cpus() {
+    let Some(host) = Host::new(source::ELEMENTWISE, 0, &["max_abs", "largest"]) else { return };
+    for bad in [None, Some(f32::NAN), Some(f32::NEG_INFINITY)] {
+        let mut x = numbers(1000, 1);
+        if let Some(bad) = bad {
+            x[513] = bad;
+        }
+        let grid = launch::parts(x.len());
+        let (mut parts, mut most) = (vec![0.0f32; grid.blocks.0 as usize], [0.0f64]);
+        host.run_together("max_abs", grid, vec![from(&x), to(&mut parts), value(x.len() as u64)]);
+        let arguments = vec![from(&parts), value(parts.len() as u64), to(&mut most)];
+        host.run_together("largest", launch::blocks("largest", 1).unwrap(), arguments);
+        let expected = elementwise::max_abs(&tensor(&x, 1000)).unwrap().read().unwrap();
+        assert!(most[0] == expected || (most[0].is_nan() && expected.is_nan()), "{most:?} {expected}");
     }
 }
 
 /// `struct Matrix` of `attention.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Matrix {
+pub(super) struct Matrix {
     at: u64,
     plane: u64,
     each: u64,
     row: u64,
     column: u64,
-    spikes: i32,
+    kind: i32,
 }
 
 impl Matrix {
-    fn rows<T>(x: &[T], (spikes, plane): (i32, usize), each: usize, row: usize) -> Self {
+    /// `kind`: 0 numbers as they are held, 1 spikes in rows of `plane`, 2 numbers as they are computed in.
+    pub(super) fn rows<T>(x: &[T], (kind, plane): (i32, usize), each: usize, row: usize) -> Self {
         let at = x.as_ptr().addr() as u64;
-        Matrix { at, plane: plane as u64, each: each as u64, row: row as u64, column: 1, spikes }
+        Matrix { at, plane: plane as u64, each: each as u64, row: row as u64, column: 1, kind }
     }
 
-    fn turn(self) -> Self {
+    pub(super) fn turn(self) -> Self {
         Matrix { row: self.column, column: self.row, ..self }
     }
 }
@@ -196,7 +259,7 @@ fn attention_on_host(
         let (tiles, mut out) = (launch::tiles(m, n), vec![f32::NAN; heads * m * n]);
         let sizes = [m, n, k, tiles].map(|size| value(size as u64)).to_vec();
         let arguments: Vec<Argument> =
-            [vec![value(a), value(b), value(factor), to(&mut out)], sizes].concat();
+            [vec![value(a), value(b), value(factor), to(&mut out), value(0i32)], sizes].concat();
         host.run_together("product", launch::blocks("attention", heads * tiles).unwrap(), arguments);
         out
     };

@@ -9,21 +9,21 @@ use crate::cuda::launch as grid;
 
 pub(crate) fn pack(op: &'static str, dense: &Tensor, rows: usize, plane: usize) -> Result<Bits> {
     let gpu = Gpu::of(op, dense)?;
-    by_number!(op, dense.dtype(), T => {
-        let (x, out) = (gpu.at::<T>("dense", dense, rows * plane)?, gpu.fresh_bits(rows, plane)?);
+    by_number!(op, dense.dtype(), H => {
+        let (x, out) = (gpu.at::<H>("dense", dense, rows * plane)?, gpu.fresh_bits(rows, plane)?);
         let to = gpu.bits(&out)?;
-        launch!(gpu, BITS, T, 0, "pack", grid::elements(op, out.bytes())?, [x, rows as u64, plane as u64, to]);
+        launch!(gpu, BITS, H, 0, "pack", grid::elements(op, out.bytes())?, [x, rows as u64, plane as u64, to]);
         Ok(out)
     })
 }
 
 pub(crate) fn unpack(op: &'static str, bits: &Bits, dtype: DType) -> Result<Tensor> {
     let (gpu, rows, plane) = (Gpu::of(op, bits.tensor())?, bits.rows(), bits.plane());
-    by_number!(op, dtype, T => {
-        let (x, out) = (gpu.bits(bits)?, gpu.fresh::<T>((rows, plane))?);
-        let to = gpu.at::<T>("out", &out, rows * plane)?;
+    by_number!(op, dtype, H => {
+        let (x, out) = (gpu.bits(bits)?, gpu.fresh::<H>((rows, plane))?);
+        let to = gpu.at::<H>("out", &out, rows * plane)?;
         launch!(
-            gpu, BITS, T, 0, "unpack", grid::elements(op, rows * plane)?,
+            gpu, BITS, H, 0, "unpack", grid::elements(op, rows * plane)?,
             [x, plane as u64, to, (rows * plane) as u64]
         );
         Ok(out)
@@ -57,22 +57,22 @@ pub(crate) fn row_mask(op: &'static str, x: &Bits, mask: &Bits) -> Result<Bits> 
 
 pub(crate) fn row_overlap(op: &'static str, a: &Bits, b: &Bits, dtype: DType) -> Result<Tensor> {
     let (gpu, rows, width) = (Gpu::of(op, a.tensor())?, a.rows(), a.plane().div_ceil(8));
-    by_number!(op, dtype, T => {
-        let (a, b, out) = (gpu.bits(a)?, gpu.bits(b)?, gpu.fresh::<T>(rows)?);
-        let to = gpu.at::<T>("out", &out, rows)?;
-        launch!(gpu, BITS, T, 0, "row_overlap", grid::elements(op, rows)?, [a, b, width as u64, to, rows as u64]);
+    by_number!(op, dtype, H => {
+        let (a, b, out) = (gpu.bits(a)?, gpu.bits(b)?, gpu.fresh::<H>(rows)?);
+        let to = gpu.at::<H>("out", &out, rows)?;
+        launch!(gpu, BITS, H, 0, "row_overlap", grid::elements(op, rows)?, [a, b, width as u64, to, rows as u64]);
         Ok(out)
     })
 }
 
 pub(crate) fn gate(op: &'static str, dy: &Tensor, open: &Bits, reuse_dy: bool) -> Result<Tensor> {
     let (gpu, plane, len) = (Gpu::of(op, dy)?, open.plane(), open.rows() * open.plane());
-    by_number!(op, dy.dtype(), T => {
-        let (from, bits) = (gpu.at::<T>("dy", dy, len)?, gpu.bits(open)?);
-        let out = if reuse_dy { dy.clone() } else { gpu.fresh::<T>(dy.shape())? };
-        let to = gpu.at::<T>("out", &out, len)?;
+    by_number!(op, dy.dtype(), H => {
+        let (from, bits) = (gpu.at::<H>("dy", dy, len)?, gpu.bits(open)?);
+        let out = if reuse_dy { dy.clone() } else { gpu.fresh::<H>(dy.shape())? };
+        let to = gpu.at::<H>("out", &out, len)?;
         launch!(
-            gpu, BITS, T, 0, "gate", grid::elements(op, len)?,
+            gpu, BITS, H, 0, "gate", grid::elements(op, len)?,
             [from, bits, plane.max(1) as u64, to, len as u64]
         );
         Ok(out)

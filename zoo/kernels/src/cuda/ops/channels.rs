@@ -2,11 +2,11 @@
 
 use candle_core::{DType, Tensor};
 
-use super::tensor::Values;
+use super::tensor::{Values, narrower};
 use super::{Gpu, by_number, launch};
 use crate::cuda::launch as grid;
 use crate::norm::NormShape;
-use crate::{Operand, Result};
+use crate::{Operand, Result, held};
 
 /// `x * scale + shift`, and `other` on top where there is one.
 pub(crate) fn affine(
@@ -19,19 +19,21 @@ pub(crate) fn affine(
 ) -> Result<Tensor> {
     let (gpu, len, one) = (Gpu::of(op, x)?, s.len(), scale.elem_count() == s.c);
     let own = if one { s.c } else { s.groups * s.c };
-    by_number!(op, x.dtype(), T => {
-        let at = [gpu.at::<T>("x", x, len)?, gpu.at::<T>("scale", scale, own)?, gpu.at::<T>("shift", shift, own)?];
+    let beside = other.map_or(x.dtype(), |other| other.dtype_or(x.dtype()));
+    by_number!(op, narrower(x.dtype(), beside), H, R => {
+        let (from, scale) = (gpu.beside::<H>("x", x, len)?, gpu.at::<R>("scale", scale, own)?);
+        let shift = gpu.at::<R>("shift", shift, own)?;
         let other = match other {
-            Some(other) => gpu.values::<T>(other, len)?,
-            None => Values { at: 0, spikes: 0, plane: 1 },
+            Some(other) => gpu.values::<H>(other, len)?,
+            None => Values { at: 0, kind: 0, plane: 1 },
         };
-        let out = gpu.fresh::<T>(x.shape())?;
-        let to = gpu.at::<T>("out", &out, len)?;
+        let out = gpu.fresh_beside::<H>(held::wider(x.dtype(), beside), x.shape())?;
+        let to = gpu.beside::<H>("out", &out, len)?;
         launch!(
-            gpu, CHANNELS, T, 0, "affine", grid::elements(op, len)?,
+            gpu, CHANNELS, H, 0, "affine", grid::elements(op, len)?,
             [
-                at[0], at[1], at[2], i32::from(one), other.at, other.spikes, other.plane, s.n as u64, s.c as u64,
-                s.plane as u64, to, len as u64,
+                from.at, from.wide, scale, shift, i32::from(one), other.at, other.kind, other.plane, s.n as u64,
+                s.c as u64, s.plane as u64, to.at, to.wide, len as u64,
             ]
         );
         Ok(out)
@@ -46,12 +48,12 @@ pub(crate) fn channel_scale(
 ) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, x)?, n * c * plane);
     let own = if alpha.elem_count() == 1 { 1 } else { c };
-    by_number!(op, x.dtype(), T => {
-        let (at, alpha) = (gpu.at::<T>("x", x, len)?, gpu.at::<T>("scale", alpha, own)?);
-        let out = gpu.fresh::<T>(x.shape())?;
-        let to = gpu.at::<T>("out", &out, len)?;
+    by_number!(op, x.dtype(), H, R => {
+        let (at, alpha) = (gpu.at::<H>("x", x, len)?, gpu.at::<R>("scale", alpha, own)?);
+        let out = gpu.fresh::<H>(x.shape())?;
+        let to = gpu.at::<H>("out", &out, len)?;
         launch!(
-            gpu, CHANNELS, T, 0, "channel_scale", grid::elements(op, len)?,
+            gpu, CHANNELS, H, 0, "channel_scale", grid::elements(op, len)?,
             [at, alpha, own as u64, plane.max(1) as u64, to, len as u64]
         );
         Ok(out)
@@ -66,13 +68,13 @@ pub(crate) fn split(
     first: usize,
 ) -> Result<(Tensor, Tensor)> {
     let gpu = Gpu::of(op, x)?;
-    by_number!(op, x.dtype(), T => {
-        let at = gpu.at::<T>("x", x, n * c * plane)?;
+    by_number!(op, x.dtype(), H => {
+        let at = gpu.at::<H>("x", x, n * c * plane)?;
         let part = |skip: usize, channels: usize| -> Result<Tensor> {
-            let (out, len) = (gpu.fresh::<T>((n, channels, plane))?, n * channels * plane);
-            let to = gpu.at::<T>("out", &out, len)?;
+            let (out, len) = (gpu.fresh::<H>((n, channels, plane))?, n * channels * plane);
+            let to = gpu.at::<H>("out", &out, len)?;
             launch!(
-                gpu, CHANNELS, T, 0, "take", grid::elements(op, len)?,
+                gpu, CHANNELS, H, 0, "take", grid::elements(op, len)?,
                 [at, (c * plane) as u64, (skip * plane) as u64, (channels * plane).max(1) as u64, to, len as u64]
             );
             Ok(out)
@@ -89,14 +91,14 @@ pub(crate) fn concat(
     plane: usize,
 ) -> Result<Tensor> {
     let (gpu, c) = (Gpu::of(op, a)?, ca + cb);
-    by_number!(op, a.dtype(), T => {
-        let out = gpu.fresh::<T>((n, c, plane))?;
-        let to = gpu.at::<T>("out", &out, n * c * plane)?;
+    by_number!(op, a.dtype(), H => {
+        let out = gpu.fresh::<H>((n, c, plane))?;
+        let to = gpu.at::<H>("out", &out, n * c * plane)?;
         for (what, part, channels, skip) in [("a", a, ca, 0), ("b", b, cb, ca)] {
             let len = n * channels * plane;
-            let from = gpu.at::<T>(what, part, len)?;
+            let from = gpu.at::<H>(what, part, len)?;
             launch!(
-                gpu, CHANNELS, T, 0, "put", grid::elements(op, len)?,
+                gpu, CHANNELS, H, 0, "put", grid::elements(op, len)?,
                 [from, (c * plane) as u64, (skip * plane) as u64, (channels * plane).max(1) as u64, to, len as u64]
             );
         }
@@ -112,15 +114,15 @@ pub(crate) fn row_dot(
     dtype: DType,
 ) -> Result<Tensor> {
     let gpu = Gpu::of(op, a.tensor())?;
-    by_number!(op, a.dtype_or(b.dtype_or(dtype)), T => {
-        let (a, b) = (gpu.values::<T>(a, rows * plane)?, gpu.values::<T>(b, rows * plane)?);
-        let out = gpu.fresh::<T>(rows)?;
-        let to = gpu.at::<T>("out", &out, rows)?;
+    by_number!(op, a.dtype_or(b.dtype_or(dtype)), H => {
+        let (a, b) = (gpu.values::<H>(a, rows * plane)?, gpu.values::<H>(b, rows * plane)?);
+        let out = gpu.fresh::<H>(rows)?;
+        let to = gpu.at::<H>("out", &out, rows)?;
         // One block a row, without a look at the length.
         if rows > 0 {
             launch!(
-                gpu, CHANNELS, T, 0, "row_dot", grid::blocks(op, rows)?,
-                [a.at, a.spikes, a.plane, b.at, b.spikes, b.plane, plane as u64, to]
+                gpu, CHANNELS, H, 0, "row_dot", grid::blocks(op, rows)?,
+                [a.at, a.kind, a.plane, b.at, b.kind, b.plane, plane as u64, to]
             );
         }
         Ok(out)
@@ -135,13 +137,13 @@ pub(crate) fn row_scale(
     dtype: DType,
 ) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, x.tensor())?, rows * plane);
-    by_number!(op, x.dtype_or(factor.dtype_or(dtype)), T => {
-        let (x, f) = (gpu.values::<T>(x, len)?, gpu.values::<T>(factor, rows)?);
-        let out = gpu.fresh::<T>((rows, plane))?;
-        let to = gpu.at::<T>("out", &out, len)?;
+    by_number!(op, x.dtype_or(factor.dtype_or(dtype)), H => {
+        let (x, f) = (gpu.values::<H>(x, len)?, gpu.values::<H>(factor, rows)?);
+        let out = gpu.fresh::<H>((rows, plane))?;
+        let to = gpu.at::<H>("out", &out, len)?;
         launch!(
-            gpu, CHANNELS, T, 0, "row_scale", grid::elements(op, len)?,
-            [x.at, x.spikes, x.plane, f.at, f.spikes, f.plane, plane.max(1) as u64, to, len as u64]
+            gpu, CHANNELS, H, 0, "row_scale", grid::elements(op, len)?,
+            [x.at, x.kind, x.plane, f.at, f.kind, f.plane, plane.max(1) as u64, to, len as u64]
         );
         Ok(out)
     })
@@ -156,20 +158,20 @@ pub(crate) fn upsample(
     backward: bool,
 ) -> Result<Tensor> {
     let (gpu, small, large) = (Gpu::of(op, x)?, rows * h * w, rows * h * w * factor * factor);
-    by_number!(op, x.dtype(), T => {
+    by_number!(op, x.dtype(), H => {
         if backward {
-            let (at, out) = (gpu.at::<T>("dy", x, large)?, gpu.fresh::<T>((rows, h, w))?);
-            let to = gpu.at::<T>("dx", &out, small)?;
+            let (at, out) = (gpu.at::<H>("dy", x, large)?, gpu.fresh::<H>((rows, h, w))?);
+            let to = gpu.at::<H>("dx", &out, small)?;
             launch!(
-                gpu, CHANNELS, T, 0, "upsample_backward", grid::elements(op, small)?,
+                gpu, CHANNELS, H, 0, "upsample_backward", grid::elements(op, small)?,
                 [at, h as u64, w as u64, factor as u64, to, small as u64]
             );
             Ok(out)
         } else {
-            let (at, out) = (gpu.at::<T>("x", x, small)?, gpu.fresh::<T>((rows, h * factor, w * factor))?);
-            let to = gpu.at::<T>("out", &out, large)?;
+            let (at, out) = (gpu.at::<H>("x", x, small)?, gpu.fresh::<H>((rows, h * factor, w * factor))?);
+            let to = gpu.at::<H>("out", &out, large)?;
             launch!(
-                gpu, CHANNELS, T, 0, "upsample", grid::elements(op, large)?,
+                gpu, CHANNELS, H, 0, "upsample", grid::elements(op, large)?,
                 [at, h as u64, w as u64, factor as u64, to, large as u64]
             );
             Ok(out)

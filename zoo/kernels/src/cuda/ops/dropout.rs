@@ -17,13 +17,13 @@ pub(crate) fn dropout(
     dtype: DType,
 ) -> Result<Tensor> {
     let gpu = Gpu::of(op, x.tensor())?;
-    by_number!(op, x.dtype_or(dtype), T => {
-        let (from, y) = (gpu.values::<T>(x, steps * n)?, gpu.fresh::<T>(steps * n)?);
-        let to = gpu.at::<T>("y", &y, steps * n)?;
+    by_number!(op, x.dtype_or(dtype), H, R => {
+        let (from, y) = (gpu.values::<H>(x, steps * n)?, gpu.fresh::<H>(steps * n)?);
+        let to = gpu.at::<H>("y", &y, steps * n)?;
         launch!(
-            gpu, DROPOUT, T, 0, "mask", grid::elements(op, n.div_ceil(2))?,
+            gpu, DROPOUT, H, 0, "mask", grid::elements(op, n.div_ceil(2))?,
             [
-                from.at, from.spikes, from.plane, key.words(), keys::bound(rate), (1.0 / (1.0 - rate)) as T,
+                from.at, from.kind, from.plane, key.words(), keys::bound(rate), (1.0 / (1.0 - rate)) as R,
                 steps as u64, to, n as u64,
             ]
         );
@@ -40,12 +40,12 @@ pub(crate) fn assign(
     rate: f64,
 ) -> Result<()> {
     let gpu = Gpu::of(op, x)?;
-    by_number!(op, x.dtype(), T => {
-        let at = gpu.at::<T>("x", x, steps * n)?;
+    by_number!(op, x.dtype(), H, R => {
+        let at = gpu.at::<H>("x", x, steps * n)?;
         launch!(
-            gpu, DROPOUT, T, 0, "mask", grid::elements(op, n.div_ceil(2))?,
+            gpu, DROPOUT, H, 0, "mask", grid::elements(op, n.div_ceil(2))?,
             [
-                at, 0i32, 1u64, key.words(), keys::bound(rate), (1.0 / (1.0 - rate)) as T, steps as u64, at,
+                at, 0i32, 1u64, key.words(), keys::bound(rate), (1.0 / (1.0 - rate)) as R, steps as u64, at,
                 n as u64,
             ]
         );

@@ -1,13 +1,13 @@
-//! Losses; see [`crate::loss`]. A loss is a number of the host, so these wait for the device once.
+//! Losses; see [`crate::loss`]. A loss stays on the device until it is read.
 
 use candle_core::Tensor;
 use cudarc::driver::CudaSlice;
 
 use super::{Gpu, by_number, launch};
-use crate::Result;
 use crate::cuda::launch as grid;
 use crate::error::ensure;
 use crate::loss::Labels;
+use crate::{Result, Scalar};
 
 /// What each row should be called, on the device.
 struct Classes {
@@ -41,58 +41,79 @@ fn filled(op: &'static str, logits: &Tensor, b: usize) -> Result<Gpu> {
     Gpu::of(op, logits)
 }
 
-/// Sum of the rows' losses, and the gradient.
+/// The sum of one number a row, divided.
+fn total(gpu: &Gpu, rows: &CudaSlice<f64>, b: usize, divisor: usize) -> Result<Scalar> {
+    let out = gpu.buffer::<f64>(1)?;
+    launch!(
+        gpu,
+        LOSS,
+        f32,
+        0,
+        "total",
+        grid::blocks(gpu.op(), 1)?,
+        [gpu.of_buffer(rows), b as u64, divisor as f64, gpu.of_buffer(&out)]
+    );
+    Ok(Scalar::device(gpu.wrapped(out, 1)))
+}
+
+/// The mean of the rows' losses, and the gradient.
 pub(crate) fn softmax_cross_entropy(
     op: &'static str,
     logits: &Tensor,
     (b, k): (usize, usize),
     labels: Labels,
     smoothing: f64,
-) -> Result<(f64, Tensor)> {
+) -> Result<(Scalar, Tensor)> {
     let gpu = filled(op, logits, b)?;
     let (classes, losses) = (Classes::new(&gpu, labels)?, gpu.buffer::<f64>(b)?);
-    by_number!(op, logits.dtype(), T => {
-        let (z, grad) = (gpu.at::<T>("logits", logits, b * k)?, gpu.fresh::<T>((b, k))?);
-        let (to, [first, second, shares]) = (gpu.at::<T>("grad", &grad, b * k)?, classes.at(&gpu));
+    by_number!(op, logits.dtype(), H, R => {
+        let (z, grad) = (gpu.at::<H>("logits", logits, b * k)?, gpu.fresh::<R>((b, k))?);
+        let (to, [first, second, shares]) = (gpu.at::<R>("grad", &grad, b * k)?, classes.at(&gpu));
         launch!(
-            gpu, LOSS, T, 0, "cross_entropy", grid::blocks(op, b)?,
+            gpu, LOSS, H, 0, "cross_entropy", grid::blocks(op, b)?,
             [z, first, second, shares, smoothing, b as u64, k as u64, gpu.of_buffer(&losses), to]
         );
-        Ok((gpu.download(&losses)?.iter().sum(), grad))
+        Ok((total(&gpu, &losses, b, b)?, grad))
     })
 }
 
-/// Sum of the squared errors, and the gradient; without labels every goal is `goal`.
+/// The mean squared error, and the gradient; without labels every goal is `goal`.
 pub(crate) fn mse(
     op: &'static str,
     logits: &Tensor,
     (b, k): (usize, usize),
     labels: Option<Labels>,
     goal: f64,
-) -> Result<(f64, Tensor)> {
+) -> Result<(Scalar, Tensor)> {
     let gpu = filled(op, logits, b)?;
     let classes = labels.map(|labels| Classes::new(&gpu, labels)).transpose()?;
     let losses = gpu.buffer::<f64>(b)?;
-    by_number!(op, logits.dtype(), T => {
-        let (z, grad) = (gpu.at::<T>("logits", logits, b * k)?, gpu.fresh::<T>((b, k))?);
+    by_number!(op, logits.dtype(), H, R => {
+        let (z, grad) = (gpu.at::<H>("logits", logits, b * k)?, gpu.fresh::<R>((b, k))?);
         let [first, second, shares] = classes.as_ref().map_or([0; 3], |classes| classes.at(&gpu));
-        let to = gpu.at::<T>("grad", &grad, b * k)?;
+        let to = gpu.at::<R>("grad", &grad, b * k)?;
         launch!(
-            gpu, LOSS, T, 0, "mse", grid::blocks(op, b)?,
+            gpu, LOSS, H, 0, "mse", grid::blocks(op, b)?,
             [z, first, second, shares, goal, b as u64, k as u64, gpu.of_buffer(&losses), to]
         );
-        Ok((gpu.download(&losses)?.iter().sum(), grad))
+        Ok((total(&gpu, &losses, b, b * k)?, grad))
     })
 }
 
-pub(crate) fn argmax(op: &'static str, logits: &Tensor, (b, k): (usize, usize)) -> Result<Vec<u32>> {
+pub(crate) fn hits(
+    op: &'static str,
+    logits: &Tensor,
+    (b, k): (usize, usize),
+    classes: &[u32],
+) -> Result<Scalar> {
     let gpu = filled(op, logits, b)?;
-    by_number!(op, logits.dtype(), T => {
-        let (z, best) = (gpu.at::<T>("logits", logits, b * k)?, gpu.buffer::<u32>(b)?);
+    let (classes, right) = (gpu.upload(classes)?, gpu.buffer::<f64>(b)?);
+    by_number!(op, logits.dtype(), H => {
+        let z = gpu.at::<H>("logits", logits, b * k)?;
         launch!(
-            gpu, LOSS, T, 0, "argmax", grid::elements(op, b)?,
-            [z, b as u64, k as u64, gpu.of_buffer(&best)]
+            gpu, LOSS, H, 0, "hits", grid::elements(op, b)?,
+            [z, gpu.of_buffer(&classes), b as u64, k as u64, gpu.of_buffer(&right)]
         );
-        gpu.download(&best)
+        total(&gpu, &right, b, 1)
     })
 }

@@ -24,4 +24,4 @@ pub(crate) mod update;
 pub use device::open;
 
 use program::launch;
-use tensor::{Gpu, Number, by_number};
+use tensor::{Gpu, Number, by_number, by_real};

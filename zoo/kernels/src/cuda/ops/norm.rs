@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use cudarc::driver::CudaSlice;
 
-use super::{Gpu, Number, by_number, launch};
+use super::{Gpu, Number, by_number, by_real, launch};
 use crate::Result;
 use crate::cuda::launch as grid;
 use crate::norm::{Moments, NormShape};
@@ -15,14 +15,14 @@ struct Parts {
 }
 
 /// Sums `[a, a * b]` of each of `groups * c` channels, in parts.
-fn sums<T: Number>(gpu: &Gpu, s: &NormShape, a: &Tensor, b: &Tensor) -> Result<Parts> {
+fn sums<H: Number>(gpu: &Gpu, s: &NormShape, a: &Tensor, b: &Tensor) -> Result<Parts> {
     let (channels, splits) = (s.groups * s.c, grid::splits(s.groups * s.c, s.n * s.plane));
-    let (a, b) = (gpu.at::<T>("a", a, s.len())?, gpu.at::<T>("b", b, s.len())?);
+    let (a, b) = (gpu.at::<H>("a", a, s.len())?, gpu.at::<H>("b", b, s.len())?);
     let buffer = gpu.buffer::<f64>(channels * splits * 2)?;
     launch!(
         gpu,
         NORM,
-        T,
+        H,
         0,
         "sum_channels",
         grid::channels(gpu.op(), channels, s.n * s.plane)?,
@@ -33,12 +33,12 @@ fn sums<T: Number>(gpu: &Gpu, s: &NormShape, a: &Tensor, b: &Tensor) -> Result<P
 
 pub(crate) fn moments(op: &'static str, s: &NormShape, x: &Tensor) -> Result<Moments> {
     let (gpu, channels) = (Gpu::of(op, x)?, s.groups * s.c);
-    by_number!(op, x.dtype(), T => {
-        let parts = sums::<T>(&gpu, s, x, x)?;
-        let (mean, var) = (gpu.fresh::<T>((s.groups, s.c))?, gpu.fresh::<T>((s.groups, s.c))?);
-        let to = [gpu.at::<T>("mean", &mean, channels)?, gpu.at::<T>("var", &var, channels)?];
+    by_number!(op, x.dtype(), H, R => {
+        let parts = sums::<H>(&gpu, s, x, x)?;
+        let (mean, var) = (gpu.fresh::<R>((s.groups, s.c))?, gpu.fresh::<R>((s.groups, s.c))?);
+        let to = [gpu.at::<R>("mean", &mean, channels)?, gpu.at::<R>("var", &var, channels)?];
         launch!(
-            gpu, NORM, T, 0, "moments", grid::elements(op, channels)?,
+            gpu, NORM, H, 0, "moments", grid::elements(op, channels)?,
             [gpu.of_buffer(&parts.buffer), parts.splits, (s.n * s.plane) as f64, to[0], to[1], channels as u64]
         );
         Ok(Moments { mean, var })
@@ -55,13 +55,13 @@ pub(crate) fn fold(
 ) -> Result<(Tensor, Tensor)> {
     let (groups, c) = m.mean.dims2()?;
     let (gpu, channels) = (Gpu::of(op, &m.mean)?, groups * c);
-    by_number!(op, m.mean.dtype(), T => {
-        let at = [gpu.at::<T>("mean", &m.mean, channels)?, gpu.at::<T>("var", &m.var, channels)?];
-        let own = [gpu.at_opt::<T>("gamma", gamma, c)?, gpu.at_opt::<T>("beta", beta, c)?];
-        let (scale, shift) = (gpu.fresh::<T>((groups, c))?, gpu.fresh::<T>((groups, c))?);
-        let to = [gpu.at::<T>("scale", &scale, channels)?, gpu.at::<T>("shift", &shift, channels)?];
+    by_real!(op, m.mean.dtype(), R => {
+        let at = [gpu.at::<R>("mean", &m.mean, channels)?, gpu.at::<R>("var", &m.var, channels)?];
+        let own = [gpu.at_opt::<R>("gamma", gamma, c)?, gpu.at_opt::<R>("beta", beta, c)?];
+        let (scale, shift) = (gpu.fresh::<R>((groups, c))?, gpu.fresh::<R>((groups, c))?);
+        let to = [gpu.at::<R>("scale", &scale, channels)?, gpu.at::<R>("shift", &shift, channels)?];
         launch!(
-            gpu, NORM, T, 0, "fold", grid::elements(op, channels)?,
+            gpu, NORM, R, 0, "fold", grid::elements(op, channels)?,
             [at[0], at[1], eps, gain, own[0], own[1], c as u64, to[0], to[1], channels as u64]
         );
         Ok((scale, shift))
@@ -83,29 +83,29 @@ pub(crate) fn backward(
     dbeta: Option<(&Tensor, bool)>,
 ) -> Result<Tensor> {
     let (gpu, channels, len) = (Gpu::of(op, x)?, s.groups * s.c, s.len());
-    by_number!(op, x.dtype(), T => {
-        let parts = sums::<T>(&gpu, s, &dx, x)?;
-        let at = [gpu.at::<T>("mean", &m.mean, channels)?, gpu.at::<T>("var", &m.var, channels)?];
-        let gamma = gpu.at_opt::<T>("gamma", gamma, s.c)?;
-        let (four, sums) = (gpu.buffer::<T>(channels * 4)?, gpu.buffer::<f64>(channels * 2)?);
+    by_number!(op, x.dtype(), H, R => {
+        let parts = sums::<H>(&gpu, s, &dx, x)?;
+        let at = [gpu.at::<R>("mean", &m.mean, channels)?, gpu.at::<R>("var", &m.var, channels)?];
+        let gamma = gpu.at_opt::<R>("gamma", gamma, s.c)?;
+        let (four, sums) = (gpu.buffer::<R>(channels * 4)?, gpu.buffer::<f64>(channels * 2)?);
         let (k, both) = (gpu.of_buffer(&four), gpu.of_buffer(&sums));
         launch!(
-            gpu, NORM, T, 0, "bend", grid::elements(op, channels)?,
+            gpu, NORM, H, 0, "bend", grid::elements(op, channels)?,
             [
                 gpu.of_buffer(&parts.buffer), parts.splits, (s.n * s.plane) as f64, at[0], at[1], eps, gain, gamma,
                 s.c as u64, k, both, channels as u64,
             ]
         );
-        let (x, dy) = (gpu.at::<T>("x", x, len)?, gpu.at::<T>("dy", &dx, len)?);
+        let (x, dy) = (gpu.at::<H>("x", x, len)?, gpu.at::<H>("dy", &dx, len)?);
         launch!(
-            gpu, NORM, T, 0, "bend_apply", grid::elements(op, len)?,
+            gpu, NORM, H, 0, "bend_apply", grid::elements(op, len)?,
             [x, dy, k, s.n as u64, s.c as u64, s.plane as u64, len as u64]
         );
         for (what, into, which, gain) in [("dgamma", dgamma, 1u64, gain), ("dbeta", dbeta, 0, 1.0)] {
             if let Some((into, accumulate)) = into {
-                let into = gpu.at::<T>(what, into, s.c)?;
+                let into = gpu.at::<R>(what, into, s.c)?;
                 launch!(
-                    gpu, NORM, T, 0, "over_groups", grid::elements(op, s.c)?,
+                    gpu, NORM, H, 0, "over_groups", grid::elements(op, s.c)?,
                     [both, s.groups as u64, 2u64, which, gain, into, i32::from(accumulate), s.c as u64]
                 );
             }
@@ -123,11 +123,11 @@ pub(crate) fn update_running(
     momentum: f64,
 ) -> Result<()> {
     let gpu = Gpu::of(op, running)?;
-    by_number!(op, running.dtype(), T => {
-        let into = gpu.at::<T>("running", running, c)?;
-        let from = gpu.at::<T>("moments", batch, batch.elem_count())? + (group * c * size_of::<T>()) as u64;
+    by_real!(op, running.dtype(), R => {
+        let into = gpu.at::<R>("running", running, c)?;
+        let from = gpu.at::<R>("moments", batch, batch.elem_count())? + (group * c * size_of::<R>()) as u64;
         launch!(
-            gpu, NORM, T, 0, "update_running", grid::elements(op, c)?,
+            gpu, NORM, R, 0, "update_running", grid::elements(op, c)?,
             [into, from, factor, momentum, c as u64]
         );
         Ok(())
@@ -145,19 +145,19 @@ pub(crate) fn channel_sum(
 ) -> Result<()> {
     let (gpu, s) = (Gpu::of(op, a)?, NormShape { groups: 1, n, c, plane });
     let which = u64::from(b.is_some());
-    by_number!(op, a.dtype(), T => {
-        let parts = sums::<T>(&gpu, &s, a, b.unwrap_or(a))?;
+    by_number!(op, a.dtype(), H, R => {
+        let parts = sums::<H>(&gpu, &s, a, b.unwrap_or(a))?;
         let from = gpu.of_buffer(&parts.buffer);
         if b.is_some() && into.elem_count() == 1 {
-            let into = gpu.at::<T>("into", into, 1)?;
+            let into = gpu.at::<R>("into", into, 1)?;
             launch!(
-                gpu, NORM, T, 0, "store_total", grid::elements(op, 1)?,
+                gpu, NORM, H, 0, "store_total", grid::elements(op, 1)?,
                 [from, parts.splits, which, into, i32::from(accumulate), c as u64]
             );
         } else {
-            let into = gpu.at::<T>("into", into, c)?;
+            let into = gpu.at::<R>("into", into, c)?;
             launch!(
-                gpu, NORM, T, 0, "store_channels", grid::elements(op, c)?,
+                gpu, NORM, H, 0, "store_channels", grid::elements(op, c)?,
                 [from, parts.splits, which, into, i32::from(accumulate), c as u64]
             );
         }

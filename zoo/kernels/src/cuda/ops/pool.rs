@@ -50,12 +50,12 @@ pub(crate) fn avg_forward(
     count_pad: bool,
 ) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, x.tensor())?, s.n_c * outputs(s));
-    by_number!(op, dtype_of(x, dtype), T => {
-        let (x, y) = (gpu.values::<T>(x, s.n_c * inputs(s))?, gpu.fresh::<T>((s.n_c, outputs(s)))?);
-        let to = gpu.at::<T>("y", &y, len)?;
+    by_number!(op, dtype_of(x, dtype), H => {
+        let (x, y) = (gpu.values::<H>(x, s.n_c * inputs(s))?, gpu.fresh::<H>((s.n_c, outputs(s)))?);
+        let to = gpu.at::<H>("y", &y, len)?;
         launch!(
-            gpu, POOL, T, 0, "avg_forward", grid::elements(op, len)?,
-            [Sizes::from(s), x.at, x.spikes, x.plane, i32::from(count_pad), to, len as u64]
+            gpu, POOL, H, 0, "avg_forward", grid::elements(op, len)?,
+            [Sizes::from(s), x.at, x.kind, x.plane, i32::from(count_pad), to, len as u64]
         );
         Ok(y)
     })
@@ -63,11 +63,11 @@ pub(crate) fn avg_forward(
 
 pub(crate) fn avg_backward(op: &'static str, s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, dy)?, s.n_c * inputs(s));
-    by_number!(op, dy.dtype(), T => {
-        let (dy, dx) = (gpu.at::<T>("dy", dy, s.n_c * outputs(s))?, gpu.fresh::<T>((s.n_c, inputs(s)))?);
-        let to = gpu.at::<T>("dx", &dx, len)?;
+    by_number!(op, dy.dtype(), H => {
+        let (dy, dx) = (gpu.at::<H>("dy", dy, s.n_c * outputs(s))?, gpu.fresh::<H>((s.n_c, inputs(s)))?);
+        let to = gpu.at::<H>("dx", &dx, len)?;
         launch!(
-            gpu, POOL, T, 0, "avg_backward", grid::elements(op, len)?,
+            gpu, POOL, H, 0, "avg_backward", grid::elements(op, len)?,
             [Sizes::from(s), dy, i32::from(count_pad), to, len as u64]
         );
         Ok(dx)
@@ -76,12 +76,12 @@ pub(crate) fn avg_backward(op: &'static str, s: &PoolShape, dy: &Tensor, count_p
 
 pub(crate) fn max_forward(op: &'static str, s: &PoolShape, x: Operand, dtype: DType) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, x.tensor())?, s.n_c * outputs(s));
-    by_number!(op, dtype_of(x, dtype), T => {
-        let (x, y) = (gpu.values::<T>(x, s.n_c * inputs(s))?, gpu.fresh::<T>((s.n_c, outputs(s)))?);
-        let to = gpu.at::<T>("y", &y, len)?;
+    by_number!(op, dtype_of(x, dtype), H => {
+        let (x, y) = (gpu.values::<H>(x, s.n_c * inputs(s))?, gpu.fresh::<H>((s.n_c, outputs(s)))?);
+        let to = gpu.at::<H>("y", &y, len)?;
         launch!(
-            gpu, POOL, T, 0, "max_forward", grid::elements(op, len)?,
-            [Sizes::from(s), x.at, x.spikes, x.plane, to, len as u64]
+            gpu, POOL, H, 0, "max_forward", grid::elements(op, len)?,
+            [Sizes::from(s), x.at, x.kind, x.plane, to, len as u64]
         );
         Ok(y)
     })
@@ -106,13 +106,13 @@ pub(crate) fn max_bits(op: &'static str, s: &PoolShape, x: &Bits) -> Result<Bits
 
 pub(crate) fn max_backward(op: &'static str, s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, dy)?, s.n_c * inputs(s));
-    by_number!(op, dy.dtype(), T => {
-        let (x, dy) = (gpu.values::<T>(x, len)?, gpu.at::<T>("dy", dy, s.n_c * outputs(s))?);
-        let dx = gpu.fresh::<T>((s.n_c, inputs(s)))?;
-        let to = gpu.at::<T>("dx", &dx, len)?;
+    by_number!(op, dy.dtype(), H => {
+        let (x, dy) = (gpu.values::<H>(x, len)?, gpu.at::<H>("dy", dy, s.n_c * outputs(s))?);
+        let dx = gpu.fresh::<H>((s.n_c, inputs(s)))?;
+        let to = gpu.at::<H>("dx", &dx, len)?;
         launch!(
-            gpu, POOL, T, 0, "max_backward", grid::elements(op, len)?,
-            [Sizes::from(s), x.at, x.spikes, x.plane, dy, to, len as u64]
+            gpu, POOL, H, 0, "max_backward", grid::elements(op, len)?,
+            [Sizes::from(s), x.at, x.kind, x.plane, dy, to, len as u64]
         );
         Ok(dx)
     })
@@ -126,13 +126,13 @@ pub(crate) fn adaptive_forward(
 ) -> Result<Tensor> {
     let (inputs, outputs) = (s.plane[0] * s.plane[1], s.out[0] * s.out[1]);
     let (gpu, len) = (Gpu::of(op, x.tensor())?, s.rows * outputs);
-    by_number!(op, dtype_of(x, dtype), T => {
-        let (x, y) = (gpu.values::<T>(x, s.rows * inputs)?, gpu.fresh::<T>((s.rows, outputs))?);
-        let to = gpu.at::<T>("y", &y, len)?;
+    by_number!(op, dtype_of(x, dtype), H => {
+        let (x, y) = (gpu.values::<H>(x, s.rows * inputs)?, gpu.fresh::<H>((s.rows, outputs))?);
+        let to = gpu.at::<H>("y", &y, len)?;
         let [h, w, oh, ow] = [s.plane[0], s.plane[1], s.out[0], s.out[1]].map(|size| size as u64);
         launch!(
-            gpu, POOL, T, 0, "adaptive_forward", grid::elements(op, len)?,
-            [x.at, x.spikes, x.plane, h, w, oh, ow, to, len as u64]
+            gpu, POOL, H, 0, "adaptive_forward", grid::elements(op, len)?,
+            [x.at, x.kind, x.plane, h, w, oh, ow, to, len as u64]
         );
         Ok(y)
     })
@@ -141,12 +141,12 @@ pub(crate) fn adaptive_forward(
 pub(crate) fn adaptive_backward(op: &'static str, s: &AdaptiveShape, dy: &Tensor) -> Result<Tensor> {
     let (inputs, outputs) = (s.plane[0] * s.plane[1], s.out[0] * s.out[1]);
     let (gpu, len) = (Gpu::of(op, dy)?, s.rows * inputs);
-    by_number!(op, dy.dtype(), T => {
-        let (dy, dx) = (gpu.at::<T>("dy", dy, s.rows * outputs)?, gpu.fresh::<T>((s.rows, inputs))?);
-        let to = gpu.at::<T>("dx", &dx, len)?;
+    by_number!(op, dy.dtype(), H => {
+        let (dy, dx) = (gpu.at::<H>("dy", dy, s.rows * outputs)?, gpu.fresh::<H>((s.rows, inputs))?);
+        let to = gpu.at::<H>("dx", &dx, len)?;
         let [h, w, oh, ow] = [s.plane[0], s.plane[1], s.out[0], s.out[1]].map(|size| size as u64);
         launch!(
-            gpu, POOL, T, 0, "adaptive_backward", grid::elements(op, len)?,
+            gpu, POOL, H, 0, "adaptive_backward", grid::elements(op, len)?,
             [dy, h, w, oh, ow, to, len as u64]
         );
         Ok(dx)
@@ -160,14 +160,14 @@ pub(crate) fn global_avg_forward(
     dtype: DType,
 ) -> Result<Tensor> {
     let gpu = Gpu::of(op, x.tensor())?;
-    by_number!(op, dtype_of(x, dtype), T => {
-        let (x, y) = (gpu.values::<T>(x, rows * plane)?, gpu.fresh::<T>(rows)?);
-        let to = gpu.at::<T>("y", &y, rows)?;
+    by_number!(op, dtype_of(x, dtype), H => {
+        let (x, y) = (gpu.values::<H>(x, rows * plane)?, gpu.fresh::<H>(rows)?);
+        let to = gpu.at::<H>("y", &y, rows)?;
         // One block a row, without a look at the length.
         if rows > 0 {
             launch!(
-                gpu, POOL, T, 0, "global_avg_forward", grid::blocks(op, rows)?,
-                [x.at, x.spikes, x.plane, plane as u64, to]
+                gpu, POOL, H, 0, "global_avg_forward", grid::blocks(op, rows)?,
+                [x.at, x.kind, x.plane, plane as u64, to]
             );
         }
         Ok(y)
@@ -181,12 +181,12 @@ pub(crate) fn global_avg_backward(
     dy: &Tensor,
 ) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, dy)?, rows * plane);
-    by_number!(op, dy.dtype(), T => {
-        let (dy, dx) = (gpu.at::<T>("dy", dy, rows)?, gpu.fresh::<T>((rows, plane))?);
-        let to = gpu.at::<T>("dx", &dx, len)?;
+    by_number!(op, dy.dtype(), H, R => {
+        let (dy, dx) = (gpu.at::<H>("dy", dy, rows)?, gpu.fresh::<H>((rows, plane))?);
+        let to = gpu.at::<H>("dx", &dx, len)?;
         launch!(
-            gpu, POOL, T, 0, "global_avg_backward", grid::elements(op, len)?,
-            [dy, plane.max(1) as u64, 1.0 as T / plane as T, to, len as u64]
+            gpu, POOL, H, 0, "global_avg_backward", grid::elements(op, len)?,
+            [dy, plane.max(1) as u64, 1.0 as R / plane as R, to, len as u64]
         );
         Ok(dx)
     })

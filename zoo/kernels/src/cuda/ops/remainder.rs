@@ -2,11 +2,11 @@
 
 use candle_core::Tensor;
 
-use super::{Gpu, by_number, launch};
+use super::{Gpu, by_number, by_real, launch};
 use crate::Result;
 use crate::cuda::launch as grid;
 use crate::error::ensure;
-use crate::remainder::{self, Layout};
+use crate::remainder::Layout;
 
 /// What the floors lost, on a device: one stream after the other, [`grid::RUN`] elements each.
 #[derive(Clone, Debug)]
@@ -30,22 +30,22 @@ impl Streams {
 
 pub(crate) fn factors(op: &'static str, alpha: &Tensor) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, alpha)?, alpha.elem_count());
-    by_number!(op, alpha.dtype(), T => {
-        let (at, out) = (gpu.at::<T>("alpha", alpha, len)?, gpu.fresh::<T>(alpha.shape())?);
-        let to = gpu.at::<T>("out", &out, len)?;
-        launch!(gpu, REMAINDER, T, 0, "factors", grid::elements(op, len)?, [at, to, len as u64]);
+    by_real!(op, alpha.dtype(), R => {
+        let (at, out) = (gpu.at::<R>("alpha", alpha, len)?, gpu.fresh::<R>(alpha.shape())?);
+        let to = gpu.at::<R>("out", &out, len)?;
+        launch!(gpu, REMAINDER, R, 0, "factors", grid::elements(op, len)?, [at, to, len as u64]);
         Ok(out)
     })
 }
 
 pub(crate) fn start(op: &'static str, f: &Tensor, bits: i32) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, f)?, f.elem_count());
-    by_number!(op, f.dtype(), T => {
-        let (at, out) = (gpu.at::<T>("f", f, len)?, gpu.fresh::<T>(f.shape())?);
-        let (up, down, to) = (2f64.powi(bits), 2f64.powi(-bits), gpu.at::<T>("out", &out, len)?);
+    by_number!(op, f.dtype(), H, R => {
+        let (at, out) = (gpu.at::<H>("f", f, len)?, gpu.fresh::<R>(f.shape())?);
+        let (up, down, to) = (2f64.powi(bits), 2f64.powi(-bits), gpu.at::<R>("out", &out, len)?);
         launch!(
-            gpu, REMAINDER, T, 0, "start", grid::elements(op, len)?,
-            [at, up as T, down as T, to, len as u64]
+            gpu, REMAINDER, H, 0, "start", grid::elements(op, len)?,
+            [at, up as R, down as R, to, len as u64]
         );
         Ok(out)
     })
@@ -59,32 +59,32 @@ pub(crate) fn carry(
     alpha: &Tensor,
 ) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, f)?, s.n * s.ch * s.plane);
-    by_number!(op, f.dtype(), T => {
-        let at = [gpu.at::<T>("f", f, len)?, gpu.at::<T>("prev", prev, len)?, gpu.at::<T>("alpha", alpha, s.ch)?];
-        let out = gpu.fresh::<T>(f.shape())?;
-        let (up, down, to) = (2f64.powi(s.bits), 2f64.powi(-s.bits), gpu.at::<T>("out", &out, len)?);
+    by_number!(op, f.dtype(), H, R => {
+        let at = [gpu.at::<H>("f", f, len)?, gpu.at::<R>("prev", prev, len)?, gpu.at::<R>("alpha", alpha, s.ch)?];
+        let out = gpu.fresh::<R>(f.shape())?;
+        let (up, down, to) = (2f64.powi(s.bits), 2f64.powi(-s.bits), gpu.at::<R>("out", &out, len)?);
         launch!(
-            gpu, REMAINDER, T, 0, "carry", grid::elements(op, len)?,
-            [at[0], at[1], at[2], s.ch as u64, s.plane.max(1) as u64, up as T, down as T, to, len as u64]
+            gpu, REMAINDER, H, 0, "carry", grid::elements(op, len)?,
+            [at[0], at[1], at[2], s.ch as u64, s.plane.max(1) as u64, up as R, down as R, to, len as u64]
         );
         Ok(out)
     })
 }
 
-/// Writes down what [`carry`] loses. Waits for the device twice: for the factors, and for the lengths of the streams.
+/// Writes down what [`carry`] loses. Waits for the device: for the lengths of the streams. A factor that can't be one is not
+/// looked for: [`carry`] gives states that are no numbers for it, and [`recover`] refuses it.
 pub(crate) fn encode(op: &'static str, s: &Layout, prev: &Tensor, alpha: &Tensor) -> Result<Streams> {
     let (gpu, len) = (Gpu::of(op, prev)?, s.len());
-    by_number!(op, prev.dtype(), T => {
-        let (at, factors) = (gpu.at::<T>("prev", prev, len)?, gpu.at::<T>("alpha", alpha, s.ch)?);
-        let units = remainder::units_of::<T>(op, &gpu.values_of::<T>("alpha", alpha, s.ch)?)?;
+    by_real!(op, prev.dtype(), R => {
+        let (at, factors) = (gpu.at::<R>("prev", prev, len)?, gpu.at::<R>("alpha", alpha, s.ch)?);
         let streams = len.div_ceil(grid::RUN);
-        if streams == 0 || units.iter().all(|n| n.abs() >= remainder::UNITS) {
+        if streams == 0 {
             return Ok(Streams { kept: None, payload: 0 });
         }
-        let (up, each) = (2f64.powi(s.bits) as T, grid::elements(op, streams)?);
+        let (up, each) = (2f64.powi(s.bits) as R, grid::elements(op, streams)?);
         let lengths = gpu.buffer::<u32>(streams)?;
         launch!(
-            gpu, REMAINDER, T, 0, "stream_bytes", each,
+            gpu, REMAINDER, R, 0, "stream_bytes", each,
             [at, factors, s.ch as u64, s.plane as u64, up, gpu.of_buffer(&lengths), len as u64]
         );
         let mut starts = vec![0u32; 1];
@@ -93,11 +93,14 @@ pub(crate) fn encode(op: &'static str, s: &Layout, prev: &Tensor, alpha: &Tensor
             end += length as usize;
             starts.push(end as u32);
         }
+        if end == 0 {
+            return Ok(Streams { kept: None, payload: 0 });
+        }
         ensure(u32::try_from(end).is_ok(), op, "the streams of a level must fit 4 GiB", || end.to_string())?;
         let (bytes, starts) = (gpu.fresh_bytes(end)?, gpu.wrapped(gpu.upload(&starts)?, starts.len()));
         let (places, to) = (gpu.at_plain::<u32>("starts", &starts, streams + 1)?, gpu.at_plain::<u8>("streams", &bytes, end)?);
         launch!(
-            gpu, REMAINDER, T, 0, "encode", each,
+            gpu, REMAINDER, R, 0, "encode", each,
             [at, factors, s.ch as u64, s.plane as u64, up, places, to, len as u64]
         );
         Ok(Streams { kept: Some((bytes, starts)), payload: end })
@@ -115,10 +118,10 @@ pub(crate) fn recover(
 ) -> Result<Tensor> {
     let (gpu, len) = (Gpu::of(op, c)?, s.len());
     let streams = len.div_ceil(grid::RUN);
-    by_number!(op, c.dtype(), T => {
-        let at = [gpu.at::<T>("c", c, len)?, gpu.at::<T>("f", f, len)?, gpu.at::<T>("alpha", alpha, s.ch)?];
-        let out = gpu.fresh::<T>(c.shape())?;
-        let to = gpu.at::<T>("out", &out, len)?;
+    by_number!(op, f.dtype(), H, R => {
+        let at = [gpu.at::<R>("c", c, len)?, gpu.at::<H>("f", f, len)?, gpu.at::<R>("alpha", alpha, s.ch)?];
+        let out = gpu.fresh::<R>(c.shape())?;
+        let to = gpu.at::<R>("out", &out, len)?;
         let (bytes, starts) = match &lost.kept {
             Some((bytes, starts)) => (
                 gpu.at_plain::<u8>("streams", bytes, lost.payload)?,
@@ -132,9 +135,9 @@ pub(crate) fn recover(
         let misfits = gpu.buffer::<u8>(streams)?;
         let (up, down) = (2f64.powi(s.bits), 2f64.powi(-s.bits));
         launch!(
-            gpu, REMAINDER, T, 0, "recover", grid::elements(op, streams)?,
+            gpu, REMAINDER, H, 0, "recover", grid::elements(op, streams)?,
             [
-                at[0], at[1], at[2], s.ch as u64, s.plane as u64, up as T, down as T, bytes, starts,
+                at[0], at[1], at[2], s.ch as u64, s.plane as u64, up as R, down as R, bytes, starts,
                 gpu.of_buffer(&misfits), to, len as u64,
             ]
         );

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Gpu, by_number, launch};
+use super::{Gpu, by_real, launch};
 use crate::Result;
 use crate::cuda::launch as grid;
 
@@ -17,7 +17,7 @@ pub(crate) fn forward(
     (freedom, eps): Terms,
 ) -> Result<Tensor> {
     let gpu = Gpu::of(op, w)?;
-    by_number!(op, w.dtype(), T => {
+    by_real!(op, w.dtype(), T => {
         let (at, gain) = (gpu.at::<T>("w", w, o * n)?, gpu.at_opt::<T>("gain", gain, o)?);
         let out = gpu.fresh::<T>(w.shape())?;
         let to = gpu.at::<T>("out", &out, o * n)?;
@@ -38,7 +38,7 @@ pub(crate) fn backward(
     into_gain: Option<(&Tensor, bool)>,
 ) -> Result<()> {
     let gpu = Gpu::of(op, w)?;
-    by_number!(op, w.dtype(), T => {
+    by_real!(op, w.dtype(), T => {
         let (w, g) = (gpu.at::<T>("w", w, o * n)?, gpu.at::<T>("dwhat", dwhat, o * n)?);
         let (gain, into) = (gpu.at_opt::<T>("gain", gain, o)?, gpu.at::<T>("into_w", into_w, o * n)?);
         let dgain = gpu.at_opt::<T>("into_gain", into_gain.map(|to| to.0), o)?;

@@ -11,31 +11,59 @@ use crate::bits::Bits;
 use crate::cuda::source;
 use crate::real::Real;
 use crate::storage;
-use crate::{Error, Operand, Result};
+use crate::{Error, Operand, Result, held};
 
-/// A number type that kernels are compiled for.
-pub(in crate::cuda) trait Number: Real + DeviceRepr + CudaDType {
+/// A number type that kernels are compiled for: `held` in the sources, what lies in memory between ops.
+pub(in crate::cuda) trait Number: WithDType + DeviceRepr + CudaDType {
+    /// What is computed in and summed up: `real` in the sources.
+    type Real: Real + Number<Real = Self::Real>;
     const NUMBER: source::Number;
 }
 
 impl Number for f32 {
+    type Real = f32;
     const NUMBER: source::Number = source::Number::F32;
 }
 
 impl Number for f64 {
+    type Real = f64;
     const NUMBER: source::Number = source::Number::F64;
 }
 
-/// Runs `$body` with `$T` the type of `$dtype`, for the two types that kernels compute in.
+impl Number for half::bf16 {
+    type Real = f32;
+    const NUMBER: source::Number = source::Number::Bf16;
+}
+
+impl Number for half::f16 {
+    type Real = f32;
+    const NUMBER: source::Number = source::Number::F16;
+}
+
+/// Runs `$body` with `$H` the type of `$dtype`, as it is held, and `$R` the one that it is computed in.
 macro_rules! by_number {
-    ($op:expr, $dtype:expr, $T:ident => $body:expr) => {
+    ($op:expr, $dtype:expr, $H:ident, $R:ident => $body:expr) => {
+        $crate::cuda::ops::tensor::by_number!($op, $dtype, $H => {
+            type $R = <$H as $crate::cuda::ops::tensor::Number>::Real;
+            $body
+        })
+    };
+    ($op:expr, $dtype:expr, $H:ident => $body:expr) => {
         match $dtype {
             candle_core::DType::F32 => {
-                type $T = f32;
+                type $H = f32;
                 $body
             }
             candle_core::DType::F64 => {
-                type $T = f64;
+                type $H = f64;
+                $body
+            }
+            candle_core::DType::BF16 => {
+                type $H = half::bf16;
+                $body
+            }
+            candle_core::DType::F16 => {
+                type $H = half::f16;
                 $body
             }
             got => Err($crate::Error::DType { op: $op, what: "x", expected: candle_core::DType::F32, got }),
@@ -44,15 +72,42 @@ macro_rules! by_number {
 }
 pub(in crate::cuda) use by_number;
 
+/// The same for what is never a half: parameters, accumulators, statistics.
+macro_rules! by_real {
+    ($op:expr, $dtype:expr, $R:ident => $body:expr) => {
+        match $dtype {
+            candle_core::DType::F32 => {
+                type $R = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $R = f64;
+                $body
+            }
+            got => Err($crate::Error::DType { op: $op, what: "x", expected: candle_core::DType::F32, got }),
+        }
+    };
+}
+pub(in crate::cuda) use by_real;
+
 /// An address on the device, as kernels take it; 0 stands for an operand that is missing.
 pub(super) type Address = u64;
 
-/// What a kernel is told of an operand that may be spikes: address, whether it is bits, values of a row of bits.
+/// What a kernel is told of an operand that may be spikes: address, kind, values of a row of bits.
 #[derive(Clone, Copy)]
 pub(super) struct Values {
     pub(super) at: Address,
-    pub(super) spikes: i32,
+    /// 0 numbers as they are held, 1 spikes, 2 numbers as they are computed in.
+    pub(super) kind: i32,
     pub(super) plane: u64,
+}
+
+/// What a kernel is told of numbers that may stand beside halves: address, and whether they are in the type that is
+/// computed in.
+#[derive(Clone, Copy)]
+pub(super) struct Beside {
+    pub(super) at: Address,
+    pub(super) wide: i32,
 }
 
 /// The device of one call, under the call's name.
@@ -84,6 +139,14 @@ impl Gpu {
         self.address::<T>(t, range.start)
     }
 
+    /// See [`Gpu::at`]; as `H` is held or in the type that it is computed in.
+    pub(super) fn beside<H: Number>(&self, what: &'static str, t: &Tensor, len: usize) -> Result<Beside> {
+        if t.dtype() == H::DTYPE {
+            return Ok(Beside { at: self.at::<H>(what, t, len)?, wide: 0 });
+        }
+        Ok(Beside { at: self.at::<H::Real>(what, t, len)?, wide: 1 })
+    }
+
     /// See [`Gpu::at`]; of a type that no kernel computes in.
     pub(super) fn at_plain<T: CudaDType + WithDType>(
         &self,
@@ -112,9 +175,12 @@ impl Gpu {
     }
 
     /// An operand of `len` values.
-    pub(super) fn values<T: Number>(&self, x: Operand, len: usize) -> Result<Values> {
+    pub(super) fn values<H: Number>(&self, x: Operand, len: usize) -> Result<Values> {
         match x {
-            Operand::Dense(x) => Ok(Values { at: self.at::<T>("x", x, len)?, spikes: 0, plane: 1 }),
+            Operand::Dense(x) => {
+                let Beside { at, wide } = self.beside::<H>("x", x, len)?;
+                Ok(Values { at, kind: 2 * wide, plane: 1 })
+            }
             Operand::Spikes(bits) => {
                 crate::error::ensure(
                     bits.rows() * bits.plane() == len,
@@ -122,7 +188,7 @@ impl Gpu {
                     "the spikes must match the shape",
                     || format!("{} rows of {}, expected {len} values", bits.rows(), bits.plane()),
                 )?;
-                Ok(Values { at: self.bits(bits)?, spikes: 1, plane: bits.plane().max(1) as u64 })
+                Ok(Values { at: self.bits(bits)?, kind: 1, plane: bits.plane().max(1) as u64 })
             }
         }
     }
@@ -152,6 +218,18 @@ impl Gpu {
         let buffer = self.buffer::<T>(shape.elem_count())?;
         let storage = CudaStorage::wrap_cuda_slice(buffer, self.device.clone());
         Ok(Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false))
+    }
+
+    /// The same in the type `dtype`: the one that `H` is held in, or the one that it is computed in.
+    pub(super) fn fresh_beside<H: Number>(&self, dtype: DType, shape: impl Into<Shape>) -> Result<Tensor> {
+        if dtype == H::DTYPE {
+            return self.fresh::<H>(shape);
+        }
+        let expected = <H::Real as WithDType>::DTYPE;
+        if dtype != expected {
+            return Err(Error::DType { op: self.op, what: "result", expected, got: dtype });
+        }
+        self.fresh::<H::Real>(shape)
     }
 
     /// Packed spikes whose bytes are not set yet.
@@ -198,12 +276,6 @@ impl Gpu {
         self.device.cuda_stream().clone_dtoh(values).map_err(|e| driver(self.op, &e))
     }
 
-    /// The `len` elements of a tensor on the host; waits for the device.
-    pub(super) fn values_of<T: Number>(&self, what: &'static str, t: &Tensor, len: usize) -> Result<Vec<T>> {
-        storage::extent::<T>(self.op, what, t, len)?;
-        Ok(t.flatten_all()?.to_vec1::<T>()?)
-    }
-
     /// The address of a whole buffer.
     pub(super) fn of_buffer<T>(&self, buffer: &cudarc::driver::CudaSlice<T>) -> Address {
         buffer.device_ptr(buffer.stream()).0
@@ -226,6 +298,11 @@ pub(super) fn out_of_memory(op: &'static str, bytes: usize, error: &DriverError)
     } else {
         driver(op, error)
     }
+}
+
+/// The type that an op on numbers of both is compiled for: the half, if one is.
+pub(super) fn narrower(a: DType, b: DType) -> DType {
+    if held::is_half(b) { b } else { a }
 }
 
 /// The type that an op computes in when its operand may be spikes.

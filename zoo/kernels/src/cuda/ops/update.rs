@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 use cudarc::driver::{CudaSlice, DeviceRepr};
 
-use super::{Gpu, Number, by_number, launch};
-use crate::Result;
+use super::{Gpu, Number, by_real, launch};
 use crate::cuda::launch as grid;
 use crate::update::{Moving, Trust};
+use crate::{Error, Result, Scalar};
 
 /// `struct Moving` of `update.cu`.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub(crate) fn sgd(
     nesterov: bool,
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, p)?, p.elem_count());
-    by_number!(op, p.dtype(), T => {
+    by_real!(op, p.dtype(), T => {
         let (at, g) = (gpu.at::<T>("p", p, len)?, gpu.at::<T>("g", g, len)?);
         match velocity {
             Some(v) => {
@@ -73,7 +73,7 @@ pub(crate) fn adam(
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, tensors[0])?, tensors[0].elem_count());
     let (pull, keep) = if decoupled { (0.0, 1.0 - lr * wd) } else { (wd, 1.0) };
-    by_number!(op, tensors[0].dtype(), T => {
+    by_real!(op, tensors[0].dtype(), T => {
         let [p, g, m, v] = four::<T>(&gpu, tensors, len)?;
         launch!(
             gpu, UPDATE, T, 0, "adam", grid::elements(op, len)?,
@@ -92,7 +92,7 @@ pub(crate) fn lamb(
     trust: Trust,
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, tensors[0])?, tensors[0].elem_count());
-    by_number!(op, tensors[0].dtype(), T => {
+    by_real!(op, tensors[0].dtype(), T => {
         let [p, g, m, v] = four::<T>(&gpu, tensors, len)?;
         let direction = gpu.buffer::<T>(len)?;
         let u = gpu.of_buffer(&direction);
@@ -131,7 +131,7 @@ pub(crate) fn clip_units(
     eps: f64,
 ) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, g)?, g.elem_count());
-    by_number!(op, g.dtype(), T => {
+    by_real!(op, g.dtype(), T => {
         let (p, g) = (gpu.at::<T>("p", p, len)?, gpu.at::<T>("g", g, len)?);
         launch!(
             gpu, UPDATE, T, 0, "clip_units", grid::blocks(op, units)?,
@@ -143,7 +143,7 @@ pub(crate) fn clip_units(
 
 pub(crate) fn average(op: &'static str, average: &Tensor, x: &Tensor, decay: f64) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, average)?, average.elem_count());
-    by_number!(op, average.dtype(), T => {
+    by_real!(op, average.dtype(), T => {
         let (at, x) = (gpu.at::<T>("average", average, len)?, gpu.at::<T>("x", x, len)?);
         launch!(
             gpu, UPDATE, T, 0, "average", grid::elements(op, len)?,
@@ -155,19 +155,46 @@ pub(crate) fn average(op: &'static str, average: &Tensor, x: &Tensor, decay: f64
 
 pub(crate) fn swap(op: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, a)?, a.elem_count());
-    by_number!(op, a.dtype(), T => {
+    by_real!(op, a.dtype(), T => {
         let (a, b) = (gpu.at::<T>("a", a, len)?, gpu.at::<T>("b", b, len)?);
         launch!(gpu, UPDATE, T, 0, "swap", grid::elements(op, len)?, [a, b, len as u64]);
         Ok(())
     })
 }
 
-/// Waits for the device: the answer is a number of the host.
-pub(crate) fn l2_norm(op: &'static str, x: &Tensor) -> Result<f64> {
+/// The norm of all tensors together, each summed in parts of its own.
+pub(crate) fn norm_of(op: &'static str, all: &[&Tensor]) -> Result<Scalar> {
+    let gpu = Gpu::of(op, all[0])?;
+    by_real!(op, all[0].dtype(), R => {
+        let grids: Vec<grid::Grid> = all.iter().map(|x| grid::parts(x.elem_count())).collect();
+        let count = grids.iter().map(|grid| grid.blocks.0 as usize).sum::<usize>();
+        let (parts, norm) = (gpu.buffer::<f64>(count)?, gpu.buffer::<f64>(1)?);
+        let mut to = gpu.of_buffer(&parts);
+        for (x, blocks) in all.iter().zip(grids) {
+            let len = x.elem_count();
+            let at = gpu.at::<R>("x", x, len)?;
+            launch!(gpu, UPDATE, R, 0, "squares", blocks, [at, to, len as u64]);
+            to += u64::from(blocks.blocks.0) * size_of::<f64>() as u64;
+        }
+        launch!(
+            gpu, UPDATE, R, 0, "root_of_parts", grid::blocks(op, 1)?,
+            [gpu.of_buffer(&parts), count as u64, gpu.of_buffer(&norm)]
+        );
+        Ok(Scalar::device(gpu.wrapped(norm, 1)))
+    })
+}
+
+pub(crate) fn shorten(op: &'static str, x: &Tensor, norm: &Scalar, most: f64, eps: f64) -> Result<()> {
     let (gpu, len) = (Gpu::of(op, x)?, x.elem_count());
-    by_number!(op, x.dtype(), T => {
-        let at = gpu.at::<T>("x", x, len)?;
-        let parts = squares::<T>(&gpu, at, len)?;
-        Ok(gpu.download(&parts)?.iter().sum::<f64>().sqrt())
+    by_real!(op, x.dtype(), R => {
+        let Some(norm) = norm.on_device() else {
+            return Err(Error::NoKernel { op, device: "a norm of the host".to_owned() });
+        };
+        let (at, norm) = (gpu.at::<R>("x", x, len)?, gpu.at::<f64>("norm", norm, 1)?);
+        launch!(
+            gpu, UPDATE, R, 0, "shorten", grid::elements(op, len)?,
+            [at, norm, most, eps, len as u64]
+        );
+        Ok(())
     })
 }
