@@ -47,7 +47,7 @@ pub fn write(file: &str, decoded: &Decoded) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// Reads what [`write`] wrote; `file` is its name for messages.
+/// Reads what [`write()`] wrote; `file` is its name for messages.
 ///
 /// # Errors
 /// When the bytes are no header and whole events, or a time does not fit into 64 bits.
