@@ -68,13 +68,18 @@ pub(super) fn span(group: &Group, first: At, second: At) -> String {
     }
 }
 
+/// Bytes that the law lets a step grow by from one cell to the next; none where theory has no number for it.
+pub(super) fn expected_growth(first: Option<usize>, second: Option<usize>) -> i64 {
+    match (first, second) {
+        (Some(first), Some(second)) => second as i64 - first as i64,
+        _ => 0,
+    }
+}
+
 fn broken_between(group: &Group, first: &FoundCell, second: &FoundCell) -> Option<String> {
     let in_laws = |cell: &FoundCell| Some(cell.runs.as_ref().ok()?.first()?.1.in_laws as i64);
     let grown = in_laws(second)? - in_laws(first)?;
-    let expected = match (first.theory, second.theory) {
-        (Some(first), Some(second)) => second as i64 - first as i64,
-        _ => 0,
-    };
+    let expected = expected_growth(first.theory, second.theory);
     if grown == expected {
         return None;
     }

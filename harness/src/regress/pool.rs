@@ -3,7 +3,7 @@
 //! Of each cell a plan, the ledger and the pool have a number. The plan's is the ledger's; the pool holds what the ledger books
 //! and more, as it also has what no law is about; and what it holds grows as the law says.
 
-use super::compare::{HEAP_PARTS, neighbours, place, span};
+use super::compare::{HEAP_PARTS, expected_growth, neighbours, place, span};
 use super::law::{Law, remainder_bytes};
 use super::measure::At;
 use super::table::{grouped, signed};
@@ -83,10 +83,7 @@ impl Held {
 
     /// The law between two neighbours. The pool hands out whole grains, so it is judged within a part of what it held.
     fn grown_to(&self, second: &Self, group: &Group) -> Option<String> {
-        let expected = match (self.theory, second.theory) {
-            (Some(first), Some(second)) => second as i64 - first as i64,
-            _ => 0,
-        };
+        let expected = expected_growth(self.theory, second.theory);
         let grown = second.pool as i64 - self.pool as i64;
         let slack = self.pool.max(second.pool) / HEAP_PARTS as usize;
         if grown.abs_diff(expected) as usize <= slack {

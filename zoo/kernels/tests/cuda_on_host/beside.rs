@@ -5,13 +5,13 @@ use candle_core::{DType, Tensor};
 use half::{bf16, f16};
 use kernels::attention::{self, AttentionShape};
 use kernels::cuda::{launch, source};
-use kernels::lif::{self, Cell, Current, LifShape, Reset, ResetGrad, Surrogate};
+use kernels::lif::{self, Current, LifShape};
 use kernels::norm::NormShape;
 use kernels::{Bits, Operand, elementwise};
 
 use crate::halves::{HALVES, bits, grid, halves};
 use crate::host::{Argument, Host, from, missing, numbers, same, tensor, to, value, values};
-use crate::neurons::{Constants, Input};
+use crate::neurons::{Input, constants, soft_cell};
 use crate::sums::Matrix;
 
 /// Whether numbers are in the type that is computed in.
@@ -133,18 +133,8 @@ fn parts_are_widened_from_any_place_on() {
 fn the_gradient_of_a_stream_from_spikes_of_halves_is_the_cpus() {
     for (dtype, number) in HALVES {
         let Some(host) = Host::of(source::LIF, number, 3, &["backward"]) else { return };
-        let cell = Cell {
-            decay: 0.8,
-            input_gain: 0.75,
-            threshold: 0.5,
-            reset: Reset::Soft,
-            reset_grad: ResetGrad::Through,
-            surrogate: Surrogate::Triangle { alpha: 1.0 },
-            strict: false,
-            time_gradient: true,
-            smooth: false,
-        };
-        let constants = Constants([0.8, 0.75, 0.5, 0.0, 1.0, 0.0], [0, 0, 0, 1, 0, 2]);
+        let cell = soft_cell();
+        let constants = constants(&cell);
         for steps in [1usize, 3] {
             let s = LifShape { steps: 3, rows: 4, plane: 13, channels: 2, current_steps: steps };
             let (frame, x) = (52, numbers(steps * 52, 1));

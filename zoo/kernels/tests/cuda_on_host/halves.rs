@@ -4,13 +4,13 @@ use candle_core::{DType, Tensor};
 use half::{bf16, f16};
 use kernels::cuda::source::{self, Number};
 use kernels::cuda::{launch, launch::Grid};
-use kernels::lif::{self, Cell, Current, LifShape, Reset, ResetGrad, Surrogate};
+use kernels::lif::{self, Current, LifShape};
 use kernels::norm::{self, NormShape};
 use kernels::pool::{self, PoolShape};
 use kernels::{Operand, elementwise, held};
 
 use crate::host::{Argument, Host, from, missing, numbers, same, tensor, to, value, values};
-use crate::neurons::{Constants, Input};
+use crate::neurons::{Input, constants, soft_cell};
 
 pub(super) const HALVES: [(DType, Number); 2] = [(DType::BF16, Number::Bf16), (DType::F16, Number::F16)];
 
@@ -164,18 +164,8 @@ fn neurons_and_streams_of_halves_are_the_cpus() {
     for (dtype, number) in HALVES {
         let Some(host) = Host::of(source::LIF, number, 3, &["forward", "backward"]) else { return };
         let Some(streams) = Host::of(source::GRID, number, 0, &["add_rounded", "mix"]) else { return };
-        let cell = Cell {
-            decay: 0.8,
-            input_gain: 0.75,
-            threshold: 0.5,
-            reset: Reset::Soft,
-            reset_grad: ResetGrad::Through,
-            surrogate: Surrogate::Triangle { alpha: 1.0 },
-            strict: false,
-            time_gradient: true,
-            smooth: false,
-        };
-        let constants = Constants([0.8, 0.75, 0.5, 0.0, 1.0, 0.0], [0, 0, 0, 1, 0, 2]);
+        let cell = soft_cell();
+        let constants = constants(&cell);
         let s = LifShape { steps: 3, rows: 4, plane: 13, channels: 2, current_steps: 3 };
         let (x, ds, frame) = (halves(dtype, 1, &[3, 4, 13]), halves(dtype, 2, &[3, 4, 13]), 52);
         let (scale, shift, v0, dlast) = (numbers(2, 3), numbers(2, 4), numbers(frame, 5), numbers(frame, 6));

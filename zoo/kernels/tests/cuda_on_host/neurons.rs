@@ -17,7 +17,22 @@ pub(super) struct Constants(pub(super) [f32; 6], pub(super) [i32; 6]);
 #[repr(C)]
 pub(super) struct Input(pub(super) [u64; 7], pub(super) [i32; 3]);
 
-fn constants(cell: &Cell) -> Constants {
+/// A neuron with a leak and a soft reset through which the gradient flows.
+pub(super) fn soft_cell() -> Cell {
+    Cell {
+        decay: 0.8,
+        input_gain: 0.75,
+        threshold: 0.5,
+        reset: Reset::Soft,
+        reset_grad: ResetGrad::Through,
+        surrogate: Surrogate::Triangle { alpha: 1.0 },
+        strict: false,
+        time_gradient: true,
+        smooth: false,
+    }
+}
+
+pub(super) fn constants(cell: &Cell) -> Constants {
     let (reset, to) = match cell.reset {
         Reset::Soft => (0, 0.0),
         Reset::Hard(to) => (1, to),
