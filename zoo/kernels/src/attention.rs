@@ -25,7 +25,8 @@ use crate::error::ensure;
 use crate::product::{self, Target, View};
 use crate::real::Real;
 use crate::scratch::{self, Slot};
-use crate::storage::{Disjoint, each_task, read};
+use crate::storage::{Disjoint, read};
+use crate::tasks::each_task;
 use crate::{Operand, Result, held};
 
 /// Sizes of an attention.

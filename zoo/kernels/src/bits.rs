@@ -11,7 +11,9 @@ use crate::error::ensure;
 use crate::real::Real;
 use crate::scratch;
 use crate::simd::multiversion;
-use crate::storage::{self, filled_chunks, map_tasks, read};
+use crate::storage::{self, filled_chunks, read};
+use crate::tasks;
+use crate::tasks::map_tasks;
 use crate::{Error, Result, held};
 
 /// Rows that one parallel task packs or expands.
@@ -111,7 +113,7 @@ impl Bits {
     pub(crate) fn dense<T: Real>(&self, bytes: &[u8]) -> Vec<T> {
         let (plane, width) = (self.plane, self.plane.div_ceil(8));
         let mut out = vec![T::ZERO; self.rows * plane];
-        storage::each_chunk(&mut out, ROWS_PER_TASK * plane, |task, out| {
+        tasks::each_chunk(&mut out, ROWS_PER_TASK * plane, |task, out| {
             for (i, out) in out.chunks_mut(plane).enumerate() {
                 let row = task * ROWS_PER_TASK + i;
                 expand_span(&bytes[row * width..(row + 1) * width], 0, out);

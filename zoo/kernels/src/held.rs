@@ -13,6 +13,7 @@ use half::{bf16, f16};
 
 use crate::cuda::on_cuda;
 use crate::storage::{self, filled_chunks};
+use crate::tasks;
 use crate::{Error, Result};
 
 /// Elements of one piece of work.
@@ -160,7 +161,7 @@ fn rounded<H: Copy + Send>(values: &[f32], from: fn(f32) -> H) -> Vec<H> {
 }
 
 fn put<H: Send>(values: &[f32], all: &mut [H], from: fn(f32) -> H) {
-    storage::each_chunk(all, BLOCK, |i, all| {
+    tasks::each_chunk(all, BLOCK, |i, all| {
         for (half, value) in all.iter_mut().zip(&values[i * BLOCK..]) {
             *half = from(*value);
         }

@@ -32,6 +32,7 @@ mod lanes;
 mod product;
 mod real;
 pub mod simd;
+mod tasks;
 mod turn;
 mod vector;
 

@@ -4,6 +4,7 @@
 //! a kernel that needs three takes three slots. A buffer is lent by taking it out, so a task that starts
 //! another kernel while it waits gets a fresh one and nothing is shared by accident.
 
+use std::any::Any;
 use std::cell::RefCell;
 
 use crate::real::Real;
@@ -23,9 +24,13 @@ pub(crate) enum Slot {
     Sums,
     /// Transformed filters.
     Filters,
+    /// A row of spikes as numbers.
+    Row,
+    /// Another such row, or what a kernel makes of a row.
+    Other,
 }
 
-const SLOTS: usize = 6;
+const SLOTS: usize = 8;
 
 /// Values of a cache line: as many more than its length are taken by [`aligned`].
 pub(crate) const ALIGNED: usize = 16;
@@ -43,12 +48,7 @@ pub(crate) fn with<R>(slot: Slot, len: usize, f: impl FnOnce(&mut [f32]) -> R) -
         buffer.resize(len, 0.0);
     }
     let out = f(&mut buffer[..len]);
-    SINGLE.with_borrow_mut(|all| {
-        let kept = &mut all[slot as usize];
-        if kept.len() < buffer.len() {
-            *kept = buffer;
-        }
-    });
+    keep(slot, buffer);
     out
 }
 
@@ -58,6 +58,28 @@ pub(crate) fn aligned<R>(slot: Slot, len: usize, f: impl FnOnce(&mut [f32]) -> R
         let skip = all.as_ptr().align_offset(ALIGNED * size_of::<f32>()).min(ALIGNED);
         f(&mut all[skip..skip + len])
     })
+}
+
+/// Lends a slot's buffer as an empty vector, to grow as it must: kept for `f32`, made anew for others. Of a buffer a task, a
+/// thread asks the heap once in a run, where threads that all ask wait for each other.
+pub(crate) fn vector<T: Real, R>(slot: Slot, f: impl FnOnce(&mut Vec<T>) -> R) -> R {
+    let mut buffer = SINGLE.with_borrow_mut(|all| std::mem::take(&mut all[slot as usize]));
+    let lent: &mut dyn Any = &mut buffer;
+    let Some(values) = lent.downcast_mut::<Vec<T>>() else { return f(&mut Vec::new()) };
+    values.clear();
+    let out = f(values);
+    keep(slot, buffer);
+    out
+}
+
+/// Puts a buffer back, if it is the larger one of its slot.
+fn keep(slot: Slot, buffer: Vec<f32>) {
+    SINGLE.with_borrow_mut(|all| {
+        let kept = &mut all[slot as usize];
+        if kept.capacity() < buffer.capacity() {
+            *kept = buffer;
+        }
+    });
 }
 
 /// Gives back the buffers of the calling thread.

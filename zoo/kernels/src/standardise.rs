@@ -18,7 +18,8 @@ use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, Disjoint, distinct, each_task, filled_chunks, read, read_opt, write};
+use crate::storage::{self, Disjoint, distinct, filled_chunks, read, read_opt, write};
+use crate::tasks::each_task;
 
 /// Which variance the weights of an output channel have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,12 +12,9 @@ use std::ops::{Deref, Range};
 use candle_core::{
     CpuStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor, WithDType,
 };
-use rayon::prelude::*;
 
+use crate::tasks::each_chunk;
 use crate::{Error, Result, held};
-
-/// Ops with fewer elements than this run on the calling thread.
-pub(crate) const SERIAL_BELOW: usize = 1 << 15;
 
 /// A tensor's elements, borrowed to read; halves as the `f32` that they stand for.
 pub struct Slice<'a, T>(Lent<'a, T>);
@@ -258,36 +255,4 @@ pub(crate) unsafe fn filled_chunks<T: Copy + Send>(
 ) -> Vec<T> {
     // SAFETY: the chunks cover the buffer, and each is filled by the caller's contract.
     unsafe { filled(len, |all| each_chunk(all, chunk, fill)) }
-}
-
-/// Runs `f(index, chunk)` on every chunk, in parallel when there is enough to do.
-pub(crate) fn each_chunk<T: Send>(all: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-    let chunk = chunk.max(1);
-    if all.len() < SERIAL_BELOW || all.len() <= chunk {
-        all.chunks_mut(chunk).enumerate().for_each(|(i, part)| f(i, part));
-    } else {
-        all.par_chunks_mut(chunk).enumerate().with_max_len(1).for_each(|(i, part)| f(i, part));
-    }
-}
-
-/// Runs `f` for each of `tasks`, in parallel when they touch `elements` enough.
-pub(crate) fn each_task(tasks: usize, elements: usize, f: impl Fn(usize) + Sync + Send) {
-    if elements < SERIAL_BELOW || tasks < 2 {
-        (0..tasks).for_each(f);
-    } else {
-        (0..tasks).into_par_iter().with_max_len(1).for_each(f);
-    }
-}
-
-/// Maps `f` over `tasks` and keeps the order.
-pub(crate) fn map_tasks<R: Send>(
-    tasks: usize,
-    elements: usize,
-    f: impl Fn(usize) -> R + Sync + Send,
-) -> Vec<R> {
-    if elements < SERIAL_BELOW || tasks < 2 {
-        (0..tasks).map(f).collect()
-    } else {
-        (0..tasks).into_par_iter().with_max_len(1).map(f).collect()
-    }
 }

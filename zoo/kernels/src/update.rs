@@ -20,7 +20,8 @@ use crate::error::ensure;
 use crate::norm::sums::span;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, distinct, each_chunk, each_task, map_tasks, read, write};
+use crate::storage::{Disjoint, distinct, read, write};
+use crate::tasks::{each_chunk, each_task, map_tasks};
 use crate::{Result, Scalar};
 
 /// Updates `p` by stochastic gradient descent; without `velocity` there is no momentum.

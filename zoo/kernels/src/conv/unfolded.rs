@@ -13,7 +13,8 @@ use super::parts::in_parts;
 use crate::bits::Source;
 use crate::product::{Target, View, multiply};
 use crate::scratch::{Slot, with};
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 use crate::turn::{Extent, turn};
 
 /// Unfolded values of a tile: they should stay in the second-level cache.

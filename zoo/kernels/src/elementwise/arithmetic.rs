@@ -10,7 +10,8 @@ use crate::cuda::on_cuda;
 use crate::dispatch::{dispatch, refusal};
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{distinct, each_chunk, filled_chunks, map_tasks, read, write};
+use crate::storage::{distinct, filled_chunks, read, write};
+use crate::tasks::{each_chunk, map_tasks};
 use crate::{Result, Scalar, held};
 
 /// Computes `a + b`.

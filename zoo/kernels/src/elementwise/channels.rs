@@ -10,8 +10,10 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::norm::{NormShape, affine, rows_per_task, sums::sums};
 use crate::real::Real;
+use crate::scratch::{self, Slot};
 use crate::simd::multiversion;
-use crate::storage::{self, distinct, filled, filled_chunks, read, write};
+use crate::storage::{distinct, filled, filled_chunks, read, write};
+use crate::tasks;
 use crate::{Operand, Result, held};
 
 /// Computes `x * scale + shift + other`: a residual sum with the norm folded in.
@@ -36,13 +38,14 @@ pub fn add_affine(
         // SAFETY: rows cover the chunk and `affine_add_span` writes each element of its row.
         let y = unsafe {
             filled_chunks(s.len(), rows * s.plane, |task, out| {
-                let mut kept = Vec::new();
-                for (k, out) in out.chunks_mut(s.plane).enumerate() {
-                    let row = task * rows + k;
-                    let c = if own == 1 { 0 } else { row / (s.n * s.c) * s.c } + row % s.c;
-                    let other = other.row(row, s.plane, &mut kept);
-                    affine_add_span(&x[row * s.plane..(row + 1) * s.plane], scale[c], shift[c], other, out);
-                }
+                scratch::vector(Slot::Row, |kept| {
+                    for (k, out) in out.chunks_mut(s.plane).enumerate() {
+                        let row = task * rows + k;
+                        let c = if own == 1 { 0 } else { row / (s.n * s.c) * s.c } + row % s.c;
+                        let other = other.row(row, s.plane, kept);
+                        affine_add_span(&x[row * s.plane..(row + 1) * s.plane], scale[c], shift[c], other, out);
+                    }
+                });
             })
         };
         held::made(y, shape, dtype)
@@ -142,7 +145,7 @@ pub fn concat_channels(
         // SAFETY: each chunk is one image, and both its parts are written.
         let values = unsafe {
             filled(n * (wa + wb), |all| {
-                storage::each_chunk(all, wa + wb, |i, out| {
+                tasks::each_chunk(all, wa + wb, |i, out| {
                     let (first, rest) = out.split_at_mut(wa);
                     first.write_copy_of_slice(&a[i * wa..(i + 1) * wa]);
                     rest.write_copy_of_slice(&b[i * wb..(i + 1) * wb]);

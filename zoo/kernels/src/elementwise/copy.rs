@@ -5,7 +5,8 @@ use candle_core::Tensor;
 use super::BLOCK;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
-use crate::storage::{distinct, each_chunk, filled_chunks, read, write};
+use crate::storage::{distinct, filled_chunks, read, write};
+use crate::tasks::each_chunk;
 use crate::{Result, held};
 
 /// Writes `src` over `dst`, which keeps its storage.

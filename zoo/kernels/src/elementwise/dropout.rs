@@ -19,7 +19,8 @@ use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, each_task, filled, write};
+use crate::storage::{Disjoint, filled, write};
+use crate::tasks::each_task;
 use crate::{Operand, Result, held};
 
 /// Places of one piece of work.

@@ -7,7 +7,8 @@ use crate::Result;
 use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::real::Real;
-use crate::storage::{each_chunk, write};
+use crate::storage::write;
+use crate::tasks::each_chunk;
 
 /// Raises every magnitude below `floor` to it, in place. The sign stays; a zero becomes `floor`.
 pub fn floor_magnitude(x: &Tensor, floor: f64) -> Result<()> {

@@ -6,7 +6,8 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{each_chunk, read};
+use crate::storage::read;
+use crate::tasks::each_chunk;
 use crate::{Result, held};
 
 /// Repeats each value of `x` `[rows, h, w]` `factor` times both ways, `[rows, h * factor, w * factor]`.

@@ -12,8 +12,10 @@ use crate::dispatch::refusal;
 use crate::error::ensure;
 use crate::norm::sums::span;
 use crate::real::Real;
+use crate::scratch::{self, Slot};
 use crate::simd::multiversion;
-use crate::storage::{self, filled_chunks, map_tasks};
+use crate::storage::{self, filled_chunks};
+use crate::tasks::map_tasks;
 use crate::{Operand, Result, held};
 
 /// Runs `$body` in the type of the operands that have one, else in the one for spikes.
@@ -44,13 +46,13 @@ pub fn row_dot(rows: usize, plane: usize, a: Operand, b: Operand, dtype: DType) 
         let (a, b) = (lend::<T>(OP, a, rows * plane)?, lend::<T>(OP, b, rows * plane)?);
         let (a, b) = (a.source(), b.source());
         let sums = map_tasks(tasks, rows * plane, |task| {
-            let (mut kept_a, mut kept_b) = (Vec::new(), Vec::new());
-            let rows = task * per_task..rows.min((task + 1) * per_task);
-            rows.map(|r| {
-                let (a, b) = (a.row(r, plane, &mut kept_a), b.row(r, plane, &mut kept_b));
-                <T as Real>::of(span(a, b)[1])
+            scratch::vector(Slot::Row, |kept_a| {
+                scratch::vector(Slot::Other, |kept_b| {
+                    let rows = task * per_task..rows.min((task + 1) * per_task);
+                    rows.map(|r| <T as Real>::of(span(a.row(r, plane, kept_a), b.row(r, plane, kept_b))[1]))
+                        .collect::<Vec<T>>()
+                })
             })
-            .collect::<Vec<T>>()
         });
         held::made(sums.concat(), rows, dtype)
     })
@@ -84,12 +86,14 @@ pub fn row_scale(rows: usize, plane: usize, x: Operand, factor: Operand, dtype: 
         // SAFETY: rows cover the chunk and `scale_row` writes each element of its row.
         let y = unsafe {
             filled_chunks(rows * plane, per_task * plane, |task, out| {
-                let (mut kept, mut factors) = (Vec::new(), [<T as Real>::ZERO; 1]);
-                for (i, out) in out.chunks_mut(plane).enumerate() {
-                    let r = task * per_task + i;
-                    factor.expand(r, &mut factors);
-                    scale_row(x.row(r, plane, &mut kept), factors[0], out);
-                }
+                scratch::vector(Slot::Row, |kept| {
+                    let mut factors = [<T as Real>::ZERO; 1];
+                    for (i, out) in out.chunks_mut(plane).enumerate() {
+                        let r = task * per_task + i;
+                        factor.expand(r, &mut factors);
+                        scale_row(x.row(r, plane, kept), factors[0], out);
+                    }
+                });
             })
         };
         held::made(y, (rows, plane), dtype)

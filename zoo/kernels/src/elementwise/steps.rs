@@ -7,7 +7,8 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, each_chunk, each_task, filled, read};
+use crate::storage::{Disjoint, filled, read};
+use crate::tasks::{each_chunk, each_task};
 use crate::{Result, held};
 
 /// Sums `x` `[steps, n]` over its steps, in order, `[n]`.

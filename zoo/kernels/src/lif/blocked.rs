@@ -12,7 +12,8 @@ use super::{Backward, Cell, Input, LifShape, Reset, ResetGrad};
 use crate::bits::pack_flags;
 use crate::scratch::{Slot, with};
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 
 /// Neurons of a block, forward: membrane and flags stay in the first-level cache. A multiple of 8.
 const BLOCK: usize = 1024;

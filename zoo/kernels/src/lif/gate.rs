@@ -18,7 +18,8 @@ use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, Disjoint, each_chunk, each_task, filled, read, read_opt, write};
+use crate::storage::{self, Disjoint, filled, read, read_opt, write};
+use crate::tasks::{each_chunk, each_task};
 use crate::{Result, held};
 
 /// Elements of one piece of work.

@@ -49,7 +49,8 @@ use crate::cuda::on_cuda;
 use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{self, each_chunk, read, read_opt, shares, write};
+use crate::storage::{self, read, read_opt, shares, write};
+use crate::tasks::each_chunk;
 use crate::{Result, held};
 
 pub use gate::{gate, window};

@@ -15,7 +15,8 @@ use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, each_task, filled, read, read_opt};
+use crate::storage::{Disjoint, filled, read, read_opt};
+use crate::tasks::each_task;
 use crate::{Result, held};
 
 /// Elements of one piece of work.

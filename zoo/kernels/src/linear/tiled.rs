@@ -7,7 +7,8 @@ use super::Sizes;
 use crate::bits::Source;
 use crate::product::{Target, View, multiply};
 use crate::scratch::{Slot, with};
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 
 /// Rows of a tile of outputs.
 const ROWS: usize = 256;

@@ -26,7 +26,8 @@ use crate::dispatch::dispatch;
 use crate::error::ensure;
 use crate::real::Real;
 use crate::simd::multiversion;
-use crate::storage::{self, Disjoint, distinct, each_task, filled_chunks, read, read_opt, shares, write};
+use crate::storage::{self, Disjoint, distinct, filled, filled_chunks, read, read_opt, shares, write};
+use crate::tasks::each_task;
 use crate::{Result, held};
 
 /// Sizes of a normalisation: `x` is `[groups * n, c, plane]`.
@@ -137,7 +138,7 @@ pub fn affine(s: &NormShape, x: &Tensor, scale: &Tensor, shift: &Tensor) -> Resu
 
 /// Computes the gradient of the input and, where asked for, of gamma and beta (`true`: on top of what they held).
 ///
-/// `dy` is overwritten with the result when it is the caller's `own`, else copied first.
+/// `dy` is overwritten with the result when it is the caller's `own`.
 #[expect(clippy::too_many_arguments, reason = "the equation's operands")]
 pub fn backward(
     s: &NormShape,
@@ -153,17 +154,26 @@ pub fn backward(
 ) -> Result<Tensor> {
     const OP: &str = "norm::backward";
     s.check(OP)?;
-    let dx = if own && !shares(x, &dy) { dy } else { crate::elementwise::copied(&dy)? };
+    let own = own && !shares(x, &dy);
     for (what, into) in [("dgamma", dgamma), ("dbeta", dbeta)] {
         if let Some((into, _)) = into {
-            distinct(OP, (what, into), &[("x", x), ("dy", &dx)])?;
+            distinct(OP, (what, into), &[("x", x), ("dy", &dy)])?;
         }
     }
-    on_cuda!(x => crate::cuda::ops::norm::backward(OP, s, x, dx, m, eps, gain, gamma, dgamma, dbeta));
+    on_cuda!(x => {
+        let dx = if own { dy } else { crate::elementwise::copied(&dy)? };
+        crate::cuda::ops::norm::backward(OP, s, x, dx, m, eps, gain, gamma, dgamma, dbeta)
+    });
     dispatch!(OP, x, T => {
         let k = coefficients::<T>(OP, (s.groups, s.c), m, eps, gain, gamma)?;
         let x = read::<T>(OP, "x", x, s.len())?;
-        let sums = write::<T, _>(OP, "dy", &dx, s.len(), |dy| <T as Arm>::backward(s, &x, dy, &k))?;
+        let (dx, sums) = if own {
+            let sums = write::<T, _>(OP, "dy", &dy, s.len(), |dy| <T as Arm>::backward_in_place(s, &x, dy, &k))?;
+            (dy, sums)
+        } else {
+            let (dx, sums) = <T as Arm>::backward(s, &x, &read::<T>(OP, "dy", &dy, s.len())?, &k);
+            (held::made(dx, dy.shape(), dy.dtype())?, sums)
+        };
         for (what, into, which, gain) in [("dgamma", dgamma, 1, gain), ("dbeta", dbeta, 0, 1.0)] {
             if let Some((into, accumulate)) = into {
                 let over_groups = |ch: usize| gain * (0..s.groups).map(|g| sums[g * s.c + ch][which]).sum::<f64>();
@@ -233,7 +243,8 @@ fn coefficients<T: Real>(
 /// The kernels of one number type.
 trait Arm: Real {
     fn moments(s: &NormShape, x: &[Self]) -> Vec<[f64; 2]>;
-    fn backward(s: &NormShape, x: &[Self], dy: &mut [Self], k: &[Coefficients]) -> Vec<[f64; 2]>;
+    fn backward(s: &NormShape, x: &[Self], dy: &[Self], k: &[Coefficients]) -> (Vec<Self>, Vec<[f64; 2]>);
+    fn backward_in_place(s: &NormShape, x: &[Self], dy: &mut [Self], k: &[Coefficients]) -> Vec<[f64; 2]>;
 }
 
 impl Arm for f64 {
@@ -241,7 +252,13 @@ impl Arm for f64 {
         plain::moments(s, x)
     }
 
-    fn backward(s: &NormShape, x: &[f64], dy: &mut [f64], k: &[Coefficients]) -> Vec<[f64; 2]> {
+    fn backward(s: &NormShape, x: &[f64], dy: &[f64], k: &[Coefficients]) -> (Vec<f64>, Vec<[f64; 2]>) {
+        let mut dx = dy.to_vec();
+        let sums = plain::backward(s, x, &mut dx, k);
+        (dx, sums)
+    }
+
+    fn backward_in_place(s: &NormShape, x: &[f64], dy: &mut [f64], k: &[Coefficients]) -> Vec<[f64; 2]> {
         plain::backward(s, x, dy, k)
     }
 }
@@ -256,35 +273,62 @@ impl Arm for f32 {
             .collect()
     }
 
-    /// A task sums its channels and then changes them, while they are in cache.
-    fn backward(s: &NormShape, x: &[f32], dy: &mut [f32], k: &[Coefficients]) -> Vec<[f64; 2]> {
-        let count = (s.n * s.plane) as f64;
-        let width = sums::channels_per_task(s.c, s.plane);
-        let (blocks, len, dy) = (s.c.div_ceil(width), dy.len(), Disjoint::new(dy));
-        let mut all = vec![[0.0; 2]; k.len()];
-        let out = Disjoint::new(&mut all);
-        each_task(s.groups * blocks, len, |task| {
-            let (g, channels) = (task / blocks, sums::block_of(task % blocks, width, s.c));
-            let (images, places) = (g * s.n..(g + 1) * s.n, g * s.c + channels.start..g * s.c + channels.end);
-            let k = &k[places.clone()];
-            // SAFETY: tasks are blocks of channels, whose elements are disjoint; the parts live for one call each.
-            let at = |range: Range<usize>| (&*unsafe { dy.part(range.clone()) }, Some(&x[range]));
-            // SAFETY: one block a task.
-            let sums = unsafe { out.part(places) };
-            let raw = sums::block(images.clone(), channels.clone(), s.c, s.plane, at);
-            for ((sums, [sum, dot]), k) in sums.iter_mut().zip(raw).zip(k) {
-                *sums = [sum, (dot - k.mean * sum) * k.inverse];
-            }
-            let slopes: Vec<Slope> =
-                k.iter().zip(&*sums).map(|(k, sums)| Slope::new(k, *sums, count)).collect();
-            for i in images {
-                let run = (i * s.c + channels.start) * s.plane..(i * s.c + channels.end) * s.plane;
-                // SAFETY: as above.
-                slope_planes(unsafe { dy.part(run.clone()) }, &x[run], s.plane, &slopes);
-            }
-        });
-        all
+    fn backward(s: &NormShape, x: &[f32], dy: &[f32], k: &[Coefficients]) -> (Vec<f32>, Vec<[f64; 2]>) {
+        let mut sums = Vec::new();
+        // SAFETY: the runs of all tasks cover the buffer, and `slopes_of` writes each element of its run.
+        let dx = unsafe {
+            filled(dy.len(), |dx| {
+                let dx = Disjoint::new(dx);
+                let at = |run: Range<usize>| (&dy[run.clone()], Some(&x[run]));
+                sums = each_block(s, dy.len(), k, at, |run, slopes| {
+                    slopes_of(&dy[run.clone()], &x[run.clone()], s.plane, slopes, dx.part(run));
+                });
+            })
+        };
+        (dx, sums)
     }
+
+    fn backward_in_place(s: &NormShape, x: &[f32], dy: &mut [f32], k: &[Coefficients]) -> Vec<[f64; 2]> {
+        let (len, dy) = (dy.len(), Disjoint::new(dy));
+        // SAFETY: tasks are blocks of channels, whose elements are disjoint; the parts live for one call each.
+        let at = |run: Range<usize>| (&*unsafe { dy.part(run.clone()) }, Some(&x[run]));
+        each_block(s, len, k, at, |run, slopes| {
+            // SAFETY: as above.
+            slope_planes(unsafe { dy.part(run.clone()) }, &x[run], s.plane, slopes);
+        })
+    }
+}
+
+/// Sums blocks of channels, `dy` and `x` lent by `at`, and calls `f(run, slopes)` for the runs of each while they are in cache;
+/// gives `[sum dy, sum dy * normalised x]` of each group and channel.
+fn each_block<'a>(
+    s: &NormShape,
+    len: usize,
+    k: &[Coefficients],
+    at: impl Fn(Range<usize>) -> (&'a [f32], Option<&'a [f32]>) + Sync,
+    f: impl Fn(Range<usize>, &[Slope]) + Sync,
+) -> Vec<[f64; 2]> {
+    let count = (s.n * s.plane) as f64;
+    let width = sums::channels_per_task(s.c, s.plane);
+    let blocks = s.c.div_ceil(width);
+    let mut all = vec![[0.0; 2]; k.len()];
+    let out = Disjoint::new(&mut all);
+    each_task(s.groups * blocks, len, |task| {
+        let (g, channels) = (task / blocks, sums::block_of(task % blocks, width, s.c));
+        let (images, places) = (g * s.n..(g + 1) * s.n, g * s.c + channels.start..g * s.c + channels.end);
+        let k = &k[places.clone()];
+        // SAFETY: one block a task.
+        let sums = unsafe { out.part(places) };
+        let raw = sums::block(images.clone(), channels.clone(), s.c, s.plane, &at);
+        for ((sums, [sum, dot]), k) in sums.iter_mut().zip(raw).zip(k) {
+            *sums = [sum, (dot - k.mean * sum) * k.inverse];
+        }
+        let slopes: Vec<Slope> = k.iter().zip(&*sums).map(|(k, sums)| Slope::new(k, *sums, count)).collect();
+        for i in images {
+            f((i * s.c + channels.start) * s.plane..(i * s.c + channels.end) * s.plane, &slopes);
+        }
+    });
+    all
 }
 
 /// Rows of `plane` that one task handles: about 16 thousand elements.
@@ -327,6 +371,24 @@ multiversion! {
         for ((dy, x), k) in dy.chunks_exact_mut(plane).zip(x.chunks_exact(plane)).zip(slopes) {
             for (dy, x) in dy.iter_mut().zip(x) {
                 *dy = k.apply(*dy, *x);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// As `slope_planes`, into a buffer of its own.
+    fn slopes_of(dy: &[f32], x: &[f32], plane: usize, slopes: &[Slope], dx: &mut [std::mem::MaybeUninit<f32>]) {
+        if plane == 1 {
+            for (((dx, dy), x), k) in dx.iter_mut().zip(dy).zip(x).zip(slopes) {
+                dx.write(k.apply(*dy, *x));
+            }
+            return;
+        }
+        let planes = dx.chunks_exact_mut(plane).zip(dy.chunks_exact(plane)).zip(x.chunks_exact(plane));
+        for (((dx, dy), x), k) in planes.zip(slopes) {
+            for ((dx, dy), x) in dx.iter_mut().zip(dy).zip(x) {
+                dx.write(k.apply(*dy, *x));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::real::Real;
 use crate::simd::{fetch, multiversion};
-use crate::storage::map_tasks;
+use crate::tasks::map_tasks;
 
 /// Accumulators of a sum: a fixed number, so that every instruction set adds in the same order.
 const LANES: usize = 16;

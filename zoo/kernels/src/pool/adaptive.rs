@@ -69,7 +69,7 @@ pub fn adaptive_avg_forward(s: &AdaptiveShape, x: Operand, dtype: DType) -> Resu
     let dtype = x.dtype_or(dtype);
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.rows * s.inputs())?;
-        let y = map_planes((s.rows, s.inputs(), s.outputs()), &x, |x, y| {
+        let y = map_planes((s.rows, s.inputs(), s.outputs()), &x, |x, y, _| {
             if let [x] = *x {
                 // From zero and by a count of one, as below.
                 return y.fill(<T as Real>::ZERO + x);
@@ -96,7 +96,7 @@ pub fn adaptive_avg_backward(s: &AdaptiveShape, dy: &Tensor) -> Result<Tensor> {
     let dtype = dy.dtype();
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.rows * s.outputs())?);
-        let dx = map_planes((s.rows, s.outputs(), s.inputs()), &dy, |dy, dx| {
+        let dx = map_planes((s.rows, s.outputs(), s.inputs()), &dy, |dy, dx, _| {
             if let [dx] = dx {
                 return dy.iter().for_each(|dy| *dx += *dy);
             }

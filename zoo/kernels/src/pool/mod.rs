@@ -20,6 +20,7 @@ use crate::dispatch::{dispatch, refusal};
 use crate::error::ensure;
 use crate::norm::sums::span;
 use crate::real::Real;
+use crate::scratch::{self, Slot};
 use crate::simd::multiversion;
 use crate::storage::{filled_chunks, read};
 use crate::{Operand, Result, held};
@@ -110,22 +111,26 @@ impl PoolShape {
     }
 }
 
-/// Runs `f(row of x, row of y)` on each plane, in parallel; gives the outputs `[n_c, out]`. A row of y comes as zeros,
-/// put there a row at a time: the buffer is written while it is in cache, and not zeroed as a whole before.
+/// Runs `f(row of x, row of y, spare)` on each plane, in parallel; gives the outputs `[n_c, out]`. A row of y comes as
+/// zeros, put there a row at a time: the buffer is written while it is in cache, and not zeroed as a whole before. What
+/// `f` needs besides, it makes in `spare`, which is empty at first and then as `f` left it.
 fn map_planes<T: Real>(
     (rows, plane, out): (usize, usize, usize),
     x: &Lent<T>,
-    f: impl Fn(&[T], &mut [T]) + Sync,
+    f: impl Fn(&[T], &mut [T], &mut Vec<T>) + Sync,
 ) -> Vec<T> {
     let (source, per_task) = (x.source(), (BLOCK / plane.max(out).max(1)).max(1));
     // SAFETY: each row of each chunk is written.
     unsafe {
         filled_chunks(rows * out, per_task * out, |task, y| {
             // One plane of spikes at a time is expanded, and numbers are read where they lie.
-            let mut expanded = Vec::new();
-            for (k, y) in y.chunks_mut(out).enumerate() {
-                f(source.row(task * per_task + k, plane, &mut expanded), zeroed(y));
-            }
+            scratch::vector(Slot::Row, |expanded| {
+                scratch::vector(Slot::Other, |spare| {
+                    for (k, y) in y.chunks_mut(out).enumerate() {
+                        f(source.row(task * per_task + k, plane, expanded), zeroed(y), spare);
+                    }
+                });
+            });
         })
     }
 }
@@ -160,8 +165,8 @@ pub fn avg_forward(s: &PoolShape, x: Operand, dtype: DType, count_pad: bool) -> 
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
         let threes = threes::serves(s).then(|| threes::counts::<T>(s, count_pad));
-        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| match &threes {
-            Some(counts) => threes::average(s, counts, x, y),
+        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y, places| match &threes {
+            Some(counts) => threes::average(s, counts, x, y, places),
             None => average(s, x, y, count_pad),
         });
         held::made(y, (s.n_c, s.out()), dtype)
@@ -239,9 +244,9 @@ pub fn avg_backward(s: &PoolShape, dy: &Tensor, count_pad: bool) -> Result<Tenso
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, s.n_c * s.out())?);
         let threes = threes::serves(s).then(|| threes::counts::<T>(s, count_pad));
-        let dx = map_planes((s.n_c, s.out(), s.plane()), &dy, |dy, dx| {
+        let dx = map_planes((s.n_c, s.out(), s.plane()), &dy, |dy, dx, shares| {
             if let Some(counts) = &threes {
-                return threes::spread(s, counts, dy, dx);
+                return threes::spread(s, counts, dy, dx, shares);
             }
             if (s.kernel, s.stride, s.pad) == (2, 2, 0) {
                 return spread_pairs(dy, s.w, s.out_w(), dx);
@@ -282,18 +287,18 @@ fn beats<T: Real>(x: T, best: T) -> bool {
 }
 
 /// Writes the maximum of each window.
-fn maxima<T: Real>(s: &PoolShape, x: &[T], y: &mut [T]) {
+fn maxima<T: Real>(s: &PoolShape, x: &[T], y: &mut [T], line: &mut Vec<T>) {
     match (s.kernel, s.pad) {
-        (2, 0) => maxima_whole::<T, 2>(s, x, y),
-        (3, 0) => maxima_whole::<T, 3>(s, x, y),
+        (2, 0) => maxima_whole::<T, 2>(s, x, y, line),
+        (3, 0) => maxima_whole::<T, 3>(s, x, y, line),
         _ => each_maximum(s, x, |o, at| y[o] = x[at]),
     }
 }
 
 /// The same without padding: whole lines first, so that the compiler can take many columns at once.
-fn maxima_whole<T: Real, const K: usize>(s: &PoolShape, x: &[T], y: &mut [T]) {
+fn maxima_whole<T: Real, const K: usize>(s: &PoolShape, x: &[T], y: &mut [T], line: &mut Vec<T>) {
     let larger = |a: T, b: T| if beats(b, a) { b } else { a };
-    let mut line = vec![T::ZERO; s.w];
+    line.resize(s.w, T::ZERO);
     for (i, y) in y.chunks_mut(s.out_w()).enumerate() {
         let lines = &x[i * s.stride * s.w..];
         line.copy_from_slice(&lines[..s.w]);
@@ -327,8 +332,8 @@ pub fn max_forward(s: &PoolShape, x: Operand, dtype: DType) -> Result<Tensor> {
     let dtype = x.dtype_or(dtype);
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, s.n_c * s.plane())?;
-        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y| {
-            maxima(s, x, y);
+        let y = map_planes((s.n_c, s.plane(), s.out()), &x, |x, y, line| {
+            maxima(s, x, y, line);
         });
         held::made(y, (s.n_c, s.out()), dtype)
     })
@@ -376,15 +381,16 @@ pub fn max_backward(s: &PoolShape, x: Operand, dy: &Tensor) -> Result<Tensor> {
         // SAFETY: each row is zeroed, and then added to.
         let dx = unsafe {
             filled_chunks(s.n_c * s.plane(), per_task * s.plane(), |task, dx| {
-                let mut expanded = Vec::new();
-                for (k, dx) in dx.chunks_mut(s.plane()).enumerate() {
-                    let row = task * per_task + k;
-                    let (dx, dy) = (zeroed(dx), &dy[row * s.out()..(row + 1) * s.out()]);
-                    match source.packed(row, s.plane()) {
-                        Some(x) if words::serves(s) => words::spread(s, x, dy, dx),
-                        _ => each_maximum(s, source.row(row, s.plane(), &mut expanded), |o, at| dx[at] += dy[o]),
+                scratch::vector(Slot::Row, |expanded| {
+                    for (k, dx) in dx.chunks_mut(s.plane()).enumerate() {
+                        let row = task * per_task + k;
+                        let (dx, dy) = (zeroed(dx), &dy[row * s.out()..(row + 1) * s.out()]);
+                        match source.packed(row, s.plane()) {
+                            Some(x) if words::serves(s) => words::spread(s, x, dy, dx),
+                            _ => each_maximum(s, source.row(row, s.plane(), expanded), |o, at| dx[at] += dy[o]),
+                        }
                     }
-                }
+                });
             })
         };
         held::made(dx, (s.n_c, s.plane()), dtype)
@@ -398,7 +404,7 @@ pub fn global_avg_forward(rows: usize, plane: usize, x: Operand, dtype: DType) -
     let dtype = x.dtype_or(dtype);
     by_operand!(OP, x, dtype, T => {
         let x = lend::<T>(OP, x, rows * plane)?;
-        let y = map_planes((rows, plane, 1), &x, |x, y| {
+        let y = map_planes((rows, plane, 1), &x, |x, y, _| {
             y[0] = <T as Real>::of(span(x, x)[0] / plane as f64);
         });
         held::made(y, rows, dtype)
@@ -413,6 +419,6 @@ pub fn global_avg_backward(rows: usize, plane: usize, dy: &Tensor) -> Result<Ten
     dispatch!(OP, dy, T => {
         let dy = Lent::Dense(read::<T>(OP, "dy", dy, rows)?);
         let share = <T as Real>::ONE / <T as Real>::of(plane as f64);
-        held::made(map_planes((rows, 1, plane), &dy, |dy, dx| dx.fill(dy[0] * share)), (rows, plane), dtype)
+        held::made(map_planes((rows, 1, plane), &dy, |dy, dx, _| dx.fill(dy[0] * share)), (rows, plane), dtype)
     })
 }

@@ -29,11 +29,12 @@ pub(super) fn counts<T: Real>(s: &PoolShape, count_pad: bool) -> Vec<T> {
 }
 
 multiversion! {
-    /// Writes the averages of one plane.
-    pub(super) fn average<T: Real>(s: &PoolShape, counts: &[T], x: &[T], y: &mut [T]) {
+    /// Writes the averages of one plane. `places` comes empty, or as the last plane of the same shape left it: what
+    /// lies outside a plane is never written and stays zero.
+    pub(super) fn average<T: Real>(s: &PoolShape, counts: &[T], x: &[T], y: &mut [T], places: &mut Vec<T>) {
         let (wo, out) = (s.out_w(), s.out());
         // Above the first odd line there is another, outside the plane.
-        let mut places = vec![T::ZERO; 6 * out + 3 * wo];
+        places.resize(6 * out + 3 * wo, T::ZERO);
         let (odd, even) = places.split_at_mut(3 * (out + wo));
         for (i, line) in x.chunks_exact(s.w).enumerate() {
             let (all, apart, at) =
@@ -68,11 +69,11 @@ fn thirds<T>(all: &[T], apart: usize, first: usize, len: usize) -> [&[T]; 3] {
 }
 
 multiversion! {
-    /// Writes the gradient of one plane.
-    pub(super) fn spread<T: Real>(s: &PoolShape, counts: &[T], dy: &[T], dx: &mut [T]) {
+    /// Writes the gradient of one plane. `shares` is kept between planes as [`average`]'s places are.
+    pub(super) fn spread<T: Real>(s: &PoolShape, counts: &[T], dy: &[T], dx: &mut [T], shares: &mut Vec<T>) {
         let (wo, out) = (s.out_w(), s.out());
         // Below the last line of windows there is another of zeros; `next` holds each window's right neighbour.
-        let mut shares = vec![T::ZERO; 2 * (out + wo)];
+        shares.resize(2 * (out + wo), T::ZERO);
         let (here, next) = shares.split_at_mut(out + wo);
         for ((share, dy), count) in here.iter_mut().zip(dy).zip(counts) {
             *share = *dy / *count;

@@ -29,7 +29,8 @@ use crate::dispatch::dispatch;
 use crate::elementwise::BLOCK;
 use crate::error::ensure;
 use crate::real::Real;
-use crate::storage::{self, filled_chunks, map_tasks, read};
+use crate::storage::{self, filled_chunks, read};
+use crate::tasks::map_tasks;
 
 use code::{Code, Reader, Writer};
 use spans::{Factor, Whole};

@@ -8,9 +8,10 @@ mod small;
 
 use super::ConvShape;
 use crate::bits::Source;
-use crate::scratch::{Slot, with};
+use crate::scratch::{self, Slot, with};
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, each_chunk, each_task, filled_chunks};
+use crate::storage::{Disjoint, filled_chunks};
+use crate::tasks::{each_chunk, each_task};
 
 /// Neighbouring outputs that are computed together.
 const LANES: usize = 16;
@@ -147,17 +148,18 @@ pub(super) fn forward(s: &ConvShape, x: Source<f32>, w: &[f32], b: Option<&[f32]
         filled_chunks(s.output_len(), per_task * out, |task, y| {
             with(Slot::Columns, grid.len, |padded| {
                 with(Slot::Gathered, grid.out_len(), |full| {
-                    let mut kept = Vec::new();
-                    for (i, y) in y.chunks_mut(out).enumerate() {
-                        let row = task * per_task + i;
-                        let c = row % s.c_in;
-                        grid.place(x.row(row, plane, &mut kept), s.w, (s.pad, s.pad), 1, padded);
-                        correlate(&grid, padded, &w[c * area..(c + 1) * area], full);
-                        let bias = b.map_or(0.0, |b| b[c]);
-                        leave(full, grid.out_line, (wo, s.stride), y, |y, x| {
-                            y.write(x + bias);
-                        });
-                    }
+                    scratch::vector(Slot::Row, |kept| {
+                        for (i, y) in y.chunks_mut(out).enumerate() {
+                            let row = task * per_task + i;
+                            let c = row % s.c_in;
+                            grid.place(x.row(row, plane, kept), s.w, (s.pad, s.pad), 1, padded);
+                            correlate(&grid, padded, &w[c * area..(c + 1) * area], full);
+                            let bias = b.map_or(0.0, |b| b[c]);
+                            leave(full, grid.out_line, (wo, s.stride), y, |y, x| {
+                                y.write(x + bias);
+                            });
+                        }
+                    });
                 });
             });
         })
@@ -176,10 +178,12 @@ pub(super) fn backward_input(s: &ConvShape, dy: &[f32], w: &[f32]) -> Vec<f32> {
     each_chunk(&mut dx, per_task * plane, |task, dx| {
         with(Slot::Columns, grid.len, |padded| {
             with(Slot::Gathered, grid.out_len(), |full| {
+                let mut turned = Vec::with_capacity(area);
                 for (i, dx) in dx.chunks_mut(plane).enumerate() {
                     let row = task * per_task + i;
                     let c = row % s.c_in;
-                    let turned: Vec<f32> = w[c * area..(c + 1) * area].iter().rev().copied().collect();
+                    turned.clear();
+                    turned.extend(w[c * area..(c + 1) * area].iter().rev());
                     grid.place(&dy[row * out..(row + 1) * out], s.out_w(), corner, s.stride, padded);
                     correlate(&grid, padded, &turned, full);
                     leave(full, grid.out_line, (s.w, 1), dx, |dx, x| *dx = x);

@@ -15,7 +15,8 @@ use std::mem::MaybeUninit;
 use super::super::ConvShape;
 use crate::bits::Source;
 use crate::simd::multiversion;
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 
 /// Values of a vector.
 const LANES: usize = 16;

@@ -15,7 +15,8 @@ use super::places::{self, Layout};
 use super::tables::{self, BITS, Pass, QUAD, Reach, TABLE, TABLES, VECTORS};
 use super::{ConvShape, LANES, TASKS, blocks_of, with_places};
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 use crate::turn::{Extent, turn, turn_into};
 
 /// Sums of a task, at most: they should stay in the second-level cache.

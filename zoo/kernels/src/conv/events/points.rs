@@ -12,7 +12,8 @@ use std::ops::Range;
 use super::tables::{self, BITS, ENTRY, Pass, QUAD, Reach, TABLE, TABLES, VECTORS};
 use super::{ConvShape, LANES, TASKS, blocks_of, give, in_parts, with_places, word_at};
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task};
+use crate::storage::Disjoint;
+use crate::tasks::each_task;
 use crate::turn::{Extent, turn};
 
 /// Values of the tables of a pass, and of the pixels that they are made of.

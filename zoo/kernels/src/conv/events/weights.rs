@@ -11,7 +11,8 @@
 use super::windows::{Class, Seen, Spikes, Windows};
 use super::{ConvShape, LANES, TASKS, give, in_parts, with_events};
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task};
+use crate::storage::Disjoint;
+use crate::tasks::each_task;
 use crate::turn::{Extent, turn};
 use crate::vector::Vector;
 

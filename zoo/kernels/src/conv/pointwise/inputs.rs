@@ -11,7 +11,8 @@ use super::{Batch, Batches, ConvShape, PIXELS, plane, turn};
 use crate::conv::vectors::{BLOCK, Planes, ROWS, Strides, multiply, odd_lines, turn_back};
 use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 
 /// Values of a batch's turned output gradients: they should stay in the second-level cache.
 const INPUTS: usize = 1 << 17;

@@ -8,7 +8,8 @@ use crate::conv::parts::in_parts;
 use crate::conv::vectors::{BLOCK, Planes, Strides, multiply_onto, odd_lines};
 use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task};
+use crate::storage::Disjoint;
+use crate::tasks::each_task;
 
 /// Outputs, and inputs, of a task at most.
 const SIDE: usize = 128;

@@ -14,7 +14,8 @@ use super::super::vectors::{BLOCK, Planes, ROWS, Strides, multiply_onto, odd_lin
 use super::pairs::Pairs;
 use crate::lanes::LANES;
 use crate::scratch::{Slot, aligned};
-use crate::storage::{Disjoint, each_task};
+use crate::storage::Disjoint;
+use crate::tasks::each_task;
 
 /// Inputs and outputs of a task.
 const GROUP: [usize; 2] = [8 * LANES, 2 * BLOCK];

@@ -20,7 +20,8 @@ use super::vectors::{BLOCK, Planes, ROWS, Strides, multiply, multiply_onto, odd_
 use super::winograd;
 use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 use pairs::Pairs;
 
 /// Values of a batch's turned inputs: they should stay in the second-level cache.

@@ -14,7 +14,8 @@ use crate::conv::parts::in_parts;
 use crate::conv::vectors::{self, BLOCK, Planes, Rows, multiply_onto};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task};
+use crate::storage::Disjoint;
+use crate::tasks::each_task;
 
 /// Input channels, and outputs, of a task at most.
 const SIDE: usize = 64;

@@ -32,7 +32,8 @@ use super::ConvShape;
 use super::vectors::{BLOCK, Planes, ROWS, odd_lines};
 use crate::lanes::LANES;
 use crate::scratch::{ALIGNED, Slot, aligned};
-use crate::storage::{Disjoint, each_task, filled};
+use crate::storage::{Disjoint, filled};
+use crate::tasks::each_task;
 
 /// Tiles of a batch at most, where a row of tiles has no more.
 const TILES: usize = 96;
