@@ -25,27 +25,7 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
     if a.shape() != b.shape() {
         return Err(Error::shape(place, format!("{:?}", a.shape()), b.shape()));
     }
-    let (folded, other) = match (a.folded(), b.folded()) {
-        (Some(folded), _) => (Some(folded), b),
-        (None, Some(folded)) => (Some(folded), a),
-        (None, None) => (None, b),
-    };
-    let other = if other.is_spikes() { other.clone() } else { dense(pass, other)? };
-    let dtype = held::wider(a.dtype(), b.dtype());
-    let y = match folded {
-        Some(folded) => pass.passing_in(dtype, a.shape(), || {
-            let (scale, shift) = folded
-                .affine
-                .as_ref()
-                .ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
-            let shape = folded.x.norm_shape(folded.groups);
-            Ok(elementwise::add_affine(&shape, folded.x.tensor()?, scale, shift, other.operand()?)?)
-        })?,
-        None => {
-            let (a, other) = (dense(pass, a)?, dense(pass, &other)?);
-            pass.passing_in(dtype, a.shape(), || Ok(elementwise::add(a.tensor()?, other.tensor()?)?))?
-        }
-    };
+    let y = plus(pass, a, b)?;
     pass.count(Work::at(place, Kind::Sum, &[a, b], &y, Reads::Summed).adds(y.len()))?;
     let y = pass.made((place, CHEAP), y, &[a, b], {
         let place = place.to_string();
@@ -65,6 +45,34 @@ pub fn add(pass: &Pass<'_>, place: &str, a: &Value, b: &Value) -> Result<Value> 
         let last = usize::from(slots[1].is_some());
         backward.give(slots[last], typed(pass, dy, dtypes[last])?)
     }))
+}
+
+/// The numbers of `a + b`, of one shape. Not recorded, and not counted.
+///
+/// # Errors
+/// When a kernel fails.
+pub(crate) fn plus(pass: &Pass<'_>, a: &Value, b: &Value) -> Result<Value> {
+    let (folded, other) = match (a.folded(), b.folded()) {
+        (Some(folded), _) => (Some(folded), b),
+        (None, Some(folded)) => (Some(folded), a),
+        (None, None) => (None, b),
+    };
+    let other = if other.is_spikes() { other.clone() } else { dense(pass, other)? };
+    let dtype = held::wider(a.dtype(), b.dtype());
+    match folded {
+        Some(folded) => pass.passing_in(dtype, a.shape(), || {
+            let (scale, shift) = folded
+                .affine
+                .as_ref()
+                .ok_or_else(|| Error::Misuse("a planned norm holds no numbers".into()))?;
+            let shape = folded.x.norm_shape(folded.groups);
+            Ok(elementwise::add_affine(&shape, folded.x.tensor()?, scale, shift, other.operand()?)?)
+        }),
+        None => {
+            let (a, other) = (dense(pass, a)?, dense(pass, &other)?);
+            pass.passing_in(dtype, a.shape(), || Ok(elementwise::add(a.tensor()?, other.tensor()?)?))
+        }
+    }
 }
 
 /// `x + round(f)` on the grid `2^-exponent` (to even), or `x - round(f)`. The rounding's gradient is 1. Not recorded:

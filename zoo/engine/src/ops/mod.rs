@@ -51,7 +51,7 @@ pub use tokens::{mask_channels, token_dot};
 pub use trace::trace;
 pub use upsample::upsample;
 
-pub(crate) use add::{accumulate, sum};
+pub(crate) use add::{accumulate, plus, sum};
 pub(crate) use held::{real, typed};
 
 use crate::error::Result;

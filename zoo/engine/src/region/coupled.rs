@@ -15,7 +15,8 @@ use crate::ledger::Category;
 use crate::model::{Block, Stage};
 use crate::operations::{Kind, Reads, Work};
 use crate::ops::{
-    accumulate, add_rounded, concat_channels, dense, real, repeat_steps, split_channels, sum_steps, typed,
+    accumulate, add_rounded, concat_channels, dense, plus, real, repeat_steps, split_channels, sum_steps,
+    typed,
 };
 use crate::pass::Pass;
 use crate::saved::{CHEAP, Saved};
@@ -165,20 +166,20 @@ fn combine(
             Ok(sum)
         }
         None => {
-            let f = dense(pass, f)?;
-            let sum = pass.passing_in(stream.dtype(), stream.shape(), || {
-                let (stream, f) = (stream.tensor()?, f.tensor()?);
-                if !negate {
-                    return Ok(elementwise::add(stream, f)?);
-                }
-                let sum = elementwise::copied(stream)?;
-                elementwise::add_assign(&sum, f, -1.0)?;
-                Ok(sum)
-            })?;
-            pass.count(Work::at(place, Kind::Sum, &[stream, &f], &sum, Reads::Summed).adds(sum.len()))?;
+            let sum = if negate { minus(pass, stream, f)? } else { plus(pass, stream, f)? };
+            pass.count(Work::at(place, Kind::Sum, &[stream, f], &sum, Reads::Summed).adds(sum.len()))?;
             Ok(sum)
         }
     }
+}
+
+fn minus(pass: &Pass<'_>, stream: &Value, f: &Value) -> Result<Value> {
+    let f = dense(pass, f)?;
+    pass.passing_in(stream.dtype(), stream.shape(), || {
+        let left = elementwise::copied(stream.tensor()?)?;
+        elementwise::add_assign(&left, f.tensor()?, -1.0)?;
+        Ok(left)
+    })
 }
 
 fn entry(pass: &Pass<'_>, stage: &Stage, x: &Value) -> Result<(Value, Value)> {
