@@ -32,8 +32,8 @@ pub(crate) fn each_chunk<T: Send>(all: &mut [T], chunk: usize, f: impl Fn(usize,
 
 /// Runs `f` for each of `tasks`, in parallel when they touch `elements` enough.
 pub(crate) fn each_task(tasks: usize, elements: usize, f: impl Fn(usize) + Sync) {
-    let threads = rayon::current_num_threads().min(tasks);
-    if elements < SERIAL_BELOW || threads < 2 {
+    let threads = threads_for(tasks, elements);
+    if threads < 2 {
         (0..tasks).for_each(f);
     } else {
         let op = Op::new(tasks, threads, f);
@@ -43,6 +43,9 @@ pub(crate) fn each_task(tasks: usize, elements: usize, f: impl Fn(usize) + Sync)
 
 /// Maps `f` over `tasks` and keeps the order.
 pub(crate) fn map_tasks<R: Send>(tasks: usize, elements: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    if threads_for(tasks, elements) < 2 {
+        return (0..tasks).map(f).collect();
+    }
     let mut results: Vec<Option<R>> = (0..tasks).map(|_| None).collect();
     let places = Disjoint::new(&mut results);
     each_task(tasks, elements, |i| {
@@ -51,6 +54,11 @@ pub(crate) fn map_tasks<R: Send>(tasks: usize, elements: usize, f: impl Fn(usize
         place[0] = Some(f(i));
     });
     results.into_iter().flatten().collect()
+}
+
+/// Threads that share an op.
+fn threads_for(tasks: usize, elements: usize) -> usize {
+    if elements < SERIAL_BELOW { 1 } else { rayon::current_num_threads().min(tasks) }
 }
 
 /// An op under way.
