@@ -3,6 +3,8 @@
 //! An epoch of a set that is held in memory has little more to do than memory has. So each number is written once, behind
 //! the last one: a batch is not cleared before it is filled, and a buffer that is used again keeps nothing.
 
+use std::hint::black_box;
+
 use keys::Key;
 use pulp::Arch;
 
@@ -83,7 +85,11 @@ impl Append<'_> {
         let (stride, plane) = (width + 2 * shift, (width + 2 * shift) * (height + 2 * shift));
         // The image within a black border as wide as the largest shift, so that every crop has whole rows.
         let mut bordered = vec![0; channels * plane];
-        for &(image, placement) in images {
+        for (at, &(image, placement)) in images.iter().enumerate() {
+            // A byte of each channel of the next image, which lies anywhere: its page is found and its first lines are on
+            // their way while this one is computed. More bytes gain no more.
+            let next = images.get(at + 1).map_or(image, |&(next, _)| next);
+            black_box(next.iter().step_by(height * width).fold(0, |sum, byte| sum ^ byte));
             for (from, to) in image.chunks_exact(height * width).zip(bordered.chunks_exact_mut(plane)) {
                 let rows = to[shift * stride..].chunks_exact_mut(stride);
                 for (from, to) in from.chunks_exact(width).zip(rows) {
@@ -164,6 +170,7 @@ mod tests {
         assert!(seen.iter().flatten().all(|count| (300..=500).contains(count)), "{seen:?}");
         assert!((4_750..=5_250).contains(&mirrored), "{mirrored}");
     }
+
     /// Every width, placement and way of computing, against the pixels one by one.
     #[test]
     fn rows_of_any_width_are_the_tables_values_in_their_places() {
