@@ -1,4 +1,4 @@
-//! Loader throughput on one thread: photographs to `[3, 224, 224]`, and small images against a plain copy.
+//! Loader throughput on one thread: photographs to `[3, 224, 224]`. Small images are in `cached.rs`.
 //!
 //! `cargo bench -p datasets --bench loader -- DIR`, where DIR was made by `benches/peers/loader.py make DIR`; without DIR
 //! the stand-in's pictures serve, whose figures are not comparable with Pillow's.
@@ -14,10 +14,7 @@ fn main() {
     // Cargo adds `--bench`.
     let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    pool.install(|| {
-        photographs(folder.as_deref());
-        small();
-    });
+    pool.install(|| photographs(folder.as_deref()));
 }
 
 fn say(text: std::fmt::Arguments<'_>) {
@@ -64,36 +61,4 @@ fn photographs(folder: Option<&str>) {
             count as f64 / seconds
         ));
     }
-}
-
-/// An epoch of CIFAR's size against a copy of as many bytes as it writes.
-fn small() {
-    let set = (find("synth-10").unwrap().open)(None).unwrap();
-    let protocol = Protocol { normalise: true, flip: true, shift: 4, ..Protocol::PLAIN };
-    let loader = Loader::new(set, Split::Train, protocol, 125, Key::new(1), false).unwrap();
-    let batches = loader.batches();
-    let images = loader.samples();
-    let mut epoch = 0;
-    let made = best(8, || {
-        for batch in 0..batches {
-            let pixels = loader.batch(epoch, batch).unwrap().pixels;
-            std::hint::black_box(&pixels);
-        }
-        epoch += 1;
-    });
-    let source = vec![1.0_f32; 125 * 3072];
-    let copied = best(8, || {
-        for _ in 0..batches {
-            // A fresh buffer each time, as a batch is.
-            let copy = source.clone();
-            std::hint::black_box(&copy);
-        }
-    });
-    let bytes = (images * 3072 * 4) as f64;
-    say(format_args!(
-        "32x32 crop + mirror + normalise: {:.0} images/s, {:.2} GB/s written; a plain copy of the same bytes: {:.2} GB/s",
-        images as f64 / made,
-        bytes / made / 1e9,
-        bytes / copied / 1e9
-    ));
 }

@@ -1,13 +1,13 @@
 //! Batches of a split, epoch by epoch.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keys::Key;
 use rayon::prelude::*;
 
 use crate::{
     Batches, DataError, Dataset, Protocol, Split,
-    augment::{Placement, Scale, mix::Mixed},
+    augment::{Placement, Scale, Small, mix::Mixed},
     pipeline::Pipeline,
     prefetch::Work,
     protocol::Named,
@@ -50,7 +50,9 @@ struct Source {
     key: Key,
     scale: Scale,
     /// The samples in use, in file order.
-    samples: Vec<u32>,
+    samples: Arc<[u32]>,
+    /// The epoch that was asked for last, and its order: an epoch's batches one by one shuffle once.
+    shuffled: Mutex<Option<(u64, Arc<[u32]>)>>,
     work: Arc<Work>,
 }
 
@@ -79,7 +81,7 @@ impl Loader {
             Split::Train => protocol.train_limit,
             Split::Test => protocol.test_limit,
         };
-        let samples = balanced_prefix(dataset.as_ref(), split, limit)?;
+        let samples: Arc<[u32]> = balanced_prefix(dataset.as_ref(), split, limit)?.into();
         if !(1..=samples.len()).contains(&batch_size) {
             let available = samples.len();
             return Err(DataError::BatchSize { split: split.name(), available, found: batch_size });
@@ -90,8 +92,9 @@ impl Loader {
         };
         let scale = Scale::new(card.shape[0], statistics);
         let shape = protocol.shape(card, split);
-        let work = Arc::default();
-        let source = Arc::new(Source { dataset, split, protocol, shape, key, scale, samples, work });
+        let (shuffled, work) = (Mutex::default(), Arc::default());
+        let source =
+            Arc::new(Source { dataset, split, protocol, shape, key, scale, samples, shuffled, work });
         Ok(Self { source, batch_size, drop_last })
     }
 
@@ -130,10 +133,21 @@ impl Loader {
     /// # Errors
     /// When a sample can't be read; the message names its file.
     pub fn batch(&self, epoch: u64, batch: usize) -> Result<Batch, DataError> {
+        let mut made = Batch::default();
+        self.batch_into(epoch, batch, &mut made)?;
+        Ok(made)
+    }
+
+    /// [`Loader::batch`] into the memory of a batch that is used up, of which nothing is left: for who makes many and keeps
+    /// none.
+    ///
+    /// # Errors
+    /// As [`Loader::batch`]; what is in `into` then is no batch.
+    pub fn batch_into(&self, epoch: u64, batch: usize, into: &mut Batch) -> Result<(), DataError> {
         let order = self.source.order(epoch);
         let start = (batch * self.batch_size).min(order.len());
         let end = order.len().min(start + self.batch_size);
-        self.source.batch(epoch, batch, &order[start..end])
+        self.source.batch(epoch, batch, &order[start..end], into)
     }
 
     /// The batches of one epoch, made ahead by one background thread. Dropping the iterator ends the thread.
@@ -146,7 +160,9 @@ impl Loader {
         let make = move |batch: usize| {
             let start = batch * batch_size;
             let end = order.len().min(start + batch_size);
-            source.batch(epoch, batch, &order[start..end])
+            let mut made = Batch::default();
+            source.batch(epoch, batch, &order[start..end], &mut made)?;
+            Ok(made)
         };
         Batches::start(epoch, batches, work, make)
     }
@@ -171,20 +187,31 @@ impl Throughput {
 
 impl Source {
     /// The samples in the order of an epoch.
-    fn order(&self, epoch: u64) -> Vec<u32> {
-        let mut order = self.samples.clone();
-        if self.split == Split::Train {
-            self.key.fork("order").index(epoch).stream().shuffle(&mut order);
+    fn order(&self, epoch: u64) -> Arc<[u32]> {
+        if self.split == Split::Test {
+            return Arc::clone(&self.samples);
         }
-        order
+        let mut last = self.shuffled.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, order)) if *known == epoch => Arc::clone(order),
+            _ => {
+                let mut order = self.samples.to_vec();
+                self.key.fork("order").index(epoch).stream().shuffle(&mut order);
+                let order: Arc<[u32]> = order.into();
+                *last = Some((epoch, Arc::clone(&order)));
+                order
+            }
+        }
     }
 
-    fn batch(&self, epoch: u64, batch: usize, indices: &[u32]) -> Result<Batch, DataError> {
+    fn batch(&self, epoch: u64, batch: usize, order: &[u32], into: &mut Batch) -> Result<(), DataError> {
         let augment = self.key.fork("augment").index(epoch);
         let size: usize = self.shape.iter().product();
-        let mut pixels = vec![0.0; indices.len() * size];
-        let mut labels: Vec<u32> =
-            indices.iter().map(|&index| self.dataset.label(self.split, index as usize)).collect();
+        let Batch { pixels, labels, indices, mixed } = into;
+        indices.clear();
+        indices.extend_from_slice(order);
+        labels.clear();
+        labels.extend(order.iter().map(|&index| self.dataset.label(self.split, index as usize)));
         let mirror = |label: &mut u32, mirrored: bool| {
             if mirrored && self.protocol.swap_labels {
                 *label = self.dataset.card().mirror.label(*label);
@@ -192,7 +219,9 @@ impl Source {
         };
         match self.protocol.named {
             Some(Named(pipeline)) if self.dataset.encoded().is_some() || !pipeline.is_placement() => {
-                let jobs = pixels.par_chunks_exact_mut(size).zip(labels.par_iter_mut().zip(indices));
+                // Each job writes all numbers of its sample, so what is there already need not be cleared.
+                pixels.resize(order.len() * size, 0.0);
+                let jobs = pixels.par_chunks_exact_mut(size).zip(labels.par_iter_mut().zip(order));
                 jobs.try_for_each_init(Scratch::default, |scratch, (target, (label, &index))| {
                     let mirrored = self.pipeline(pipeline, index, augment, scratch, target)?;
                     mirror(label, mirrored);
@@ -200,31 +229,33 @@ impl Source {
                 })?;
             }
             _ => {
-                for (target, (label, index)) in
-                    pixels.chunks_exact_mut(size).zip(labels.iter_mut().zip(indices))
-                {
+                let place = |(label, &index): (&mut u32, &u32)| {
                     let placement = match self.split {
                         Split::Train => {
                             let choices = (self.protocol.flip, self.protocol.shift);
-                            Placement::draw(choices, augment.index(u64::from(*index)))
+                            Placement::draw(choices, augment.index(u64::from(index)))
                         }
                         Split::Test => Placement::AS_IS,
                     };
-                    let image = self.dataset.image(self.split, *index as usize);
-                    self.scale.write(image, self.shape, placement, target);
                     mirror(label, placement.mirrored);
-                }
+                    (self.dataset.image(self.split, index as usize), placement)
+                };
+                let images: Vec<_> = labels.iter_mut().zip(order).map(place).collect();
+                let shift = if self.split == Split::Train { self.protocol.shift } else { 0 };
+                pixels.clear();
+                pixels.reserve_exact(order.len() * size);
+                Small { images: &images, shape: self.shape, shift, scale: &self.scale }.append_to(pixels);
             }
         }
-        let mixed = match (self.split, self.protocol.mixing()) {
+        *mixed = match (self.split, self.protocol.mixing()) {
             (Split::Train, Some(mix)) => {
                 let key = self.key.fork("mix").index(epoch).index(batch as u64);
                 let [channels, height, width] = self.shape;
-                mix.apply(&mut pixels, &labels, [1, channels, height, width], epoch, key)
+                mix.apply(pixels, labels, [1, channels, height, width], epoch, key)
             }
             _ => None,
         };
-        Ok(Batch { pixels, labels, indices: indices.to_vec(), mixed })
+        Ok(())
     }
 
     fn pipeline(

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use datasets::{Batch, Card, DataError, Dataset, Loader, Mirror, Protocol, Split, find};
+use datasets::{Batch, Card, DataError, Dataset, Loader, Mirror, Protocol, Split, augment::mix::Mixed, find};
 use keys::Key;
 use sha2::{Digest, Sha256};
 
@@ -74,6 +74,23 @@ fn batch_size_and_limit_do_not_change_a_samples_augmentation() {
     let more = Protocol { train_limit: Some(400), ..AUGMENTED };
     let more = by_sample(&epoch(&loader(Split::Train, more, 50, 1).unwrap(), 2));
     assert!(small.iter().all(|(index, image)| more[index] == *image));
+}
+
+#[test]
+fn a_kept_batch_holds_nothing_of_what_was_in_it() {
+    for (split, protocol) in [(Split::Train, AUGMENTED), (Split::Test, AUGMENTED), (Split::Train, PLAIN)] {
+        let loader = loader(split, protocol, 64, 1).unwrap();
+        let pixels = vec![f32::NAN; 100 * 28 * 28];
+        let mut kept = Batch { pixels, labels: vec![77; 100], ..Batch::default() };
+        kept.indices = vec![77; 100];
+        kept.mixed = Some(Mixed { partners: vec![77; 100], shares: vec![0.5; 100] });
+        // The last one is not full, and the first comes after it; epochs take turns.
+        for (of, batch) in [(2, 0), (3, 1), (2, loader.batches() - 1), (3, 0)] {
+            loader.batch_into(of, batch, &mut kept).unwrap();
+            assert_eq!(kept, epoch(&loader, of)[batch]);
+            assert_eq!(kept, loader.batch(of, batch).unwrap());
+        }
+    }
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn every_pipeline_runs_on_its_set_and_depends_on_key_epoch_and_sample_alone() {
     let (_b, cifar100) = tree(Tree::Cifar100);
     let (_c, imagenet) = tree(Tree::ImageTars);
     let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let mut kept = Batch { labels: vec![77; 50], indices: vec![77; 50], ..Batch::default() };
     for pipeline in PIPELINES {
         let set = match pipeline.id.split('/').next().unwrap() {
             "cifar10" => &cifar10,
@@ -56,6 +57,11 @@ fn every_pipeline_runs_on_its_set_and_depends_on_key_epoch_and_sample_alone() {
             let again = pool(threads).install(|| loader.batch(3, 2)).unwrap();
             assert_eq!(first[2], again, "{}", pipeline.id);
         }
+        // Into memory that another pipeline's batch was in; what is not written would equal nothing.
+        kept.pixels.resize(kept.pixels.len().max(10 * size), f32::NAN);
+        kept.pixels.fill(f32::NAN);
+        loader.batch_into(3, 2, &mut kept).unwrap();
+        assert_eq!(first[2], kept, "{}", pipeline.id);
         assert_ne!(
             by_sample(&first, size),
             by_sample(&batches(set, Split::Train, pipeline.id, 8, 4), size),

@@ -10,6 +10,8 @@ pub mod jitter;
 pub mod mix;
 mod placement;
 pub mod rand_augment;
+mod scale;
 pub mod trivial_augment;
 
-pub(crate) use placement::{Placement, Scale};
+pub(crate) use placement::{Placement, Small};
+pub(crate) use scale::Scale;

@@ -1,10 +1,14 @@
-//! One image from bytes to numbers: mirror, shift, scale.
+//! Where an image lies in its crop, and small images on their way into a batch.
 //!
-//! The quick path of small images: one pass from bytes to a batch, a row at a time.
+//! An epoch of a set that is held in memory has little more to do than memory has. So each number is written once, behind
+//! the last one: a batch is not cleared before it is filled, and a buffer that is used again keeps nothing.
+
+use std::hint::black_box;
 
 use keys::Key;
+use pulp::Arch;
 
-use crate::format::picture::Rgb;
+use super::{Scale, scale::Channel};
 
 /// What happens to the geometry of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,110 +36,113 @@ impl Placement {
     }
 }
 
-/// The value of each byte, a table a channel: 256 divisions in place of one a pixel.
-pub(crate) struct Scale(Vec<[f32; 256]>);
+/// Small images of one shape on their way into a batch, each in its placement.
+pub(crate) struct Small<'a> {
+    /// Images `[C, H, W]`; what a crop uncovers is black, as byte 0 is.
+    pub(crate) images: &'a [(&'a [u8], Placement)],
+    pub(crate) shape: [usize; 3],
+    /// The largest that any placement has.
+    pub(crate) shift: usize,
+    pub(crate) scale: &'a Scale,
+}
 
-impl Scale {
-    /// `byte / 255`, then `(value - mean) / std` of the channel where there are statistics.
-    pub(crate) fn new(channels: usize, statistics: Option<(&[f32], &[f32])>) -> Self {
-        let table = |channel: usize| {
-            std::array::from_fn(|byte| {
-                let value = byte as f32 / 255.0;
-                match statistics {
-                    Some((mean, std)) => (value - mean[channel]) / std[channel],
-                    None => value,
-                }
-            })
-        };
-        Self((0..channels).map(table).collect())
+impl Small<'_> {
+    /// Appends all images.
+    pub(crate) fn append_to(&self, target: &mut Vec<f32>) {
+        let arch = Arch::new();
+        let fused = !matches!(arch, Arch::Scalar);
+        arch.dispatch(Append { small: self, fused, target });
     }
+}
 
-    /// Writes an interleaved image as planes, mirrored or not.
-    pub(crate) fn write_rgb(&self, image: &Rgb, mirrored: bool, target: &mut [f32]) {
-        let (width, plane) = (image.width, image.width * image.height);
-        let (red, rest) = target.split_at_mut(plane);
-        let (green, blue) = rest.split_at_mut(plane);
-        let table = |channel: usize| self.0.get(channel).unwrap_or(&self.0[0]);
-        let tables = [table(0), table(1), table(2)];
-        for (row, from) in image.pixels.chunks_exact(width * 3).enumerate() {
-            let places = row * width..(row + 1) * width;
-            let (red, green, blue) =
-                (&mut red[places.clone()], &mut green[places.clone()], &mut blue[places]);
-            let write = |((red, green), blue): ((&mut f32, &mut f32), &mut f32), pixel: &[u8; 3]| {
-                *red = tables[0][usize::from(pixel[0])];
-                *green = tables[1][usize::from(pixel[1])];
-                *blue = tables[2][usize::from(pixel[2])];
-            };
-            let to = red.iter_mut().zip(green).zip(blue);
-            let from = from.as_chunks::<3>().0;
-            if mirrored {
-                to.zip(from.iter().rev()).for_each(|(to, from)| write(to, from));
-            } else {
-                to.zip(from).for_each(|(to, from)| write(to, from));
-            }
+/// A call of [`Small::append_to`]; a closure's body would not be compiled again for each instruction set.
+struct Append<'a> {
+    small: &'a Small<'a>,
+    /// Whether the processor multiplies and adds at once; where not, a table is quicker than arithmetic.
+    fused: bool,
+    target: &'a mut Vec<f32>,
+}
+
+impl pulp::NullaryFnOnce for Append<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        // Rows of a known length are a few vectors each, without a loop and without a rest.
+        match self.small.shape[2] {
+            32 => self.images(32),
+            28 => self.images(28),
+            width => self.images(width),
         }
     }
+}
 
-    /// Writes one image `[C, H, W]` in its placement; what the crop uncovers is black, as byte 0 is.
-    pub(crate) fn write(
-        &self,
-        image: &[u8],
-        [channels, height, width]: [usize; 3],
-        placement: Placement,
-        target: &mut [f32],
-    ) {
-        debug_assert_eq!(image.len(), channels * height * width);
-        debug_assert_eq!(target.len(), image.len());
-        let plane = height * width;
-        for (channel, table) in self.0.iter().enumerate() {
-            let from = &image[channel * plane..][..plane];
-            let to = &mut target[channel * plane..][..plane];
-            for (row, to) in to.chunks_exact_mut(width).enumerate() {
-                match row.checked_add_signed(placement.down).filter(|&row| row < height) {
-                    Some(row) => write_row(table, &from[row * width..][..width], placement, to),
-                    None => to.fill(table[0]),
+impl Append<'_> {
+    #[inline(always)]
+    fn images(self, width: usize) {
+        let Self { small: &Small { images, shape: [channels, height, _], shift, scale }, fused, target } =
+            self;
+        let (stride, plane) = (width + 2 * shift, (width + 2 * shift) * (height + 2 * shift));
+        // The image within a black border as wide as the largest shift, so that every crop has whole rows.
+        let mut bordered = vec![0; channels * plane];
+        for (at, &(image, placement)) in images.iter().enumerate() {
+            // A byte of each channel of the next image, which lies anywhere: its page is found and its first lines are on
+            // their way while this one is computed. More bytes gain no more.
+            let next = images.get(at + 1).map_or(image, |&(next, _)| next);
+            black_box(next.iter().step_by(height * width).fold(0, |sum, byte| sum ^ byte));
+            for (from, to) in image.chunks_exact(height * width).zip(bordered.chunks_exact_mut(plane)) {
+                let rows = to[shift * stride..].chunks_exact_mut(stride);
+                for (from, to) in from.chunks_exact(width).zip(rows) {
+                    to[shift..shift + width].copy_from_slice(from);
+                }
+            }
+            let top = shift.saturating_add_signed(placement.down);
+            // In a mirrored image the window moves the other way.
+            let right = if placement.mirrored { -placement.right } else { placement.right };
+            let left = shift.saturating_add_signed(right);
+            for (Channel { table, formula }, plane) in
+                scale.channels().iter().zip(bordered.chunks_exact(plane))
+            {
+                let rows = (&plane[top * stride..], [stride, left, width, height]);
+                match *formula {
+                    Some(formula) if fused => {
+                        append_rows(rows, placement.mirrored, move |byte| formula.value(byte), target);
+                    }
+                    _ => append_rows(rows, placement.mirrored, |byte| table[usize::from(byte)], target),
                 }
             }
         }
     }
 }
 
-/// One row: black where the crop looks beyond the image, else the image's bytes through the table.
-fn write_row(table: &[f32; 256], from: &[u8], placement: Placement, to: &mut [f32]) {
-    let width = from.len();
-    let uncovered = placement.right.unsigned_abs().min(width);
-    let kept = width - uncovered;
-    // Where the kept part begins in the source and in the target. Mirrored after the crop is moved: the two orders differ
-    // in nothing but the sign of an even distribution.
-    let (source, target) = if placement.right >= 0 { (uncovered, 0) } else { (0, uncovered) };
-    let (black, place) = if target == 0 {
-        let (place, black) = to.split_at_mut(kept);
-        (black, place)
-    } else {
-        to.split_at_mut(uncovered)
-    };
-    black.fill(table[0]);
-    if placement.mirrored {
-        // The window's columns count from the other end.
-        let end = width - source;
-        let from = from[end - kept..end].iter().rev();
-        place.iter_mut().zip(from).for_each(|(to, &byte)| *to = table[usize::from(byte)]);
-    } else {
-        let from = &from[source..source + kept];
-        place.iter_mut().zip(from).for_each(|(to, &byte)| *to = table[usize::from(byte)]);
+/// Rows of bytes as numbers.
+#[inline(always)]
+fn append_rows(
+    (plane, [stride, left, width, height]): (&[u8], [usize; 4]),
+    mirrored: bool,
+    value: impl Fn(u8) -> f32 + Copy,
+    target: &mut Vec<f32>,
+) {
+    for row in plane.chunks(stride).take(height) {
+        let row = &row[left..left + width];
+        if mirrored {
+            target.extend(row.iter().rev().map(|&byte| value(byte)));
+        } else {
+            target.extend(row.iter().map(|&byte| value(byte)));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::find;
 
     fn placed(placement: Placement) -> Vec<u8> {
-        let scale = Scale(vec![std::array::from_fn(|byte| byte as f32)]);
-        let mut target = [0.0; 6];
-        scale.write(&[1, 2, 3, 4, 5, 6], [1, 2, 3], placement, &mut target);
-        target.iter().map(|&value| value as u8).collect()
+        let scale = Scale::new(1, None);
+        let mut target = Vec::new();
+        let images = &[(&[1, 2, 3, 4, 5, 6][..], placement)];
+        Small { images, shape: [1, 2, 3], shift: 1, scale: &scale }.append_to(&mut target);
+        target.iter().map(|&value| (value * 255.0).round() as u8).collect()
     }
 
     #[test]
@@ -164,22 +171,40 @@ mod tests {
         assert!((4_750..=5_250).contains(&mirrored), "{mirrored}");
     }
 
+    /// Every width, placement and way of computing, against the pixels one by one.
     #[test]
-    fn interleaved_images_become_planes() {
-        let scale = Scale::new(3, None);
-        let image = Rgb { width: 2, height: 1, pixels: vec![0, 51, 102, 153, 204, 255] };
-        let mut planes = [9.0; 6];
-        scale.write_rgb(&image, false, &mut planes);
-        assert_eq!(planes, [0.0, 0.6, 0.2, 0.8, 0.4, 1.0]);
-        scale.write_rgb(&image, true, &mut planes);
-        assert_eq!(planes, [0.6, 0.0, 0.8, 0.2, 1.0, 0.4]);
-    }
-
-    #[test]
-    fn scale_follows_its_formula() {
-        let card = find("cifar10").unwrap().card;
-        let scale = Scale::new(3, Some((card.mean, card.std)));
-        assert_eq!(scale.0[2][51], (0.2 - 0.4465) / 0.2616);
-        assert_eq!(Scale::new(3, None).0[0][255], 1.0);
+    fn rows_of_any_width_are_the_tables_values_in_their_places() {
+        let statistics: (&[f32], &[f32]) = (&[0.4914, 0.4822], &[0.2470, 0.2435]);
+        for (width, shift) in [(32_usize, 4), (28, 2), (7, 3), (33, 1), (32, 0)] {
+            let (height, plane) = (5_usize, 5 * width);
+            let image: Vec<u8> = (0..2 * plane).map(|place| (place * 151 % 256) as u8).collect();
+            let scale = Scale::new(2, Some(statistics));
+            let placements: Vec<_> =
+                (0..60).map(|draw| Placement::draw((true, shift), Key::new(3).index(draw))).collect();
+            let mut expected = Vec::new();
+            for placement in &placements {
+                for place in 0..2 * plane {
+                    let (channel, row, column) = (place / plane, place % plane / width, place % width);
+                    let row = row.checked_add_signed(placement.down).filter(|&row| row < height);
+                    let column = column.checked_add_signed(placement.right).filter(|&at| at < width);
+                    let column = column.map(|at| if placement.mirrored { width - 1 - at } else { at });
+                    let place = row.zip(column).map(|(row, column)| channel * plane + row * width + column);
+                    let byte = place.map_or(0, |place| usize::from(image[place]));
+                    expected.push(scale.channels()[channel].table[byte].to_bits());
+                }
+            }
+            let images: Vec<_> = placements.iter().map(|&placement| (&image[..], placement)).collect();
+            let small = Small { images: &images, shape: [2, height, width], shift, scale: &scale };
+            for fused in [true, false] {
+                let mut found = Vec::new();
+                Append { small: &small, fused, target: &mut found }.images(width);
+                let found: Vec<u32> = found.iter().map(|value| value.to_bits()).collect();
+                assert!(found == expected, "{width} {shift} {fused}");
+            }
+            let mut found = Vec::new();
+            small.append_to(&mut found);
+            let found: Vec<u32> = found.iter().map(|value| value.to_bits()).collect();
+            assert!(found == expected, "{width} {shift}");
+        }
     }
 }

@@ -37,7 +37,9 @@ pub struct Clip {
     /// Upper arm and forearm of the right and of the left arm, of the subject.
     limbs: [f64; 2],
     thickness: f64,
+    /// Of head and body against the ground, and of the arms, which have the other sign: an arm is seen before the body too.
     contrast: f64,
+    arms_contrast: f64,
     centre: Point,
     scale: f64,
     sway: [f64; 3],
@@ -63,6 +65,7 @@ impl Clip {
             limbs,
             thickness,
             contrast: sign * draw(0.3, 0.8),
+            arms_contrast: -sign * draw(0.3, 0.8),
             centre: [24.0 + draw(-4.0, 4.0), 29.0 + draw(-3.0, 3.0)],
             scale: draw(0.85, 1.12),
             sway: [draw(0.2, 0.8), draw(0.2, 0.6), draw(0.0, TAU)],
@@ -104,7 +107,8 @@ impl Clip {
         }
     }
 
-    /// Writes what the sensor sees at a time, `[48, 48]` in `[0, 1]`: `0.5 + 0.45 c m` with m the person's coverage.
+    /// Writes what the sensor sees at a time, `[48, 48]` in `[0, 1]`: `0.5 + 0.45 (a n + c m (1 - n))` with n the coverage of
+    /// the arms, which are before the person's, m.
     pub fn look(&self, t_ms: f64, target: &mut [f32]) {
         let t_s = t_ms / 1e3;
         let [sway, frequency, phase] = self.sway;
@@ -136,9 +140,10 @@ impl Clip {
                 let square = u * u + v * v;
                 let body =
                     if square < rim * rim { (1.0 - square.sqrt()) * across } else { f64::NEG_INFINITY };
-                let inside = body.max(shapes.inside([column as f64, row as f64]));
-                let coverage = (inside + 0.5).clamp(0.0, 1.0);
-                *value = (0.5 + 0.45 * self.contrast * coverage) as f32;
+                let [head, arms] = shapes.inside([column as f64, row as f64]);
+                let [person, arms] = [body.max(head), arms].map(|inside| (inside + 0.5).clamp(0.0, 1.0));
+                let contrast = self.arms_contrast * arms + self.contrast * person * (1.0 - arms);
+                *value = (0.5 + 0.45 * contrast) as f32;
             }
         }
     }
@@ -195,10 +200,12 @@ struct Shapes {
 }
 
 impl Shapes {
-    fn inside(&self, point: Point) -> f64 {
+    /// How far inside the head and inside the nearer arm a point is.
+    fn inside(&self, point: Point) -> [f64; 2] {
         let (head, edge) = self.head;
         let head = edge.inside(square([point[0] - head[0], point[1] - head[1]]));
-        self.bones.iter().fold(head, |inside, bone| inside.max(self.limb.inside(bone.square_to(point))))
+        let arms = self.bones.iter().map(|bone| self.limb.inside(bone.square_to(point)));
+        [head, arms.fold(f64::NEG_INFINITY, f64::max)]
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 /// Raised when the same key and parameters give other events.
 const VERSION: u32 = 1;
 /// The same of the drawn figure.
-const GESTURE_VERSION: u32 = 2;
+const GESTURE_VERSION: u32 = 3;
 
 /// Subjects of `sim-gesture11` that train and that test, and clips of each class and subject: 23 + 6 subjects as in DVS128
 /// Gesture, 506 + 132 clips.
