@@ -1,7 +1,6 @@
 //! Compiling a source for the host, and calling its kernels.
 
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -58,9 +57,10 @@ impl Host {
             eprintln!("SKIPPED: no C++ compiler ({compiler}), so {}.cu was not run on the host", source.name);
             return None;
         }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let place =
-            |ending: &str| folder.join(format!("{}-{}-{number:?}-{steps}.{ending}", source.name, kernels[0]));
+        // A folder of its own: tests run at once, and two of them compile one source in one type. What is loaded from it stays
+        // loaded when the folder goes.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let place = |ending: &str| folder.path().join(format!("{}.{ending}", source.name));
         let table: String = kernels.iter().map(|kernel| format!("KERNEL({kernel})\n")).collect();
         let text = format!(
             "{}\n{}\nextern \"C\" int host_launch(const char* name, unsigned x, unsigned y, int together, void** \
