@@ -26,12 +26,14 @@ mod outputs;
 mod product;
 mod two;
 
+use std::num::NonZeroU64;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ConvShape;
 use super::vectors::{BLOCK, Planes, ROWS, odd_lines};
 use crate::lanes::LANES;
-use crate::scratch::{ALIGNED, Slot, aligned};
+use crate::scratch::{ALIGNED, Slot, aligned, made};
 use crate::storage::{Disjoint, filled};
 use crate::tasks::each_task;
 
@@ -40,6 +42,9 @@ const TILES: usize = 96;
 
 /// Tasks that the work is cut into, at least, where the shape has them.
 const TASKS: usize = 16;
+
+/// Names that the ops of this run have given to their groups' transformed filters.
+static NAMES: AtomicU64 = AtomicU64::new(0);
 
 /// Sides of the tiles of outputs that a 3x3 input gradient is computed by, where the map and the channels serve them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -253,6 +258,7 @@ struct Batch {
 fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
     let (cut, places) = (Cut::of(job), job.tiles.places());
     let x = Planes { values: x, channels: job.channels, h: job.h, w: job.w };
+    let names = NAMES.fetch_add(cut.groups as u64, Ordering::Relaxed);
     let (len, work) =
         (job.images * job.outputs * job.h * job.w, job.images * job.outputs * job.h * job.w * 9);
     // SAFETY: the tiles of all images and groups cover the output; each task writes its own images and outputs.
@@ -260,11 +266,13 @@ fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
         filled(len, |y| {
             let y = Disjoint::new(y);
             each_task(cut.parts * cut.groups, work * job.channels, |task| {
-                let (part, group) = (task / cut.groups, task % cut.groups);
+                // Parts of one group follow each other: a thread transforms filters once for all that it takes.
+                let (group, part) = (task / cut.parts, task % cut.parts);
                 let images = part * cut.images_per_part..job.images.min((part + 1) * cut.images_per_part);
                 let outputs = group * cut.group..job.outputs.min((group + 1) * cut.group);
-                aligned(Slot::Filters, cut.filters_len(job), |filters| {
-                    filters::transform(job, w, &outputs, filters);
+                let name = NonZeroU64::MIN.saturating_add(names + group as u64);
+                let make = |filters: &mut [f32]| filters::transform(job, w, &outputs, filters);
+                made(name, cut.filters_len(job), make, |filters| {
                     aligned(Slot::Columns, places * cut.inputs.place, |inputs| {
                         aligned(Slot::Gathered, places * cut.sums_place(job), |sums| {
                             let pixels = cut.frame_len(job).max(Cut::lines_len(job));
