@@ -83,6 +83,24 @@ pub(crate) fn fetch<T>(soon: &T) {
     let _ = soon;
 }
 
+/// The same for each line of cache of `many` values: runs of a few kilobytes that lie far apart end before the processor
+/// has seen that they are runs. Nothing is read, so they may lie anywhere.
+#[inline(always)]
+pub(crate) fn fetch_run<T>(from: *const T, many: usize) {
+    const LINE: usize = 64;
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..many * size_of::<T>()).step_by(LINE) {
+        // SAFETY: as in `fetch`.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+                from.cast::<i8>().wrapping_add(offset),
+            );
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (from, many, LINE);
+}
+
 /// The instruction sets that hot loops are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -97,21 +115,30 @@ pub enum Level {
 /// All of them.
 pub const ALL: [Level; 3] = [Level::Portable, Level::Avx2, Level::Avx512];
 
-/// The most that [`level`] may answer.
-static LIMIT: AtomicU8 = AtomicU8::new(Level::Avx512 as u8);
+/// What [`level`] answers, or [`UNASKED`].
+static LEVEL: AtomicU8 = AtomicU8::new(UNASKED);
 
-/// The widest instruction set of this machine (the standard library caches the answer), within [`within`]'s limit.
+/// The processor has not been asked yet.
+const UNASKED: u8 = u8::MAX;
+
+/// The widest instruction set of this machine, within [`within`]'s limit. Small kernels ask thousands of times a step, so
+/// the answer is kept.
 #[inline]
 pub(crate) fn level() -> Level {
-    let has = machine();
-    match LIMIT.load(Ordering::Relaxed) {
-        2 => has,
-        1 => has.min(Level::Avx2),
+    match LEVEL.load(Ordering::Relaxed) {
+        UNASKED => {
+            let has = machine();
+            // A limit that is set meanwhile stays.
+            _ = LEVEL.compare_exchange(UNASKED, has as u8, Ordering::Relaxed, Ordering::Relaxed);
+            has
+        }
+        2 => Level::Avx512,
+        1 => Level::Avx2,
         _ => Level::Portable,
     }
 }
 
-#[inline]
+#[cold]
 fn machine() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
@@ -133,11 +160,11 @@ pub fn within<R>(limit: Level, f: impl FnOnce() -> R) -> R {
     struct Restore(u8);
     impl Drop for Restore {
         fn drop(&mut self) {
-            LIMIT.store(self.0, Ordering::Relaxed);
+            LEVEL.store(self.0, Ordering::Relaxed);
         }
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let _restore = Restore(LIMIT.swap(limit as u8, Ordering::Relaxed));
+    let _restore = Restore(LEVEL.swap(machine().min(limit) as u8, Ordering::Relaxed));
     f()
 }
 

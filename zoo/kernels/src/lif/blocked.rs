@@ -11,18 +11,18 @@ use super::surrogate::{Slope, with_slope};
 use super::{Backward, Cell, Input, LifShape, Reset, ResetGrad};
 use crate::bits::pack_flags;
 use crate::scratch::{Slot, with};
-use crate::simd::multiversion;
+use crate::simd::{fetch_run, multiversion};
 use crate::storage::{Disjoint, filled};
 use crate::tasks::each_task;
 
 /// Neurons of a block, forward: membrane and flags stay in the first-level cache. A multiple of 8.
 const BLOCK: usize = 1024;
 
-/// Neurons of a row below which the rows of a block are computed together, forward.
+/// Neurons of a row below which each neuron of a block has its own affine beside it.
 const SHORT: usize = 128;
 
 /// Membranes of a block over all steps, backward.
-const MEMBRANES: usize = 8192;
+const MEMBRANES: usize = 4096;
 
 /// Neurons that are walked back together.
 const LANES: usize = 16;
@@ -284,14 +284,15 @@ pub(super) fn backward_in_place(call: &Backward<f32>, ds: &mut [f32]) -> Option<
 /// Writes every element of the current's gradient; gives that of the first membrane when it is wanted.
 fn run(call: &Backward<f32>, flow: &Flow) -> Option<Vec<f32>> {
     let (s, k) = (call.s, Constants::of(call.cell));
-    let block = (MEMBRANES / s.steps).clamp(64, 2048).min(s.plane);
+    let block = MEMBRANES / s.steps / LANES * LANES;
+    let block = block.clamp(64, 2048).min(rows_per_task(s) * s.plane);
     // SAFETY: tasks are blocks of rows and together write every element.
     unsafe {
         optional(call.want_dv0, s.frame(), |dv0| {
             let dv0 = Disjoint::new(dv0);
             let dv0 = call.want_dv0.then_some(&dv0);
             each_rows(s, |rows| {
-                with(Slot::Membrane, (s.steps + 2) * block, |scratch| {
+                with(Slot::Membrane, (s.steps + 4) * block, |scratch| {
                     with_slope!(call.cell.surrogate, f32, h => {
                         backward_rows(call, &k, h, rows, block, scratch, flow, dv0)
                     })
@@ -302,6 +303,7 @@ fn run(call: &Backward<f32>, flow: &Flow) -> Option<Vec<f32>> {
 }
 
 multiversion! {
+    /// The neurons of all rows lie one after the other: a block of them may have several rows, or a part of one.
     fn backward_rows<H: Slope<f32>>(
         call: &Backward<f32>,
         k: &Constants,
@@ -314,12 +316,14 @@ multiversion! {
     ) {
         let (s, input) = (call.s, call.input);
         let (membranes, buffers) = scratch.split_at_mut(s.steps * block);
+        let (buffers, affines) = buffers.split_at_mut(2 * block);
         let (gv, sum) = buffers.split_at_mut(block);
-        for (r, first) in rows.flat_map(|r| (0..s.plane).step_by(block).map(move |first| (r, first))) {
-            let many = block.min(s.plane - first);
-            let at = r * s.plane + first;
+        let neurons = rows.start * s.plane..rows.end * s.plane;
+        for at in neurons.clone().step_by(block) {
+            let many = block.min(neurons.end - at);
             let (gv, sum) = (&mut gv[..many], &mut sum[..many]);
-            recompute(s, k, input, r, at, membranes.chunks_mut(block), gv);
+            recompute(s, k, input, at, membranes.chunks_mut(block), gv, affines);
+            fetch_run(flow.ds.wrapping_add((s.steps - 1) * s.frame() + at), many);
             match call.dlast {
                 Some(dlast) => gv.copy_from_slice(&dlast[at..at + many]),
                 None => gv.fill(0.0),
@@ -329,6 +333,11 @@ multiversion! {
             }
             for t in (0..s.steps).rev() {
                 let (place, u) = (t * s.frame() + at, &membranes[t * block..t * block + many]);
+                match t.checked_sub(1) {
+                    Some(before) => fetch_run(flow.ds.wrapping_add(before * s.frame() + at), many),
+                    // The next block's first current.
+                    None => fetch_run(input.x.as_ptr().wrapping_add(at + many), many),
+                }
                 if call.per_step {
                     // SAFETY: these neurons are this task's alone, at every step.
                     let (ds, di) = unsafe { flow.at(place, place) };
@@ -438,36 +447,85 @@ fn lanes_back<H: Slope<f32>>(
     (gs, gv)
 }
 
-/// Computes the membranes before the reset of the neurons from `at` on, one line a step.
+/// Computes the membranes before the reset of the neurons from `at` on, one line a step; `affines` has room for two numbers a
+/// neuron.
 #[inline(always)]
 fn recompute<'a>(
     s: &LifShape,
     k: &Constants,
     input: &Input<f32>,
-    r: usize,
     at: usize,
     lines: impl Iterator<Item = &'a mut [f32]>,
     v: &mut [f32],
+    affines: &mut [f32],
 ) {
+    let many = v.len();
     match input.v0 {
-        Some(v0) => v.copy_from_slice(&v0[at..at + v.len()]),
+        Some(v0) => v.copy_from_slice(&v0[at..at + many]),
         None => v.fill(0.0),
     }
+    let (scales, shifts) = affines.split_at_mut(affines.len() / 2);
+    let (scales, shifts) = (&mut scales[..many], &mut shifts[..many]);
     for (t, line) in lines.enumerate() {
-        let affine = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
-        let from = Input::<f32>::frame_at(s, t) + at;
-        let many = v.len();
-        let (v, v_tail) = v.as_chunks_mut::<LANES>();
-        let (x, x_tail) = input.x[from..from + many].as_chunks::<LANES>();
-        let (line, line_tail) = line[..many].as_chunks_mut::<LANES>();
-        // As in `walk_back`.
-        for ((v, x), line) in v.iter_mut().zip(x).zip(line) {
-            let before: [f32; LANES] = std::array::from_fn(|lane| k.charge(v[lane], x[lane], affine));
-            *line = before;
-            *v = before.map(|u| k.reset(u, k.fires(u)));
+        let (x, line) = (&input.x[Input::<f32>::frame_at(s, t) + at..][..many], &mut line[..many]);
+        if t + 1 < s.steps {
+            fetch_run(input.x[Input::<f32>::frame_at(s, t + 1) + at..].as_ptr(), many);
         }
-        for ((v, x), line) in v_tail.iter_mut().zip(x_tail).zip(line_tail) {
+        if input.affine.is_none() {
+            charge_line(k, (1.0, 0.0), x, v, line);
+        } else if s.plane < SHORT {
+            if t == 0 || input.affine_steps > 1 {
+                each_row(s, at, many, |r, part| {
+                    let (scale, shift) = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
+                    scales[part.clone()].fill(scale);
+                    shifts[part].fill(shift);
+                });
+            }
+            charge_short_rows(k, scales, shifts, x, v, line);
+        } else {
+            each_row(s, at, many, |r, part| {
+                let affine = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
+                charge_line(k, affine, &x[part.clone()], &mut v[part.clone()], &mut line[part]);
+            });
+        }
+    }
+}
+
+/// Runs `f(row, its part of the block)` on the rows that the `many` neurons from `at` on belong to.
+#[inline(always)]
+fn each_row(s: &LifShape, at: usize, many: usize, mut f: impl FnMut(usize, Range<usize>)) {
+    let (mut row, mut first) = (at / s.plane, 0);
+    while first < many {
+        let end = ((row + 1) * s.plane - at).min(many);
+        f(row, first..end);
+        (row, first) = (row + 1, end);
+    }
+}
+
+multiversion! {
+    /// One step of [`recompute`]: a function of its own, at whose border the compiler knows that the buffers do not overlap.
+    fn charge_line(k: &Constants, affine: (f32, f32), x: &[f32], v: &mut [f32], line: &mut [f32]) {
+        for ((v, x), line) in v.iter_mut().zip(x).zip(line) {
             let u = k.charge(*v, *x, affine);
+            *v = k.reset(u, k.fires(u));
+            *line = u;
+        }
+    }
+}
+
+multiversion! {
+    /// The same, each neuron with an affine of its own.
+    fn charge_short_rows(
+        k: &Constants,
+        scales: &[f32],
+        shifts: &[f32],
+        x: &[f32],
+        v: &mut [f32],
+        line: &mut [f32],
+    ) {
+        let affines = scales.iter().zip(shifts);
+        for (((v, x), line), (scale, shift)) in v.iter_mut().zip(x).zip(line).zip(affines) {
+            let u = k.charge(*v, *x, (*scale, *shift));
             *v = k.reset(u, k.fires(u));
             *line = u;
         }
