@@ -58,6 +58,9 @@ fn shapes() -> Vec<LifShape> {
         shape(5, 2, 2500, 1, 5),
         shape(4, 40, 16, 20, 4),
         shape(2, 700, 1, 70, 2),
+        // A block of the way back ends inside a row.
+        shape(4, 150, 9, 30, 4),
+        shape(3, 10, 200, 5, 3),
         shape(3, 150, 4, 50, 3),
         shape(2, 9, 520, 3, 2),
     ]

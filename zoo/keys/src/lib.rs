@@ -51,11 +51,11 @@ impl Key {
         Self(philox::mix(self.0, index.rotate_left(32) ^ 0x1D_E0_1D_E0))
     }
 
-    /// What `2 N` calls of [`Stream::chance`] answer, from the call with index `2 * first` on: the even ones and the odd
-    /// ones. For loops that take many draws at once; inlined, so that they are compiled for the caller's instructions.
+    /// What `2 N` calls of [`Stream::chance`] answer, 1 for yes and 0 for no, from the call with index `2 * first` on: the
+    /// even ones and the odd ones. For loops that take many draws at once; inlined, so that they are compiled for the caller's instructions.
     #[must_use]
     #[inline(always)]
-    pub fn chances<const N: usize>(self, first: u64, probability: f64) -> [[bool; N]; 2] {
+    pub fn chances<const N: usize>(self, first: u64, probability: f64) -> [[u64; N]; 2] {
         stream::chances(self.0, first, probability)
     }
 

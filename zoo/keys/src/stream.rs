@@ -71,7 +71,7 @@ impl Stream {
 #[inline(always)]
 pub(crate) fn bound(probability: f64) -> u64 {
     // Below 0 and NaN become 0, above 1 all draws are below it. Between whole numbers, the next one is as good a bound.
-    (probability * (1_u64 << 53) as f64).ceil() as u64
+    ((probability * (1_u64 << 53) as f64).ceil() as u64).min(1 << 53)
 }
 
 /// See [`crate::Key::chances`]. A block has two draws of 53 bits; dividing by 2^53 is exact, so whole numbers compare.
@@ -80,14 +80,16 @@ pub(crate) fn bound(probability: f64) -> u64 {
     clippy::needless_range_loop,
     reason = "iterators over several arrays hide that lanes are independent"
 )]
-pub(crate) fn chances<const N: usize>(key: u64, first: u64, probability: f64) -> [[bool; N]; 2] {
+pub(crate) fn chances<const N: usize>(key: u64, first: u64, probability: f64) -> [[u64; N]; 2] {
     let bound = bound(probability);
     let [a, b, c, d] = philox::blocks::<N>(first, philox::split(key));
     // Loops and no closures, which would be functions without the caller's instructions.
-    let mut below = [[false; N]; 2];
+    let mut below = [[0; N]; 2];
     for lane in 0..N {
-        below[0][lane] = (a[lane] << 32 | b[lane] & philox::WORD) >> 11 < bound;
-        below[1][lane] = (c[lane] << 32 | d[lane] & philox::WORD) >> 11 < bound;
+        // Differences of numbers of 54 bits: the highest bit says which is the smaller. Comparisons would be truth values,
+        // which a compiler keeps as bytes and takes apart one by one.
+        below[0][lane] = ((a[lane] << 32 | b[lane] & philox::WORD) >> 11).wrapping_sub(bound) >> 63;
+        below[1][lane] = ((c[lane] << 32 | d[lane] & philox::WORD) >> 11).wrapping_sub(bound) >> 63;
     }
     below
 }
@@ -99,12 +101,12 @@ mod tests {
     #[test]
     fn chances_are_those_of_the_stream() {
         let key = Key::new(5).fork("chances");
-        for probability in [-0.5, 0.0, 1e-3, 0.1, 0.3, 0.5, 0.875, 1.0, 1.5] {
+        for probability in [-0.5, 0.0, 1e-3, 0.1, 0.3, 0.5, 0.875, 1.0, 1.5, 1e30, f64::NAN] {
             let mut stream = key.stream();
             for block in 0..20 {
                 let [even, odd] = key.chances::<8>(8 * block, probability);
                 for (even, odd) in even.into_iter().zip(odd) {
-                    assert_eq!([even, odd], [stream.chance(probability), stream.chance(probability)]);
+                    assert_eq!([even, odd], [0, 1].map(|_| u64::from(stream.chance(probability))));
                 }
             }
         }

@@ -163,8 +163,8 @@ multiversion! {
         for (i, mask) in mask.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().enumerate() {
             let [even, odd] = key.chances::<LANES>((first / 2 + i * LANES) as u64, rate);
             for (lane, pair) in mask.as_chunks_mut::<2>().0.iter_mut().enumerate() {
-                pair[0] = if even[lane] { T::ZERO } else { kept };
-                pair[1] = if odd[lane] { T::ZERO } else { kept };
+                pair[0] = if even[lane] != 0 { T::ZERO } else { kept };
+                pair[1] = if odd[lane] != 0 { T::ZERO } else { kept };
             }
         }
     }
