@@ -113,36 +113,48 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn turn(rows: [Self; LANES]) -> [Self; LANES] {
+        unsafe fn turn([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [Self; LANES]) -> [Self; LANES] {
+            // Without a loop: what is reached by an index that counts would lie in memory.
             // SAFETY: see above.
             unsafe {
-                // Of rows 4g..4g+4, in each quarter: column c of that quarter.
-                let mut four = [[rows[0].0; 4]; 4];
-                for (g, four) in four.iter_mut().enumerate() {
-                    let [a, b, c, d] =
-                        [rows[4 * g].0, rows[4 * g + 1].0, rows[4 * g + 2].0, rows[4 * g + 3].0];
-                    let low = (pair(_mm512_unpacklo_ps(a, b)), pair(_mm512_unpacklo_ps(c, d)));
-                    let high = (pair(_mm512_unpackhi_ps(a, b)), pair(_mm512_unpackhi_ps(c, d)));
-                    *four = [
-                        _mm512_castpd_ps(_mm512_unpacklo_pd(low.0, low.1)),
-                        _mm512_castpd_ps(_mm512_unpackhi_pd(low.0, low.1)),
-                        _mm512_castpd_ps(_mm512_unpacklo_pd(high.0, high.1)),
-                        _mm512_castpd_ps(_mm512_unpackhi_pd(high.0, high.1)),
-                    ];
-                }
-                let mut out = [rows[0]; LANES];
-                for c in 0..4 {
-                    let [a, b, d, e] = [four[0][c], four[1][c], four[2][c], four[3][c]];
-                    // Quarters 0 and 2, and 1 and 3, of two fours of rows.
-                    let even = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(d, e));
-                    let odd = (_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(d, e));
-                    out[c] = Self(_mm512_shuffle_f32x4::<0x88>(even.0, even.1));
-                    out[4 + c] = Self(_mm512_shuffle_f32x4::<0x88>(odd.0, odd.1));
-                    out[8 + c] = Self(_mm512_shuffle_f32x4::<0xdd>(even.0, even.1));
-                    out[12 + c] = Self(_mm512_shuffle_f32x4::<0xdd>(odd.0, odd.1));
-                }
-                out
+                let ([a, b, c, d], [e, f, g, h]) = (four([a, b, c, d]), four([e, f, g, h]));
+                let ([i, j, k, l], [m, n, o, p]) = (four([i, j, k, l]), four([m, n, o, p]));
+                let ([a, e, i, m], [b, f, j, n]) = (quarters([a, e, i, m]), quarters([b, f, j, n]));
+                let ([c, g, k, o], [d, h, l, p]) = (quarters([c, g, k, o]), quarters([d, h, l, p]));
+                [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
             }
+        }
+    }
+
+    /// Four rows turned inside each quarter of their registers: vector `c` has column `c` of each.
+    #[inline(always)]
+    unsafe fn four([a, b, c, d]: [Wide; 4]) -> [Wide; 4] {
+        // SAFETY: the processor has AVX-512, by the caller's contract.
+        unsafe {
+            let low = (pair(_mm512_unpacklo_ps(a.0, b.0)), pair(_mm512_unpacklo_ps(c.0, d.0)));
+            let high = (pair(_mm512_unpackhi_ps(a.0, b.0)), pair(_mm512_unpackhi_ps(c.0, d.0)));
+            [
+                Wide(_mm512_castpd_ps(_mm512_unpacklo_pd(low.0, low.1))),
+                Wide(_mm512_castpd_ps(_mm512_unpackhi_pd(low.0, low.1))),
+                Wide(_mm512_castpd_ps(_mm512_unpacklo_pd(high.0, high.1))),
+                Wide(_mm512_castpd_ps(_mm512_unpackhi_pd(high.0, high.1))),
+            ]
+        }
+    }
+
+    /// The quarters of four registers turned: vector `q` has quarter `q` of each.
+    #[inline(always)]
+    unsafe fn quarters([a, b, c, d]: [Wide; 4]) -> [Wide; 4] {
+        // SAFETY: as above.
+        unsafe {
+            let even = (_mm512_shuffle_f32x4::<0x88>(a.0, b.0), _mm512_shuffle_f32x4::<0x88>(c.0, d.0));
+            let odd = (_mm512_shuffle_f32x4::<0xdd>(a.0, b.0), _mm512_shuffle_f32x4::<0xdd>(c.0, d.0));
+            [
+                Wide(_mm512_shuffle_f32x4::<0x88>(even.0, even.1)),
+                Wide(_mm512_shuffle_f32x4::<0x88>(odd.0, odd.1)),
+                Wide(_mm512_shuffle_f32x4::<0xdd>(even.0, even.1)),
+                Wide(_mm512_shuffle_f32x4::<0xdd>(odd.0, odd.1)),
+            ]
         }
     }
 

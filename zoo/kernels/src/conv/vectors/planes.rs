@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::BLOCK;
 use crate::lanes::{LANES, load, on_lanes};
+use crate::simd::fetch_run;
 
 /// Planes that are read: `[images, channels, h, w]`.
 #[derive(Clone, Copy)]
@@ -35,6 +36,15 @@ impl Planes<'_> {
         assert!(to.len() >= (rows.many - 1) * rows.line + (self.w - 1) * rows.apart + LANES);
         // SAFETY: `lanes` rows of `many` pixels lie in `from`, and as many vectors in `to`.
         unsafe { turn(from, plane, lanes, many, self.w, rows.line, rows.apart, to) };
+    }
+
+    /// Fetches some rows of the first sixteen of some channels, which [`Planes::turn`] will read soon: a plane ends before the
+    /// processor has seen that it is a run.
+    pub(in crate::conv) fn fetch(&self, image: usize, channels: &Range<usize>, rows: &Range<usize>) {
+        for channel in channels.clone().take(LANES) {
+            let at = ((image * self.channels + channel) * self.h + rows.start) * self.w;
+            fetch_run(self.values.as_ptr().wrapping_add(at), rows.len() * self.w);
+        }
     }
 
     /// As [`Planes::turn`], pixels of any rows one after the other, `apart` values apart.
@@ -77,16 +87,16 @@ on_lanes! {
             let now = LANES.min(many - first);
             // SAFETY: by the contract.
             unsafe {
-                let mut rows = [L::splat(0.0); LANES];
                 let from = from.as_ptr().add(first);
-                if lanes == LANES && now == LANES {
-                    rows = load::<L, LANES>(from, plane);
+                let turned = if lanes == LANES && now == LANES {
+                    L::turn(load::<L, LANES>(from, plane))
                 } else {
+                    let mut rows = [L::splat(0.0); LANES];
                     for (lane, row) in rows.iter_mut().enumerate().take(lanes) {
                         *row = L::load_some(from.add(lane * plane), now);
                     }
-                }
-                let turned = L::turn(rows);
+                    L::turn(rows)
+                };
                 if now == LANES && column + LANES <= w {
                     for (i, pixel) in turned.into_iter().enumerate() {
                         pixel.store(row.add((column + i) * apart));
@@ -121,16 +131,17 @@ on_lanes! {
             let now = LANES.min(many - first);
             // SAFETY: by the contract.
             unsafe {
-                let mut rows = [L::splat(0.0); LANES];
-                let from = from.as_ptr().add(first * BLOCK);
-                if now == LANES {
-                    rows = load::<L, LANES>(from, BLOCK);
-                } else {
-                    for (i, row) in rows.iter_mut().enumerate().take(now) {
-                        *row = L::load(from.add(i * BLOCK));
+                let (from, to) = (from.as_ptr().add(first * BLOCK), to.add(first));
+                if lanes == LANES && now == LANES {
+                    for (lane, row) in L::turn(load::<L, LANES>(from, BLOCK)).into_iter().enumerate() {
+                        row.store(to.add(lane * plane));
                     }
+                    continue;
                 }
-                let to = to.add(first);
+                let mut rows = [L::splat(0.0); LANES];
+                for (i, row) in rows.iter_mut().enumerate().take(now) {
+                    *row = L::load(from.add(i * BLOCK));
+                }
                 for (lane, row) in L::turn(rows).into_iter().enumerate().take(lanes) {
                     row.store_some(to.add(lane * plane), now);
                 }

@@ -134,6 +134,7 @@ fn transform(
     for (index, image) in batch.images.clone().enumerate() {
         for first in outputs.clone().step_by(LANES) {
             let rows = Rows { first: seen.start, many: seen.len(), line, apart: LANES };
+            batch.fetch_next(dy, image, outputs, first, &seen);
             dy.turn(image, &(first..outputs.end), &rows, pixels);
             let to = &mut gradients[index * tiles * strides.tile + first - outputs.start..];
             assert!(to.len() >= (PLACES - 1) * strides.place + (tiles - 1) * strides.tile + LANES);

@@ -31,6 +31,7 @@ pub(super) fn transform(
     for (index, image) in batch.images.clone().enumerate() {
         for first in channels.clone().step_by(LANES) {
             let rows = Rows { first: seen.start, many: seen.len(), line, apart: LANES };
+            batch.fetch_next(x, image, channels, first, &seen);
             x.turn(image, &(first..channels.end), &rows, &mut pixels[skip..]);
             let to = &mut inputs[index * many * cut.tile + first - channels.start..];
             assert!(to.len() >= (tiles.places() - 1) * cut.place + (many - 1) * cut.tile + LANES);

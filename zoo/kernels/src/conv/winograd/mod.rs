@@ -255,6 +255,29 @@ struct Batch {
     rows: Range<usize>,
 }
 
+impl Batch {
+    /// Fetches what follows the sixteen of `channels` from `first` on, when rows `seen` of all of them are turned image by image.
+    fn fetch_next(
+        &self,
+        x: &Planes<'_>,
+        image: usize,
+        channels: &Range<usize>,
+        first: usize,
+        seen: &Range<usize>,
+    ) {
+        if first + LANES < channels.end {
+            x.fetch(image, &(first + LANES..channels.end), seen);
+        } else if image + 1 < self.images.end {
+            x.fetch(image + 1, channels, seen);
+        } else if seen.end < x.h {
+            // The next batch's.
+            x.fetch(image, channels, &(seen.end..x.h.min(seen.end + seen.len())));
+        } else {
+            x.fetch(image + 1, channels, &(0..seen.len()));
+        }
+    }
+}
+
 fn run(job: &Job, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
     let (cut, places) = (Cut::of(job), job.tiles.places());
     let x = Planes { values: x, channels: job.channels, h: job.h, w: job.w };
