@@ -153,31 +153,116 @@ unsafe fn run<V: Vector, const WIDTH: usize, const SUMS: usize>(pass: &mut Pass<
         match pass.reach {
             Reach::Own { line, used } => each::<V, WIDTH, SUMS>(pass, |places, sums, pass| {
                 for table in 0..used {
-                    add::<V, WIDTH, SUMS, 1>(places.add(table * line), table, pass, sums);
+                    let entries = entries::<SUMS>(places.add(table * line), SUMS);
+                    add::<V, WIDTH, SUMS>(&entries, 1, table, pass, sums);
                 }
             }),
             // The distance is a constant, so that a place which several sums read is loaded once.
             Reach::Around { line, step: 1 } => each::<V, WIDTH, SUMS>(pass, |places, sums, pass| {
-                for table in 0..TABLES {
-                    add::<V, WIDTH, SUMS, 1>(places.add(table / 3 * line + table % 3), table, pass, sums);
-                }
+                around::<V, WIDTH, SUMS, 1>(places, line, pass, sums);
             }),
             Reach::Around { line, .. } => each::<V, WIDTH, SUMS>(pass, |places, sums, pass| {
-                for table in 0..TABLES {
-                    add::<V, WIDTH, SUMS, 2>(places.add(table / 3 * line + table % 3), table, pass, sums);
-                }
+                around::<V, WIDTH, SUMS, 2>(places, line, pass, sums);
             }),
         }
     }
 }
 
-/// Adds what some sums, whose places lie `STEP` apart, read in one table.
+/// Entries that some sums read in a row of a filter's tables, at most.
+const ENTRIES: usize = 2 * (QUAD - 1) + 3;
+
+/// Adds what some sums, whose places lie `STEP` apart, read in the nine tables of a filter.
 ///
 /// # Safety
 /// As [`run`].
 #[inline(always)]
-unsafe fn add<V: Vector, const WIDTH: usize, const SUMS: usize, const STEP: usize>(
+unsafe fn around<V: Vector, const WIDTH: usize, const SUMS: usize, const STEP: usize>(
     places: *const u16,
+    line: usize,
+    pass: &Pass<'_>,
+    sums: &mut [[V; WIDTH]; SUMS],
+) {
+    for row in 0..3 {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let entries = entries::<ENTRIES>(places.add(row * line), (SUMS - 1) * STEP + 3);
+            for column in 0..3 {
+                add::<V, WIDTH, SUMS>(&entries[column..], STEP, 3 * row + column, pass, sums);
+            }
+        }
+    }
+}
+
+/// The first `many` of the entries that lie from `from` on. Four are one load: sums wait for loads, and not for what takes
+/// a word apart.
+///
+/// # Safety
+/// So many are valid, and `many` is at most `N`.
+#[inline(always)]
+unsafe fn entries<const N: usize>(from: *const u16, many: usize) -> [usize; N] {
+    let mut all = [0; N];
+    // SAFETY: the caller's contract. Without a loop, whose array would lie in memory.
+    unsafe {
+        match many {
+            3 => {
+                two(from, &mut all, 0);
+                all[2] = usize::from(*from.add(2));
+            }
+            4 => four(from, &mut all, 0),
+            5 => {
+                four(from, &mut all, 0);
+                all[4] = usize::from(*from.add(4));
+            }
+            6 => {
+                four(from, &mut all, 0);
+                two(from, &mut all, 4);
+            }
+            9 => {
+                four(from, &mut all, 0);
+                four(from, &mut all, 4);
+                all[8] = usize::from(*from.add(8));
+            }
+            _ => {
+                for (i, entry) in all.iter_mut().enumerate().take(many) {
+                    *entry = usize::from(*from.add(i));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The two entries from place `at` on.
+///
+/// # Safety
+/// They are valid, and there is room.
+#[inline(always)]
+unsafe fn two<const N: usize>(from: *const u16, all: &mut [usize; N], at: usize) {
+    // SAFETY: the caller's contract.
+    let word = u32::from_le(unsafe { from.add(at).cast::<u32>().read_unaligned() }) as usize;
+    (all[at], all[at + 1]) = (word & 0xffff, word >> 16);
+}
+
+/// The four entries from place `at` on.
+///
+/// # Safety
+/// As [`two`].
+#[inline(always)]
+unsafe fn four<const N: usize>(from: *const u16, all: &mut [usize; N], at: usize) {
+    // SAFETY: the caller's contract.
+    let word = u64::from_le(unsafe { from.add(at).cast::<u64>().read_unaligned() });
+    (all[at], all[at + 1]) = (word as usize & 0xffff, (word >> 16) as usize & 0xffff);
+    (all[at + 2], all[at + 3]) = ((word >> 32) as usize & 0xffff, (word >> 48) as usize);
+}
+
+/// Adds what some sums read in one table, at entries that lie `step` apart.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+unsafe fn add<V: Vector, const WIDTH: usize, const SUMS: usize>(
+    entries: &[usize],
+    step: usize,
     table: usize,
     pass: &Pass<'_>,
     sums: &mut [[V; WIDTH]; SUMS],
@@ -186,7 +271,7 @@ unsafe fn add<V: Vector, const WIDTH: usize, const SUMS: usize, const STEP: usiz
     unsafe {
         let table = pass.tables.as_ptr().add(table * TABLE);
         for (i, sum) in sums.iter_mut().enumerate() {
-            let entry = table.byte_add(usize::from(*places.add(i * STEP)));
+            let entry = table.byte_add(entries[i * step]);
             for (vector, sum) in sum.iter_mut().enumerate() {
                 *sum = sum.plus(V::load(entry.add(vector * (LANES / WIDTH))));
             }
