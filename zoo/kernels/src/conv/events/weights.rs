@@ -19,6 +19,9 @@ use crate::vector::Vector;
 /// Taps of the filter.
 const TAPS: usize = 9;
 
+/// Taps of the input channels that are written together.
+const LEAVING: usize = 16 * TAPS;
+
 /// Values of all taps of one input channel.
 const SUMS: usize = TAPS * LANES;
 
@@ -104,13 +107,16 @@ fn each_part(
                     });
                 });
             });
-            for (channel, sums) in channels.zip(sums.chunks_exact(SUMS)) {
-                let mut turned = [0.0; LANES * TAPS];
-                turn(sums, Extent { rows: TAPS, columns: LANES, row: LANES }, &mut turned, TAPS, TAPS);
-                for (output, from) in outputs.clone().zip(turned.chunks_exact(TAPS)) {
-                    let at = part * s.weight_len() + (output * s.c_in + channel) * TAPS;
+            // Several channels of an output lie one after the other: one run, where a channel alone would touch a page for
+            // each output.
+            let mut turned = [0.0; LANES * LEAVING];
+            for (first, sums) in channels.clone().step_by(LEAVING / TAPS).zip(sums.chunks(LEAVING * LANES)) {
+                let many = sums.len() / LANES;
+                turn(sums, Extent { rows: many, columns: LANES, row: LANES }, &mut turned, LEAVING, many);
+                for (output, from) in outputs.clone().zip(turned.chunks_exact(LEAVING)) {
+                    let at = part * s.weight_len() + (output * s.c_in + first) * TAPS;
                     // SAFETY: each task has its own part, output channels and input channels of the weights.
-                    give(from, unsafe { into.part(at..at + TAPS) }, accumulate);
+                    give(&from[..many], unsafe { into.part(at..at + many) }, accumulate);
                 }
             }
         });

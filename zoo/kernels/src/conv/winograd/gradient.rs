@@ -10,12 +10,13 @@
 use std::ops::Range;
 
 use super::{Batch, ConvShape, Strides, TILES, Tiles, each_batch, inputs};
-use crate::conv::parts::in_parts;
+use crate::conv::parts::{give, in_parts};
 use crate::conv::vectors::{self, BLOCK, Planes, Rows, multiply_onto};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::Disjoint;
 use crate::tasks::each_task;
+use crate::turn::{Extent, turn};
 
 /// Input channels, and outputs, of a task at most.
 const SIDE: usize = 64;
@@ -60,6 +61,10 @@ impl Cut {
         (2 * self.rows + 2) * (2 * s.w.div_ceil(2) + 2) * LANES
     }
 }
+
+/// Taps of a filter, and the input channels whose taps are written together.
+const TAPS: usize = 9;
+const LEAVING: usize = 16;
 
 /// Places of a transformed tile.
 const PLACES: usize = Tiles::Two.places();
@@ -221,21 +226,26 @@ fn leave(
     accumulate: bool,
     into: &Disjoint<f32>,
 ) {
-    let mut taps = [[0.0; LANES]; 9];
-    for (index, channel) in channels.clone().enumerate() {
-        for first in (0..outputs.len()).step_by(LANES) {
-            let from = &sums[index * SIDE + first..];
-            assert!(from.len() >= (PLACES - 1) * SUMS + LANES);
-            // SAFETY: a vector of every place lies in `from`, by the assertion.
-            unsafe { gather(from, &mut taps) };
-            for lane in 0..LANES.min(outputs.len() - first) {
+    // Several channels of an output lie one after the other: one run, where a channel alone would touch a page for each output.
+    let (mut taps, mut turned) = ([[[0.0; LANES]; TAPS]; LEAVING], [0.0; LANES * LEAVING * TAPS]);
+    for first in (0..outputs.len()).step_by(LANES) {
+        for some in (0..channels.len()).step_by(LEAVING) {
+            let many = LEAVING.min(channels.len() - some);
+            for (index, taps) in taps.iter_mut().enumerate().take(many) {
+                let from = &sums[(some + index) * SIDE + first..];
+                assert!(from.len() >= (PLACES - 1) * SUMS + LANES);
+                // SAFETY: a vector of every place lies in `from`, by the assertion.
+                unsafe { gather(from, taps) };
+            }
+            let extent = Extent { rows: many * TAPS, columns: LANES, row: LANES };
+            turn(taps.as_flattened().as_flattened(), extent, &mut turned, LEAVING * TAPS, many * TAPS);
+            for (lane, from) in
+                turned.chunks_exact(LEAVING * TAPS).enumerate().take(outputs.len().saturating_sub(first))
+            {
                 let output = outputs.start + first + lane;
-                let at = part * s.weight_len() + (output * s.c_in + channel) * 9;
+                let at = part * s.weight_len() + (output * s.c_in + channels.start + some) * TAPS;
                 // SAFETY: each task has its own part, output channels and input channels of the weights.
-                let weights = unsafe { into.part(at..at + 9) };
-                for (weight, tap) in weights.iter_mut().zip(&taps) {
-                    *weight = if accumulate { *weight + tap[lane] } else { tap[lane] };
-                }
+                give(&from[..many * TAPS], unsafe { into.part(at..at + many * TAPS) }, accumulate);
             }
         }
     }
@@ -246,7 +256,7 @@ on_lanes! {
     ///
     /// # Safety
     /// `sums` has a vector at each place, `SUMS` values apart.
-    unsafe fn gather[L](sums: &[f32], taps: &mut [[f32; LANES]; 9]) {
+    unsafe fn gather[L](sums: &[f32], taps: &mut [[f32; LANES]; TAPS]) {
         // SAFETY: by the contract.
         unsafe {
             let mut m = [[L::splat(0.0); 3]; 4];
