@@ -71,34 +71,24 @@ pub(crate) use multiversion;
 
 /// Asks the processor to fetch what will be read soon; where it can't be asked this does nothing.
 #[inline(always)]
-pub(crate) fn fetch<T>(soon: &T) {
+pub(crate) fn fetch<T>(soon: *const T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint that every such processor has; it reads nothing and changes no value.
+    // SAFETY: a hint that every such processor has; it reads nothing and changes no value, so it may be given any address.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-            std::ptr::from_ref(soon).cast(),
-        );
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(soon.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = soon;
 }
 
 /// The same for each line of cache of `many` values: runs of a few kilobytes that lie far apart end before the processor
-/// has seen that they are runs. Nothing is read, so they may lie anywhere.
+/// has seen that they are runs.
 #[inline(always)]
 pub(crate) fn fetch_run<T>(from: *const T, many: usize) {
     const LINE: usize = 64;
-    #[cfg(target_arch = "x86_64")]
     for offset in (0..many * size_of::<T>()).step_by(LINE) {
-        // SAFETY: as in `fetch`.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-                from.cast::<i8>().wrapping_add(offset),
-            );
-        }
+        fetch(from.wrapping_byte_add(offset));
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (from, many, LINE);
 }
 
 /// The instruction sets that hot loops are compiled for.

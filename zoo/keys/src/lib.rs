@@ -52,7 +52,8 @@ impl Key {
     }
 
     /// What `2 N` calls of [`Stream::chance`] answer, 1 for yes and 0 for no, from the call with index `2 * first` on: the
-    /// even ones and the odd ones. For loops that take many draws at once; inlined, so that they are compiled for the caller's instructions.
+    /// even ones and the odd ones. For loops that take many draws at once; inlined, so that they are compiled for the
+    /// caller's instructions.
     #[must_use]
     #[inline(always)]
     pub fn chances<const N: usize>(self, first: u64, probability: f64) -> [[u64; N]; 2] {

@@ -447,8 +447,8 @@ fn lanes_back<H: Slope<f32>>(
     (gs, gv)
 }
 
-/// Computes the membranes before the reset of the neurons from `at` on, one line a step; `affines` has room for two numbers a
-/// neuron.
+/// Computes the membranes before the reset of the neurons from `at` on, one line a step; `affines` has room for two numbers
+/// a neuron.
 #[inline(always)]
 fn recompute<'a>(
     s: &LifShape,
@@ -475,30 +475,38 @@ fn recompute<'a>(
             charge_line(k, (1.0, 0.0), x, v, line);
         } else if s.plane < SHORT {
             if t == 0 || input.affine_steps > 1 {
-                each_row(s, at, many, |r, part| {
-                    let (scale, shift) = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
+                each_row(s, input, t, at..at + many, |(scale, shift), part| {
                     scales[part.clone()].fill(scale);
                     shifts[part].fill(shift);
                 });
             }
             charge_short_rows(k, scales, shifts, x, v, line);
         } else {
-            each_row(s, at, many, |r, part| {
-                let affine = input.affine_at(s, t, r).unwrap_or((1.0, 0.0));
+            each_row(s, input, t, at..at + many, |affine, part| {
                 charge_line(k, affine, &x[part.clone()], &mut v[part.clone()], &mut line[part]);
             });
         }
     }
 }
 
-/// Runs `f(row, its part of the block)` on the rows that the `many` neurons from `at` on belong to.
+/// Runs `f(affine, part of the block)` on the rows of step `t` that a block of neurons belongs to.
 #[inline(always)]
-fn each_row(s: &LifShape, at: usize, many: usize, mut f: impl FnMut(usize, Range<usize>)) {
-    let (mut row, mut first) = (at / s.plane, 0);
-    while first < many {
-        let end = ((row + 1) * s.plane - at).min(many);
-        f(row, first..end);
-        (row, first) = (row + 1, end);
+fn each_row(
+    s: &LifShape,
+    input: &Input<f32>,
+    t: usize,
+    block: Range<usize>,
+    mut f: impl FnMut((f32, f32), Range<usize>),
+) {
+    let row = block.start / s.plane;
+    let mut first = 0;
+    for (i, affine) in input.affines_from(s, t, row).enumerate() {
+        let end = ((row + i + 1) * s.plane).min(block.end) - block.start;
+        f(affine, first..end);
+        first = end;
+        if first == block.len() {
+            return;
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod windows;
 use std::ops::Range;
 
 use super::ConvShape;
-use super::parts::{give, in_parts};
+use super::parts::{TOGETHER, give_columns, in_parts};
 use crate::scratch::{Slot, with};
 
 pub(super) use forward::forward;

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::tables::{self, BITS, ENTRY, Pass, QUAD, Reach, TABLE, TABLES, VECTORS};
-use super::{ConvShape, LANES, TASKS, blocks_of, give, in_parts, with_places, word_at};
+use super::{ConvShape, LANES, TASKS, TOGETHER, blocks_of, give_columns, in_parts, with_places, word_at};
 use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::Disjoint;
 use crate::tasks::each_task;
@@ -70,7 +70,16 @@ pub(super) fn backward_weight(s: &ConvShape, spikes: &[u8], dy: &[f32], dw: &mut
                 add_up(s, spikes, dy, &images, &outputs, sums);
                 for (outputs, sums) in blocks_of(&outputs).zip(sums.chunks_exact(len)) {
                     let first = part * s.weight_len() + outputs.start * s.c_in;
-                    leave(s, sums, outputs.len(), first, &into, add);
+                    // SAFETY: each task has its own part and output channels of the weights.
+                    unsafe {
+                        give_columns::<{ LANES * TOGETHER }>(
+                            &sums[..s.c_in * LANES],
+                            (outputs.len(), s.c_in),
+                            first,
+                            &into,
+                            add,
+                        )
+                    };
                 }
             });
         });
@@ -199,20 +208,4 @@ fn halve(word: u64) -> u64 {
         (16, 0x0000_0000_ffff_ffff),
     ];
     steps.iter().fold(word & 0x5555_5555_5555_5555, |word, (shift, mask)| (word | word >> shift) & mask)
-}
-
-/// Writes the sums of a block, `[channels, LANES]`, to its rows of the weights.
-fn leave(s: &ConvShape, sums: &[f32], outputs: usize, first: usize, into: &Disjoint<f32>, add: bool) {
-    const MANY: usize = 16;
-    for channel in (0..s.c_in).step_by(MANY) {
-        let many = MANY.min(s.c_in - channel);
-        let mut turned = [0.0; LANES * MANY];
-        let extent = Extent { rows: many, columns: LANES, row: LANES };
-        turn(&sums[channel * LANES..], extent, &mut turned, MANY, MANY);
-        for (output, from) in turned.chunks_exact(MANY).take(outputs).enumerate() {
-            let at = first + output * s.c_in + channel;
-            // SAFETY: each task has its own part and output channels of the weights.
-            give(&from[..many], unsafe { into.part(at..at + many) }, add);
-        }
-    }
 }

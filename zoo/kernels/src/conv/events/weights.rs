@@ -9,18 +9,14 @@
 //! are those of the plain loop in that order.
 
 use super::windows::{Class, Seen, Spikes, Windows};
-use super::{ConvShape, LANES, TASKS, give, in_parts, with_events};
+use super::{ConvShape, LANES, TASKS, TOGETHER, give_columns, in_parts, with_events};
 use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::Disjoint;
 use crate::tasks::each_task;
-use crate::turn::{Extent, turn};
 use crate::vector::Vector;
 
 /// Taps of the filter.
 const TAPS: usize = 9;
-
-/// Taps of the input channels that are written together.
-const LEAVING: usize = 16 * TAPS;
 
 /// Values of all taps of one input channel.
 const SUMS: usize = TAPS * LANES;
@@ -107,18 +103,10 @@ fn each_part(
                     });
                 });
             });
-            // Several channels of an output lie one after the other: one run, where a channel alone would touch a page for
-            // each output.
-            let mut turned = [0.0; LANES * LEAVING];
-            for (first, sums) in channels.clone().step_by(LEAVING / TAPS).zip(sums.chunks(LEAVING * LANES)) {
-                let many = sums.len() / LANES;
-                turn(sums, Extent { rows: many, columns: LANES, row: LANES }, &mut turned, LEAVING, many);
-                for (output, from) in outputs.clone().zip(turned.chunks_exact(LEAVING)) {
-                    let at = part * s.weight_len() + (output * s.c_in + first) * TAPS;
-                    // SAFETY: each task has its own part, output channels and input channels of the weights.
-                    give(&from[..many], unsafe { into.part(at..at + many) }, accumulate);
-                }
-            }
+            let first = part * s.weight_len() + (outputs.start * s.c_in + channels.start) * TAPS;
+            let rows = (outputs.len(), s.c_in * TAPS);
+            // SAFETY: each task has its own part, output channels and input channels of the weights.
+            unsafe { give_columns::<{ LANES * TOGETHER }>(sums, rows, first, into, accumulate) };
         });
     });
 }

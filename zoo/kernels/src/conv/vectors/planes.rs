@@ -38,8 +38,8 @@ impl Planes<'_> {
         unsafe { turn(from, plane, lanes, many, self.w, rows.line, rows.apart, to) };
     }
 
-    /// Fetches some rows of the first sixteen of some channels, which [`Planes::turn`] will read soon: a plane ends before the
-    /// processor has seen that it is a run.
+    /// Fetches some rows of the first sixteen of some channels, which [`Planes::turn`] will read soon: a plane ends before
+    /// the processor has seen that it is a run.
     pub(in crate::conv) fn fetch(&self, image: usize, channels: &Range<usize>, rows: &Range<usize>) {
         for channel in channels.clone().take(LANES) {
             let at = ((image * self.channels + channel) * self.h + rows.start) * self.w;

@@ -10,13 +10,12 @@
 use std::ops::Range;
 
 use super::{Batch, ConvShape, Strides, TILES, Tiles, each_batch, inputs};
-use crate::conv::parts::{give, in_parts};
+use crate::conv::parts::{TOGETHER, give_columns, in_parts};
 use crate::conv::vectors::{self, BLOCK, Planes, Rows, multiply_onto};
 use crate::lanes::{LANES, Lanes, load, on_lanes};
 use crate::scratch::{ALIGNED, Slot, aligned};
 use crate::storage::Disjoint;
 use crate::tasks::each_task;
-use crate::turn::{Extent, turn};
 
 /// Input channels, and outputs, of a task at most.
 const SIDE: usize = 64;
@@ -64,7 +63,7 @@ impl Cut {
 
 /// Taps of a filter, and the input channels whose taps are written together.
 const TAPS: usize = 9;
-const LEAVING: usize = 16;
+const LEAVING: usize = TOGETHER / TAPS;
 
 /// Places of a transformed tile.
 const PLACES: usize = Tiles::Two.places();
@@ -226,27 +225,21 @@ fn leave(
     accumulate: bool,
     into: &Disjoint<f32>,
 ) {
-    // Several channels of an output lie one after the other: one run, where a channel alone would touch a page for each output.
-    let (mut taps, mut turned) = ([[[0.0; LANES]; TAPS]; LEAVING], [0.0; LANES * LEAVING * TAPS]);
+    let mut taps = [[[0.0; LANES]; TAPS]; LEAVING];
     for first in (0..outputs.len()).step_by(LANES) {
         for some in (0..channels.len()).step_by(LEAVING) {
-            let many = LEAVING.min(channels.len() - some);
-            for (index, taps) in taps.iter_mut().enumerate().take(many) {
+            let taps = &mut taps[..LEAVING.min(channels.len() - some)];
+            for (index, taps) in taps.iter_mut().enumerate() {
                 let from = &sums[(some + index) * SIDE + first..];
                 assert!(from.len() >= (PLACES - 1) * SUMS + LANES);
                 // SAFETY: a vector of every place lies in `from`, by the assertion.
                 unsafe { gather(from, taps) };
             }
-            let extent = Extent { rows: many * TAPS, columns: LANES, row: LANES };
-            turn(taps.as_flattened().as_flattened(), extent, &mut turned, LEAVING * TAPS, many * TAPS);
-            for (lane, from) in
-                turned.chunks_exact(LEAVING * TAPS).enumerate().take(outputs.len().saturating_sub(first))
-            {
-                let output = outputs.start + first + lane;
-                let at = part * s.weight_len() + (output * s.c_in + channels.start + some) * TAPS;
-                // SAFETY: each task has its own part, output channels and input channels of the weights.
-                give(&from[..many * TAPS], unsafe { into.part(at..at + many * TAPS) }, accumulate);
-            }
+            let (taps, rows) = (taps.as_flattened().as_flattened(), (outputs.len() - first, s.c_in * TAPS));
+            let at =
+                part * s.weight_len() + ((outputs.start + first) * s.c_in + channels.start + some) * TAPS;
+            // SAFETY: each task has its own part, output channels and input channels of the weights.
+            unsafe { give_columns::<{ LANES * TOGETHER }>(taps, rows, at, into, accumulate) };
         }
     }
 }

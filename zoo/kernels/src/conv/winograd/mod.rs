@@ -256,7 +256,8 @@ struct Batch {
 }
 
 impl Batch {
-    /// Fetches what follows the sixteen of `channels` from `first` on, when rows `seen` of all of them are turned image by image.
+    /// Fetches what follows the sixteen of `channels` from `first` on, where rows `seen` of all of them are turned image by
+    /// image.
     fn fetch_next(
         &self,
         x: &Planes<'_>,
